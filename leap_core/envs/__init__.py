@@ -1,0 +1,5 @@
+"""Environments: what students play. Adding one = one module with a `Suite` + one line here."""
+
+ENVIRONMENTS = {
+    "alfworld": "leap_core.envs.alfworld.suite:AlfworldSuite",
+}

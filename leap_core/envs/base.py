@@ -1,0 +1,89 @@
+"""The two protocols of an environment: a `Suite` of specs, and the `Environment` that plays one of them.
+
+`tests/contracts` runs the same checks over every suite named in `ENVIRONMENTS`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from leap_core.config import EnvironmentConfig
+from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """What an environment gives back for one command.
+
+    `terminated` means that the environment ended the episode; it is not `success`. `valid` is False where the
+    command was not understood or not possible. `score` is in [0, 1].
+    """
+
+    observation: Observation
+    terminated: bool
+    score: float
+    success: bool
+    valid: bool = True
+
+
+class Environment(Protocol):
+    """One live episode at a time. Not thread-safe; a worker process holds many."""
+
+    def reset(self, spec: Spec) -> Observation:
+        """Start `spec` from its beginning; the same spec always starts the same."""
+        ...
+
+    def step(self, command: str) -> StepResult:
+        """Execute one command. A wrong command is an answer with `valid=False`, never an exception."""
+        ...
+
+    def close(self) -> None:
+        """Release what the episode holds. Safe to call twice."""
+        ...
+
+
+class Oracle(Protocol):
+    """A rule-based expert of one environment, the embedded default's source of demonstrations and corrections."""
+
+    def advise(
+        self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level
+    ) -> Action:
+        """Say what to do now, after the steps in `history` were really taken, and why.
+
+        The reason may speak only of what `history` and `observation` show, of the goal, and of general knowledge.
+        `level` is the share of the privileged state that may guide the choice: 0 acts on what was seen
+        and on general knowledge alone, 100 walks straight to the goal.
+        """
+        ...
+
+
+class Suite(Protocol):
+    """All specs of one environment, and how to play them.
+
+    `root` below is the directory of a published specs artifact, where `prepare` wrote.
+    """
+
+    name: str
+
+    def __init__(self, config: EnvironmentConfig) -> None: ...
+
+    def prepare(self, root: Path, seed: int) -> list[Spec]:
+        """Write what the specs need (generated games, an index) below `root`; return the specs of all splits.
+
+        Raises:
+            LeapError: data is missing or damaged; says which file and how to get it.
+        """
+        ...
+
+    def make(self, root: Path) -> Environment:
+        """Make an environment that can play any spec of `root`."""
+        ...
+
+    def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
+        """The hidden state at the start of `spec`."""
+        ...
+
+    def oracle(self) -> Oracle:
+        """The rule-based expert of this environment."""
+        ...

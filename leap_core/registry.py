@@ -1,0 +1,19 @@
+"""Choosing a kind by name: an explicit dict from name to "module:Class", imported when first asked for."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from leap_core.errors import UnknownNameError
+
+
+def load_kind(what: str, name: str, kinds: Mapping[str, str]) -> Any:
+    """Return the class that `name` stands for in `kinds`; `what` is the word for the error ("environment").
+
+    Raises:
+        UnknownNameError: no such name; suggests the nearest.
+    """
+    if name not in kinds:
+        raise UnknownNameError(what, name, kinds)
+    module, _, attribute = kinds[name].partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,6 @@
+"""Students: the policies that play and learn. Adding one = one module + one line here."""
+
+STUDENTS = {
+    "hf": "leap_core.students.hf:HfStudent",
+    "scripted": "leap_core.students.scripted:ScriptedStudent",
+}

@@ -1,0 +1,49 @@
+"""The protocol of a student: many prompts in, one reply each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from leap_core.types import Message, Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActRequest:
+    """One prompt to answer.
+
+    `slot` names the episode, so that a student can reuse what it computed for the episode's earlier turns.
+    `admissible` is set where generation must be constrained to end in one of these commands. `seed` makes the
+    sample of this turn reproducible whatever else is in the batch.
+    """
+
+    slot: str
+    messages: tuple[Message, ...]
+    admissible: tuple[str, ...] | None
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActReply:
+    """One answer. `text` is the reply as text, without the end-of-turn token; `error` is set where there is none."""
+
+    text: str
+    usage: Usage
+    error: str | None = None
+
+
+class Student(Protocol):
+    """A policy that answers batches of prompts."""
+
+    name: str
+
+    def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
+        """Answer each request, in order. The same requests in the same batches give the same replies."""
+        ...
+
+    def release(self, slots: Sequence[str]) -> None:
+        """Forget what is held for these episodes; they are over."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        ...

@@ -1,0 +1,53 @@
+"""The protocol of a trainer."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from leap_core.config import ExecutionConfig, TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingJob:
+    """Everything one training run needs.
+
+    `rows` is a Parquet file with the columns of the dataset artifact (`prompt`, `completion`, `episode`, `step`, ...);
+    `validation_rows` likewise or None. `start` is the directory of the model (or adapter) to start from.
+    `output` receives the model files and nothing else; `checkpoints` survives a crash, and a job started again
+    with the same directory continues from it.
+    """
+
+    rows: Path
+    validation_rows: Path | None
+    start: Path
+    output: Path
+    checkpoints: Path
+    config: TrainingConfig
+    execution: ExecutionConfig
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a training run did. `log` is one dict a logged step (step, loss, learning_rate), in order."""
+
+    num_rows: int
+    num_steps: int
+    num_truncated: int
+    final_loss: float
+    validation_loss: float | None
+    resumed_from_step: int | None
+    log: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer(Protocol):
+    """Fine-tunes a student on a dataset."""
+
+    name: str
+
+    def train(self, job: TrainingJob) -> TrainingResult:
+        """Train to the end, resuming from `job.checkpoints` if a run was cut off there.
+
+        The model written to `job.output` is bitwise the same whether or not the run was interrupted.
+        """
+        ...

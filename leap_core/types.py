@@ -1,0 +1,202 @@
+"""The vocabulary: every record that crosses a module boundary or reaches disk.
+
+Records that reach disk are frozen pydantic models that refuse unknown fields. `SCHEMA_VERSION` is written
+beside them; raise it when a field changes meaning.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION = 1
+
+Split = Literal["train", "dev", "test"]
+Level = Literal[0, 25, 50, 75, 100]
+"""Share, in percent, of the privileged state that a teacher may use (the paper's realizability ablation)."""
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Record):
+    """One chat message, in the shape that chat templates and TRL expect."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Usage(Record):
+    """What was spent. `cost_usd` is None where the price is not known: never 0 for unknown."""
+
+    num_requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        unknown = self.cost_usd is None or other.cost_usd is None
+        return Usage(
+            num_requests=self.num_requests + other.num_requests,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost_usd=None if unknown else (self.cost_usd or 0.0) + (other.cost_usd or 0.0),
+        )
+
+
+class Spec(Record):
+    """What the agent must do in one episode.
+
+    `params` is the environment's own: what it needs to reset to exactly this episode (paths are relative to
+    the specs artifact or absolute). `group` is the kind of spec that results are broken down by (ALFWorld: task type).
+    """
+
+    id: str
+    env: str
+    split: str
+    instruction: str
+    group: str = ""
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Observation(Record):
+    """What the student sees. `admissible` is None where the environment has no such list."""
+
+    text: str
+    admissible: tuple[str, ...] | None = None
+
+
+class Action(Record):
+    """What the student answers: a reason, and the command that the environment executes."""
+
+    reason: str
+    command: str
+
+
+class Step(Record):
+    """One turn of an episode: the observation, then the action taken on it.
+
+    `reply` is the student's raw text. `valid` is False where the reply could not be parsed or the command
+    was not admissible (None admissible: the environment's own word for it).
+    """
+
+    index: int
+    observation: Observation
+    action: Action
+    reply: str = ""
+    valid: bool = True
+    usage: Usage = Usage()
+
+
+class StopReason(StrEnum):
+    """Why an episode ended."""
+
+    TERMINATED = "terminated"
+    """The environment ended it (for ALFWorld: the goal was reached)."""
+    STEP_LIMIT = "step_limit"
+    """The limit on actions was reached."""
+    INVALID_LIMIT = "invalid_limit"
+    """Too many invalid actions in a row; only collection uses this, to save time."""
+    ENV_ERROR = "env_error"
+    """The environment failed: the episode has no score and counts as failed work, never as a low score."""
+    STUDENT_ERROR = "student_error"
+    """The student failed to answer at all: likewise without a score."""
+
+
+class Trajectory(Record):
+    """One episode as it was played. `score` and `success` are None if and only if `error` says why."""
+
+    id: str
+    spec: Spec
+    iteration: int
+    student: str
+    steps: tuple[Step, ...]
+    final_observation: str
+    stop_reason: StopReason
+    score: float | None
+    success: bool | None
+    usage: Usage = Usage()
+    error: str | None = None
+
+
+class PrivilegedState(Record):
+    """Hidden state of a spec at its start. `text` is for LLM teachers, `facts` for oracles and the leak gate."""
+
+    spec_id: str
+    text: str
+    facts: dict[str, JsonValue] = Field(default_factory=dict)
+    source: str
+
+
+class CorrectionStatus(StrEnum):
+    """What became of the teacher's word on one step."""
+
+    KEPT = "kept"
+    """The teacher would do the same command; the reason may be rewritten."""
+    CHANGED = "changed"
+    """The teacher gives another command."""
+    REJECTED = "rejected"
+    """Not allowed to train anyone; `why` says which check failed."""
+
+
+class StepCorrection(Record):
+    """The teacher's reason and command for one step of a student's trajectory."""
+
+    step: int
+    reason: str
+    command: str
+    status: CorrectionStatus
+    why: str = ""
+
+
+class Correction(Record):
+    """The corrections of one trajectory, one for each step, in order. `error` is set where the teacher failed."""
+
+    trajectory_id: str
+    spec_id: str
+    teacher: str
+    level: Level
+    steps: tuple[StepCorrection, ...]
+    usage: Usage = Usage()
+    error: str | None = None
+
+
+class ArtifactRef(Record):
+    """Names one published artifact. `key` is made from what went in, `digest` from the files that came out."""
+
+    stage: str
+    name: str
+    key: str
+    digest: str
+
+    @property
+    def id(self) -> str:
+        """The name by which people and settings speak of it: `<stage>/<name>-<key8>`."""
+        return f"{self.stage}/{self.name}-{self.key[:8]}"
+
+
+class Interval(Record):
+    """A two-sided confidence interval, as shares in [0, 1] for rates."""
+
+    low: float
+    high: float
+
+
+class EvaluationResult(Record):
+    """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score."""
+
+    iteration: int
+    split: str
+    success: float
+    interval: Interval
+    mean_score: float
+    mean_actions: float
+    num_episodes: int
+    num_errors: int = 0
+    success_by_group: dict[str, float] = Field(default_factory=dict)
+    num_by_group: dict[str, int] = Field(default_factory=dict)
