@@ -1,0 +1,164 @@
+"""Playing episodes: a student and many environments, in lockstep.
+
+All episodes of a batch take a turn together; the place of a finished one is taken by the next spec. The order is fixed
+by the specs alone, never by timing, so a shard that is played again gives the same episodes.
+A failure of an environment or a student is written on its trajectory: "a bad rollout is data, not a crash".
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from leap_core.envs.base import StepResult
+from leap_core.envs.workers import EnvironmentFailure, EnvironmentPool
+from leap_core.errors import StageFailedError
+from leap_core.prompts import PromptSet, parse_reply
+from leap_core.students.base import ActReply, ActRequest, Student
+from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory, Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutSettings:
+    """How episodes are played. `batch_size` episodes are live at once."""
+
+    iteration: int
+    seed: int
+    max_steps: int
+    max_consecutive_invalid: int | None
+    constrain: bool
+    batch_size: int
+
+
+@dataclass(kw_only=True)
+class _Episode:
+    """One live episode."""
+
+    spec: Spec
+    observation: Observation
+    steps: list[Step] = field(default_factory=list)
+    num_invalid: int = 0
+    score: float = 0.0
+    success: bool = False
+
+    def finish(self, settings: RolloutSettings, student: str, stop: StopReason, error: str | None) -> Trajectory:
+        """Close the record of this episode; with an error it has no score."""
+        return Trajectory(
+            id=f"i{settings.iteration}/{self.spec.id}",
+            spec=self.spec,
+            iteration=settings.iteration,
+            student=student,
+            steps=tuple(self.steps),
+            final_observation=self.observation.text,
+            stop_reason=stop,
+            score=None if error else self.score,
+            success=None if error else self.success,
+            usage=sum((step.usage for step in self.steps), Usage()),
+            error=error,
+        )
+
+
+def turn_seed(seed: int, spec_id: str, turn: int) -> int:
+    """The seed of one turn's sample: a hash, so that no two turns or specs share one."""
+    digest = hashlib.sha256(f"{seed}:{spec_id}:{turn}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
+
+
+def play_episodes(
+    student: Student, pool: EnvironmentPool, prompts: PromptSet, specs: Sequence[Spec], settings: RolloutSettings
+) -> list[Trajectory]:
+    """Play each spec once, unprivileged, and return the trajectories in the order of `specs`."""
+    waiting = list(reversed(specs))
+    live: dict[str, _Episode] = {}
+    done: dict[str, Trajectory] = {}
+
+    def finish(slot: str, stop: StopReason, error: str | None = None) -> None:
+        done[slot] = live.pop(slot).finish(settings, student.name, stop, error)
+        student.release([slot])
+        pool.close_slots([slot])
+
+    while waiting or live:
+        starting = [waiting.pop() for _ in range(min(settings.batch_size - len(live), len(waiting)))]
+        for spec, first in zip(starting, pool.reset_many([(spec.id, spec) for spec in starting]), strict=True):
+            failed = isinstance(first, EnvironmentFailure)
+            live[spec.id] = _Episode(spec=spec, observation=Observation(text="") if failed else first)
+            if failed:
+                finish(spec.id, StopReason.ENV_ERROR, first.text)
+        replies = _answer(student, prompts, live, settings)
+        commands = []
+        for slot, reply in replies.items():
+            if reply.error is not None:
+                finish(slot, StopReason.STUDENT_ERROR, reply.error)
+            else:
+                action = parse_reply(reply.text) or Action(reason="", command="")
+                commands.append((slot, action))
+        results = pool.step_many([(slot, action.command) for slot, action in commands])
+        for (slot, action), result in zip(commands, results, strict=True):
+            if isinstance(result, EnvironmentFailure):
+                finish(slot, StopReason.ENV_ERROR, result.text)
+                continue
+            stop = _take_step(live[slot], action, replies[slot], result, settings)
+            if stop is not None:
+                finish(slot, stop)
+    return [done[spec.id] for spec in specs]
+
+
+def _answer(
+    student: Student, prompts: PromptSet, live: dict[str, _Episode], settings: RolloutSettings
+) -> dict[str, ActReply]:
+    """Ask the student for one turn of every live episode."""
+    requests = [
+        ActRequest(
+            slot=slot,
+            messages=prompts.student_messages(episode.spec, episode.steps, episode.observation),
+            admissible=episode.observation.admissible if settings.constrain else None,
+            seed=turn_seed(settings.seed, episode.spec.id, len(episode.steps)),
+        )
+        for slot, episode in live.items()
+    ]
+    return dict(zip(list(live), student.act(requests) if requests else [], strict=True))
+
+
+def _take_step(
+    episode: _Episode, action: Action, reply: ActReply, result: StepResult, settings: RolloutSettings
+) -> StopReason | None:
+    """Write one executed step on the episode; say why it is over, or None if it is not."""
+    episode.steps.append(
+        Step(
+            index=len(episode.steps),
+            observation=episode.observation,
+            action=action,
+            reply=reply.text,
+            valid=result.valid and bool(action.command),
+            usage=reply.usage,
+        )
+    )
+    episode.observation, episode.score, episode.success = result.observation, result.score, result.success
+    episode.num_invalid = 0 if episode.steps[-1].valid else episode.num_invalid + 1
+    if result.terminated:
+        return StopReason.TERMINATED
+    if len(episode.steps) >= settings.max_steps:
+        return StopReason.STEP_LIMIT
+    limit = settings.max_consecutive_invalid
+    return StopReason.INVALID_LIMIT if limit is not None and episode.num_invalid >= limit else None
+
+
+def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -> None:
+    """Fail a stage whose episodes are mostly worthless.
+
+    Raises:
+        StageFailedError: too many episodes ended in an error, or the student's replies were nearly all unreadable.
+    """
+    errors = [trajectory for trajectory in trajectories if trajectory.error]
+    if len(errors) > max_error_share * len(trajectories):
+        raise StageFailedError(
+            f"{len(errors)} of {len(trajectories)} episodes failed, more than the allowed share {max_error_share}. "
+            f"First: {errors[0].id}: {errors[0].error}"
+        )
+    steps = [step for trajectory in trajectories for step in trajectory.steps]
+    unreadable = [step for step in steps if not step.action.command]
+    if steps and len(unreadable) > 0.9 * len(steps):
+        raise StageFailedError(
+            f"The student's replies had not the form 'REASON: ... ACTION: ...' in {len(unreadable)} of {len(steps)} "
+            f"steps; for example {unreadable[0].reply[:200]!r}. Check the model, its chat template and "
+            "student.max_new_tokens."
+        )
