@@ -65,8 +65,9 @@ def _secrets(facts: JsonValue) -> Iterator[str]:
     """
     if isinstance(facts, dict):
         for key, value in facts.items():
-            yield from _secrets(key) if isinstance(value, str) else ()
             yield from _secrets(value)
+            if any(character.isdigit() for character in key):  # a name, as in {"mug 1": "cabinet 3"}; not a field
+                yield normalise(key)
     elif isinstance(facts, list):
         for value in facts:
             yield from _secrets(value)
