@@ -1,0 +1,371 @@
+"""The content-addressed store: what a stage has published, kept whole, found again by key, never trusted unseen.
+
+    <home>/<stage>/<name>-<key8>/       one artifact: its files, and record.json, written last
+    <home>/<stage>/.work-<key16>/       work in progress: output/ (to be published), scratch/ (shards, checkpoints)
+    <home>/.locks  .verified  .damaged  locks, signatures of verified files, what was found broken
+
+An artifact appears by one rename of its finished directory, so a crash leaves either all of it or none. History,
+differences and cleaning up are in lineage.py; tables and shards in tables.py.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from leap_core.canonical import canonical_json, files_digest, stage_key
+from leap_core.errors import ArtifactError
+from leap_core.files import disk_errors, fsync, sha256_file, write_json
+from leap_core.locks import file_lock
+from leap_core.provenance import git_revision, package_versions
+from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
+from leap_core.verification import FileEntry, find_problem
+
+__all__ = ["ArtifactRecord", "ArtifactStore", "Lookup", "Problem", "canonical_json", "stage_key"]
+
+RECORD = "record.json"
+_SUFFIX_LENGTHS = (8, 12, 16, 24, 64)
+"""Hex digits of the key in a directory's name: the first that no other key has taken."""
+
+_log = logging.getLogger(__name__)
+
+
+class ArtifactRecord(Record):
+    """All that is known about one artifact: `record.json` on disk. `created_at` is UTC; `seconds`, of the last try."""
+
+    schema_version: int = SCHEMA_VERSION
+    stage: str
+    version: int
+    name: str
+    key: str
+    digest: str
+    config: dict[str, JsonValue]
+    inputs: dict[str, ArtifactRef]
+    files: dict[str, FileEntry]
+    counts: dict[str, int] = Field(default_factory=dict)
+    metrics: dict[str, JsonValue] = Field(default_factory=dict)
+    seconds: float = 0.0
+    usage: Usage = Usage()
+    created_at: str
+    packages: dict[str, str] = Field(default_factory=dict)
+    git_revision: str | None = None
+    experiment: str
+    iteration: int | None = None
+
+    @property
+    def ref(self) -> ArtifactRef:
+        """The reference by which other stages name this artifact."""
+        return ArtifactRef(stage=self.stage, name=self.name, key=self.key, digest=self.digest)
+
+
+class Lookup(Record):
+    """What was found under a key: a whole artifact, or what is wrong with the one that is there, or neither."""
+
+    ref: ArtifactRef | None = None
+    problem: str | None = None
+
+
+class Problem(Record):
+    """A directory of the store that is not a whole artifact, and why."""
+
+    path: Path
+    why: str
+
+
+class ArtifactStore:
+    """Artifacts below one directory, the home. Safe for several processes at once on a local disk."""
+
+    def __init__(self, home: Path) -> None:
+        """Open the store; its home is made where it does not exist.
+
+        Raises:
+            ArtifactError: the home cannot be made or written.
+        """
+        self.home = Path(home).expanduser().absolute()
+        if self.home.exists() and not self.home.is_dir():
+            raise ArtifactError(f"The artifact home {self.home} is a file. Choose a directory.")
+        with disk_errors(self.home):
+            for name in (".locks", ".verified"):
+                (self.home / name).mkdir(parents=True, exist_ok=True)
+            probe = self.home / ".locks" / "writable"
+            probe.write_bytes(b"")
+
+    def lookup(self, stage: str, key: str) -> ArtifactRef | None:
+        """Return the whole, verified artifact of a key, or None where it must be made (again). See `inspect`."""
+        return self.inspect(stage, key).ref
+
+    def inspect(self, stage: str, key: str) -> Lookup:
+        """Look for the artifact of a key and verify it; tells why one that is there is not to be trusted."""
+        problem = None
+        for directory in self._candidates(stage, key):
+            record, why = self._read(directory)
+            if record is not None and record.key != key:
+                continue
+            if record is not None and why is None:
+                return Lookup(ref=record.ref)
+            problem = f"{self._short(directory)}: {why}"
+        return Lookup(problem=problem)
+
+    def verify(self, ref: ArtifactRef, deep: bool = False) -> str | None:
+        """Return what is wrong with an artifact, or None where all is right. `deep` hashes every file."""
+        try:
+            directory = self.path(ref)
+        except ArtifactError as error:
+            return str(error)
+        record, why = self._read(directory, deep=deep)
+        if why is None and record is not None and record.digest != ref.digest:
+            return f"{ref.id} was published again with other bytes: digest {record.digest[:8]}, not {ref.digest[:8]}"
+        return why
+
+    def path(self, ref: ArtifactRef) -> Path:
+        """Return the directory of an artifact.
+
+        Raises:
+            ArtifactError: it is not in this store.
+        """
+        for directory in self._candidates(ref.stage, ref.key):
+            record = _load_record(directory)
+            if isinstance(record, ArtifactRecord) and record.key == ref.key:
+                return directory
+        raise ArtifactError(f"{ref.id} is not in {self.home}. Run the flow that makes it, or point to another home.")
+
+    def record(self, ref: ArtifactRef) -> ArtifactRecord:
+        """Return the record of an artifact, without verifying its files.
+
+        Raises:
+            ArtifactError: it is not in this store, or its record cannot be read.
+        """
+        record = _load_record(self.path(ref))
+        if isinstance(record, str):
+            raise ArtifactError(f"{ref.id}: {record}. Run the flow that makes it again.")
+        return record
+
+    def workspace(self, stage: str, key: str) -> Path:
+        """Return the directory to work in; call it once an attempt.
+
+        `output/` is emptied: leftovers of a crashed attempt must not be published. `scratch/` is kept for resuming.
+
+        Raises:
+            ArtifactError: the disk is full or not writable.
+        """
+        work = self._workspace_path(stage, key)
+        with disk_errors(work):
+            shutil.rmtree(work / "output", ignore_errors=True)
+            (work / "output").mkdir(parents=True)
+            (work / "scratch").mkdir(exist_ok=True)
+        return work
+
+    def publish(
+        self,
+        stage: str,
+        key: str,
+        name: str,
+        *,
+        version: int,
+        config: Mapping[str, Any] | BaseModel,
+        inputs: Mapping[str, ArtifactRef],
+        experiment: str,
+        iteration: int | None = None,
+        counts: Mapping[str, int] | None = None,
+        metrics: Mapping[str, JsonValue] | None = None,
+        seconds: float = 0.0,
+        usage: Usage | None = None,
+    ) -> ArtifactRef:
+        """Make the workspace's `output/` an artifact, at once and for good, and delete the workspace.
+
+        Where a whole artifact of this key is there already, it stays and is returned: others may refer to it.
+        A damaged one is moved to `.damaged/`.
+
+        Raises:
+            ArtifactError: the disk is full or not writable, or `output/` is missing, empty or holds a symbolic link.
+                Nothing half-written is ever found under the key; the workspace is kept.
+        """
+        work = self._workspace_path(stage, key)
+        with disk_errors(work / "output"):
+            files = _seal(work / "output")
+            record = ArtifactRecord(
+                stage=stage,
+                version=version,
+                name=name,
+                key=key,
+                digest=files_digest({path: entry.sha256 for path, entry in files.items()}),
+                config=_as_dict(config),
+                inputs=dict(inputs),
+                files=files,
+                counts=dict(counts or {}),
+                metrics=dict(metrics or {}),
+                seconds=round(seconds, 3),
+                usage=usage or Usage(),
+                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                packages=package_versions(),
+                git_revision=git_revision(),
+                experiment=experiment,
+                iteration=iteration,
+            )
+            write_json(work / "output" / RECORD, record.model_dump(mode="json"))
+            return self._install(record, work)
+
+    def lock(
+        self, stage: str, key: str, on_wait: Callable[[str], object] | None = None
+    ) -> AbstractContextManager[bool]:
+        """Hold the right to make the artifact of a key; yields whether it had to wait for someone else's turn."""
+        return file_lock(self._lock_path(stage, key), on_wait)
+
+    def resolve(self, name: str) -> ArtifactRef:
+        """Find the artifact that a person names: `<stage>/<name>-<key8>`, its directory, or a unique part.
+
+        A part is `<name>-<key8>`, the start of either form, `<name>`, or the start of the key (4 digits or more).
+
+        Raises:
+            ArtifactError: none, with the nearest names; or several, with all of them.
+        """
+        wanted = "/".join(Path(name).parts[-2:])
+        refs = [record.ref for record in self._all_records()]
+        for match in (_is_exactly, _is_own_name, _begins):
+            found = [ref for ref in refs if match(ref, wanted)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                names = "\n  ".join(sorted(ref.id for ref in found))
+                raise ArtifactError(f"{name!r} stands for {len(found)} artifacts. Name one of them:\n  {names}")
+        raise ArtifactError(f"No artifact {name!r} in {self.home}. {_near(wanted, [ref.id for ref in refs])}")
+
+    def records(self, stage: str | None = None) -> Iterator[ArtifactRecord]:
+        """Yield the records of all whole artifacts, by stage and directory; damaged ones are for `problems`."""
+        for directory in self._directories(stage):
+            record, why = self._read(directory)
+            if record is not None and why is None:
+                yield record
+
+    def problems(self) -> list[Problem]:
+        """Return the directories of this store that are not whole artifacts."""
+        checked = [(directory, self._read(directory)[1]) for directory in self._directories(None)]
+        return [Problem(path=directory, why=why) for directory, why in checked if why is not None]
+
+    def _install(self, record: ArtifactRecord, work: Path) -> ArtifactRef:
+        existing = self.lookup(record.stage, record.key)
+        if existing is None:
+            self._set_damaged_aside(record.stage, record.key)
+            try:
+                target = self._free_directory(record)
+                (work / "output").rename(target)
+                fsync(target.parent)
+            except FileExistsError:  # someone without the lock was quicker by a moment
+                existing = self.lookup(record.stage, record.key)
+        if existing is not None and existing.digest != record.digest:
+            _log.warning("%s exists with other bytes and is kept: this stage is not deterministic.", existing.id)
+        shutil.rmtree(work, ignore_errors=True)
+        return existing or record.ref
+
+    def _set_damaged_aside(self, stage: str, key: str) -> None:
+        for directory in self._candidates(stage, key):
+            record = _load_record(directory)
+            if isinstance(record, str) or record.key == key:
+                grave = self.home / ".damaged" / f"{stage}-{directory.name}-{time.time_ns()}"
+                grave.parent.mkdir(exist_ok=True)
+                directory.rename(grave)
+
+    def _free_directory(self, record: ArtifactRecord) -> Path:
+        for length in _SUFFIX_LENGTHS:
+            directory = self.home / record.stage / f"{record.name}-{record.key[:length]}"
+            if not directory.exists():
+                return directory
+        raise FileExistsError(f"{record.stage}/{record.name}-{record.key}")
+
+    def _read(self, directory: Path, deep: bool = False) -> tuple[ArtifactRecord | None, str | None]:
+        """Return the record, where it is readable, and what is wrong, if anything."""
+        record = _load_record(directory)
+        if isinstance(record, str):
+            return None, record
+        sidecar = self.home / ".verified" / record.stage / f"{directory.name}.json"
+        return record, find_problem(directory, record.files, sidecar, deep=deep)
+
+    def _candidates(self, stage: str, key: str) -> list[Path]:
+        return sorted(
+            directory
+            for directory in (self.home / stage).glob(f"*-{key[:8]}*")
+            if key.startswith(directory.name.rpartition("-")[2]) and not directory.name.startswith(".")
+        )
+
+    def _directories(self, stage: str | None) -> list[Path]:
+        stages = [self.home / stage] if stage is not None else self.home.iterdir()
+        parents = [path for path in stages if path.is_dir() and not path.name.startswith(".")]
+        found = [directory for parent in parents for directory in parent.iterdir() if directory.is_dir()]
+        return sorted(directory for directory in found if not directory.name.startswith("."))
+
+    def _all_records(self) -> Iterator[ArtifactRecord]:
+        """Yield every readable record, files unseen."""
+        for directory in self._directories(None):
+            record = _load_record(directory)
+            if isinstance(record, ArtifactRecord):
+                yield record
+
+    def _workspace_path(self, stage: str, key: str) -> Path:
+        return self.home / stage / f".work-{key[:16]}"
+
+    def _lock_path(self, stage: str, key: str) -> Path:
+        return self.home / ".locks" / f"{stage}-{key[:16]}.lock"
+
+    def _short(self, directory: Path) -> str:
+        return str(directory.relative_to(self.home))
+
+
+def _load_record(directory: Path) -> ArtifactRecord | str:
+    """Return the record, or why there is none to be had."""
+    try:
+        return ArtifactRecord.model_validate_json((directory / RECORD).read_bytes())
+    except FileNotFoundError:
+        return f"{RECORD} is missing"
+    except OSError as error:
+        return f"{RECORD} cannot be read: {error.strerror}"
+    except ValidationError as error:
+        return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
+
+
+def _seal(output: Path) -> dict[str, FileEntry]:
+    """Hash the files of `output`, by relative path, and bring them to the disk."""
+    files = {}
+    for path in sorted(output.rglob("*")):
+        if path.is_symlink():
+            raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
+        if path.is_file() and path != output / RECORD:
+            fsync(path)
+            entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
+            files[path.relative_to(output).as_posix()] = entry
+    if not files:
+        raise ArtifactError(f"Nothing to publish: {output} holds no file. The stage must write there.")
+    return files
+
+
+def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:
+    return config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)
+
+
+def _is_exactly(ref: ArtifactRef, wanted: str) -> bool:
+    return ref.id == wanted or ref.key == wanted
+
+
+def _is_own_name(ref: ArtifactRef, wanted: str) -> bool:
+    own = ref.id.partition("/")[2]
+    return wanted in (own, ref.name, f"{ref.stage}/{ref.name}")
+
+
+def _begins(ref: ArtifactRef, wanted: str) -> bool:
+    own = ref.id.partition("/")[2]
+    by_key = len(wanted) >= 4 and ref.key.startswith(wanted)
+    return ref.id.startswith(wanted) or own.startswith(wanted) or by_key
+
+
+def _near(wanted: str, ids: list[str]) -> str:
+    by_own_name = {known.partition("/")[2]: known for known in ids} | {known: known for known in ids}
+    close = [by_own_name[name] for name in get_close_matches(wanted, by_own_name, n=3, cutoff=0.4)]
+    if close:
+        return f"Did you mean {' or '.join(dict.fromkeys(close))}?"
+    return f"There are {len(ids)} artifacts; `leap artifacts` lists them." if ids else "The store is empty."

@@ -1,0 +1,140 @@
+"""One exact text for a value, and the keys and differences that are made from it.
+
+The key of a stage decides whether its result is reused. So a value that has no exact, stable form is an error
+here, never a guess: a guess would serve a stale result, or none, in silence.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, JsonValue
+
+from leap_core.errors import ConfigError
+from leap_core.types import ArtifactRef
+
+_ABSENT = object()
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of `value`: sorted keys, no whitespace. Equal values give equal text, on any machine.
+
+    Pydantic models count as their JSON form. `1` and `1.0` are different values: let a typed model decide which.
+
+    Raises:
+        ConfigError: something in it has no exact form (a set, NaN, bytes, a path, an object, a key that is not a
+            string); names where it is.
+    """
+    return json.dumps(_plain(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def sha256_text(text: str) -> str:
+    """Return the sha256 of the UTF-8 bytes of `text`, in hex."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def stage_key(
+    stage: str, version: int, config: Mapping[str, Any] | BaseModel, inputs: Mapping[str, ArtifactRef]
+) -> str:
+    """Return the sha256 (64 hex digits) of everything that decides what a stage makes.
+
+    Args:
+        stage: its name.
+        version: raised when the stage's code starts to make something else of the same inputs.
+        config: only what bears identity: no paths, times, devices or worker counts.
+        inputs: role -> artifact. Only the digests count, so an input rebuilt to the same bytes changes nothing.
+
+    Raises:
+        ConfigError: `config` holds something that has no exact form.
+    """
+    digests = {role: ref.digest for role, ref in inputs.items()}
+    return sha256_text(canonical_json({"stage": stage, "version": version, "config": config, "inputs": digests}))
+
+
+def files_digest(sha256_by_path: Mapping[str, str]) -> str:
+    """Return the digest of an artifact: of its files' paths and bytes, hence not of its times or its name."""
+    return sha256_text(canonical_json(dict(sha256_by_path)))
+
+
+def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return one line for each value that differs, `training.learning_rate 0.003 -> 0.001`, sorted by path.
+
+    A key that one side lacks is shown as `(absent)`.
+    """
+    before, after = dict(_flat(old, "")), dict(_flat(new, ""))
+    lines = []
+    for path in sorted(before.keys() | after.keys()):
+        left, right = _shown(before.get(path, _ABSENT)), _shown(after.get(path, _ABSENT))
+        if left != right:
+            lines.append(f"{path} {left} -> {right}")
+    return lines
+
+
+def _plain(value: Any, path: str) -> JsonValue:
+    if isinstance(value, BaseModel):
+        # Python mode first, so that NaN and infinity are seen: pydantic's JSON mode turns them into null.
+        _plain_floats(value.model_dump(), path)
+        return _plain(value.model_dump(mode="json"), path)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return _plain_text(value, path)
+    if isinstance(value, float):
+        return _plain_float(value, path)
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {_plain_key(key, path): _plain(item, f"{path}.{key}") for key, item in value.items()}
+    raise ConfigError(
+        f"{path} is a {type(value).__name__}, which has no exact JSON form: {value!r}. "
+        "Use None, bool, int, float, str, lists and dicts of them, or a pydantic model."
+    )
+
+
+def _plain_text(text: str, path: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{path} is text that is not valid Unicode: {text!r}. Remove the lone surrogate.") from error
+    return str(text)
+
+
+def _plain_float(number: float, path: str) -> float:
+    if not math.isfinite(number):
+        raise ConfigError(f"{path} is {number}, which JSON cannot hold. Use a finite number or None.")
+    return number
+
+
+def _plain_key(key: Any, path: str) -> str:
+    if not isinstance(key, str):
+        raise ConfigError(f"{path} has the key {key!r}, a {type(key).__name__}. Keys must be strings.")
+    return _plain_text(key, f"a key of {path}")
+
+
+def _plain_floats(value: Any, path: str) -> None:
+    if isinstance(value, float):
+        _plain_float(value, path)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            _plain_floats(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _plain_floats(item, f"{path}[{index}]")
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if isinstance(value, Mapping) and (value or not path):
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "(absent)"
+    return value if isinstance(value, str) and value and value.isprintable() else canonical_json(value)

@@ -1,0 +1,96 @@
+"""Writing files so that a crash, a full disk or a second writer never leaves a torn one behind."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from leap_core.errors import ArtifactError
+
+TEMPORARY_SUFFIX = ".tmp"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, bring it to the disk, and rename it to `path`.
+
+    The temporary file's name is its own, so two writers of the same path do not disturb each other.
+
+    Raises:
+        ArtifactError: the disk is full or the place is not writable; `path` is then as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{TEMPORARY_SUFFIX}")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            fsync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON: sorted keys, two spaces, one final newline. The same value, the same bytes.
+
+    Raises:
+        ArtifactError: the disk is full or not writable.
+        ValueError: it holds NaN or infinity.
+    """
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, lambda file: file.write(text.encode("utf-8") + b"\n"))
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fsync(path: Path) -> None:
+    """Bring a file, or a directory's entries after a rename in it, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def directory_size(path: Path) -> int:
+    """Return the bytes of all files below `path`."""
+    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into an ArtifactError that names `path` and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise ArtifactError(
+                f"No room to write {path}: {error.strerror} ({_free_space(path)}). Free some space, for example "
+                "with `leap gc`, or choose another artifact home; what was finished before is kept."
+            ) from error
+        if error.errno in _READ_ONLY:
+            raise ArtifactError(
+                f"Cannot write {path}: {error.strerror}. Make it writable for this user, or choose another "
+                "artifact home."
+            ) from error
+        raise
+
+
+def _free_space(path: Path) -> str:
+    existing = next((parent for parent in [path, *path.parents] if parent.exists()), None)
+    if existing is None:
+        return "free space unknown"
+    return f"{shutil.disk_usage(existing).free / 1e6:.1f} MB free"
