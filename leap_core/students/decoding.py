@@ -1,0 +1,246 @@
+"""From logits to replies: sampling, the end of a reply, and commands constrained to the admissible ones.
+
+A `Reply` is one answer being written. It does not know how logits come about, so the slot cache and the plain
+`generate` share it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from leap_core.students.encoding import encode_completion, end_ids
+
+HEADING = "ACTION:"
+"""What stands before the command in a reply."""
+
+Trie = dict[int, "Trie"]
+"""Commands as token sequences that share their beginnings. An end-of-turn token leads to an empty node."""
+
+_MASK64 = (1 << 64) - 1
+
+
+@dataclass
+class Vocabulary:
+    """What replies must know of a tokenizer."""
+
+    tokenizer: Any
+    ends: frozenset[int] = field(init=False)
+    heading: list[int] = field(init=False)
+    ending: list[int] = field(init=False)
+    _commands: dict[str, list[int]] = field(init=False, default_factory=dict)
+    _has_colon: dict[int, bool] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ends = end_ids(self.tokenizer)
+        self.heading = self.encode(HEADING)
+        self.ending = encode_completion(self.tokenizer, "")
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of a reply, without special tokens."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    def command(self, command: str) -> list[int]:
+        """The ids of " command" as they stand after the heading, and of the end of the turn."""
+        ids = self._commands.get(command)
+        if ids is None:
+            whole = self.encode(f"{HEADING} {command}")
+            size = len(self.heading)
+            # Some tokenizers merge the colon with what follows; then the command is encoded on its own.
+            body = whole[size:] if whole[:size] == self.heading else self.encode(f" {command}")
+            ids = self._commands[command] = [*body, *self.ending]
+        return ids
+
+    def has_colon(self, token: int) -> bool:
+        known = self._has_colon.get(token)
+        if known is None:
+            known = self._has_colon[token] = ":" in self.tokenizer.decode([token])
+        return known
+
+
+def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
+    """Merge token sequences into one tree."""
+    root: Trie = {}
+    for sequence in sequences:
+        node = root
+        for token in sequence:
+            node = node.setdefault(token, {})
+    return root
+
+
+class Reply:
+    """One answer being written, token by token.
+
+    With `admissible`, the reply ends in one of these commands whatever the model does: the reason is cut short
+    when only the longest command would still fit into `max_new_tokens`, and after the heading only tokens that
+    continue an admissible command are allowed. Without it, the reply ends at an end token or at the limit.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, seed: int, max_new_tokens: int, admissible: Sequence[str] | None
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.seed = seed
+        self.ids: list[int] = []
+        self.done = False
+        self.error: str | None = None
+        self._limit = max_new_tokens
+        self._commands = [vocabulary.command(command) for command in admissible or ()]
+        self._node: Trie | None = None
+        self._reserve = max(map(len, self._commands), default=0) + len(vocabulary.encode("\n" + HEADING))
+
+    def begin(self) -> list[int]:
+        """Tokens to put before anything is sampled; none, unless the limit leaves no room for a reason."""
+        return self._cut() if self._must_cut() else []
+
+    @property
+    def allowed(self) -> list[int] | None:
+        """The tokens that may come next; None: any."""
+        return None if self._node is None else list(self._node)
+
+    @property
+    def max_length(self) -> int:
+        """More tokens than this the reply never has, end-of-turn token included."""
+        return self._limit + self._reserve
+
+    @property
+    def text(self) -> str:
+        """The reply so far, without the end-of-turn token."""
+        return self.vocabulary.decode(self.ids)
+
+    def uniform(self) -> float:
+        """The random number in [0, 1) of the next token: it depends on the seed and the token's index alone."""
+        return uniform(self.seed, len(self.ids))
+
+    def fail(self, error: str) -> None:
+        """End the reply for a reason that is not the model's word."""
+        self.error = error
+        self.done = True
+
+    def accept(self, token: int) -> list[int]:
+        """Take the model's next token. Returns what to feed to the model: that token and any that must follow."""
+        if self._node is not None:
+            return self._follow([token])
+        if token in self.vocabulary.ends:
+            return self._end(token)
+        self.ids.append(token)
+        if self._commands and self.vocabulary.has_colon(token):
+            fed = self._enter_at_heading(token)
+            if fed:
+                return fed
+        if self._must_cut():
+            return [token, *self._cut()]
+        self.done = len(self.ids) >= self._limit
+        return [token]
+
+    def _end(self, token: int) -> list[int]:
+        if self._commands:
+            return self._cut()
+        self.ids.append(token)
+        self.done = True
+        return [token]
+
+    def _must_cut(self) -> bool:
+        return bool(self._commands) and self._node is None and self._limit - len(self.ids) <= self._reserve
+
+    def _cut(self) -> list[int]:
+        heading = self.vocabulary.encode("\n" + HEADING) if self.ids else self.vocabulary.heading
+        self.ids.extend(heading)
+        return [*heading, *self._enter()]
+
+    def _enter_at_heading(self, token: int) -> list[int]:
+        """If the heading is now complete, go on with commands only; empty if it is not."""
+        before, heading, after = self.text.partition(HEADING)
+        if not heading:
+            return []
+        if not after:
+            return [token, *self._enter()]
+        # The token reaches beyond the heading (": " in one token): write the same text without the excess.
+        self.ids.pop()
+        tail = self.vocabulary.encode((before + heading)[len(self.text) :])
+        self.ids.extend(tail)
+        return [*tail, *self._enter()]
+
+    def _enter(self) -> list[int]:
+        self._node = build_trie(self._commands)
+        return self._follow([])
+
+    def _follow(self, tokens: list[int]) -> list[int]:
+        """Walk down the tree by `tokens`, then on as long as there is only one way."""
+        node = self._node or {}
+        fed = list(tokens)
+        for token in tokens:
+            node = node[token]
+        while len(node) == 1:
+            token, node = next(iter(node.items()))
+            fed.append(token)
+        self.ids.extend(fed)
+        self._node = node
+        self.done = not node
+        return fed
+
+
+def choose(logits: torch.Tensor, replies: Sequence[Reply], temperature: float) -> list[int]:
+    """Choose the next token of each reply from its row of `logits` (replies x vocabulary).
+
+    A reply whose row is not a number fails, with the cause; its token is 0.
+    """
+    scores = logits.float()
+    broken = torch.isnan(scores).any(dim=-1)
+    if bool(broken.any()):
+        for index in broken.nonzero().flatten().tolist():
+            replies[index].fail(
+                f"The model gave logits that are not numbers at token {len(replies[index].ids)} of the reply. Its "
+                "weights have probably diverged: check the training log, lower training.learning_rate."
+            )
+        scores = torch.nan_to_num(scores)
+    scores = _only_allowed(scores, replies)
+    if temperature == 0:
+        greedy: list[int] = scores.argmax(dim=-1).tolist()
+        return greedy
+    points = torch.tensor([reply.uniform() for reply in replies], dtype=torch.float64, device=scores.device)
+    return _sample(scores / temperature, points)
+
+
+def _only_allowed(scores: torch.Tensor, replies: Sequence[Reply]) -> torch.Tensor:
+    pairs = [(row, token) for row, reply in enumerate(replies) for token in reply.allowed or ()]
+    if not pairs:
+        return scores
+    rows, tokens = torch.tensor(pairs, device=scores.device).unbind(dim=1)
+    limited = torch.full_like(scores, float("-inf"))
+    limited[rows, tokens] = scores[rows, tokens]
+    free = torch.tensor([reply.allowed is None for reply in replies], device=scores.device)
+    return torch.where(free.unsqueeze(1), scores, limited)
+
+
+def _sample(scores: torch.Tensor, points: torch.Tensor) -> list[int]:
+    """Where the point, as a share of all probability, falls: one number per reply, so nothing else sways it."""
+    cumulative = torch.softmax(scores, dim=-1).double().cumsum(dim=-1)
+    targets = points.unsqueeze(1) * cumulative[:, -1:]
+    chosen: list[int] = torch.searchsorted(cumulative, targets, right=True).flatten().tolist()
+    return chosen
+
+
+@lru_cache(maxsize=4096)
+def _scrambled(seed: int) -> int:
+    return _splitmix(seed & _MASK64)
+
+
+def _splitmix(state: int) -> int:
+    """One step of the SplitMix64 generator: 64 well-mixed bits of a 64-bit state."""
+    state = (state + 0x9E3779B97F4A7C15) & _MASK64
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return state ^ (state >> 31)
+
+
+def uniform(seed: int, index: int) -> float:
+    """A number in [0, 1 - 2**-32] that depends on `seed` and `index` alone."""
+    return (_splitmix(_scrambled(seed) ^ index) >> 32) / 2**32

@@ -1,0 +1,147 @@
+"""The student that runs in this process: any Hugging Face causal language model, or an adapter on one.
+
+Many episodes are answered together. What was computed for an episode's earlier turns is kept (slots.py), so that
+a turn costs the new tokens alone. Models whose layers cannot be served that way (sliding windows, state spaces:
+architecture.py) are answered in batches by `generate`, without reuse.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import torch
+
+from leap_core.config import ExecutionConfig, StudentConfig
+from leap_core.errors import StudentError
+from leap_core.students.architecture import takes_own_mask
+from leap_core.students.base import ActReply, ActRequest
+from leap_core.students.decoding import Reply, Vocabulary
+from leap_core.students.encoding import encode_prompt, load_tokenizer
+from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device
+from leap_core.students.slot_engine import SlotEngine
+from leap_core.types import Usage
+
+
+class HfStudent:
+    """A causal language model as a student.
+
+    Not thread-safe. `act` answers at most `execution.batch_size` requests at a time, in order.
+    """
+
+    name = "hf"
+
+    def __init__(self, path: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> None:
+        """Load the model.
+
+        Args:
+            path: a model directory, a hub id, or an adapter directory.
+            temperature: of sampling; 0 is greedy.
+
+        Raises:
+            StudentError: nothing usable is there.
+        """
+        if execution.num_threads is not None:
+            torch.set_num_threads(execution.num_threads)
+        self._temperature = temperature
+        self._max_new_tokens = config.max_new_tokens
+        self._batch_size = execution.batch_size
+        self._device = resolve_device(execution.device)
+        self._model = _load_for_playing(path, self._device)
+        self._tokenizer = load_tokenizer(_tokenizer_source(path))
+        self._vocabulary = Vocabulary(self._tokenizer)
+        self._context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        self._engine: SlotEngine | None = None
+        if takes_own_mask(self._model.config):
+            self._engine = SlotEngine(self._model, self._device, execution.batch_size, temperature)
+
+    def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
+        """Answer each request, in order."""
+        replies: list[ActReply] = []
+        for first in range(0, len(requests), self._batch_size):
+            replies.extend(self._act(requests[first : first + self._batch_size]))
+        return replies
+
+    def release(self, slots: Sequence[str]) -> None:
+        """Forget which rows these episodes had."""
+        if self._engine is not None:
+            self._engine.table.release(slots)
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._model = None
+        self._engine = None
+        if self._device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
+        prompts = [encode_prompt(self._tokenizer, request.messages) for request in requests]
+        replies = [self._begin(request, len(prompt)) for request, prompt in zip(requests, prompts, strict=True)]
+        fitting = [index for index, reply in enumerate(replies) if not reply.done]
+        slots = _distinct([requests[index].slot for index in fitting])
+        try:
+            self._generate(slots, [prompts[index] for index in fitting], [replies[index] for index in fitting])
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+            for index in fitting:
+                replies[index].fail(f"Out of memory with {len(fitting)} episodes: {cause}. Lower execution.batch_size.")
+        return [_to_act_reply(prompt, reply) for prompt, reply in zip(prompts, replies, strict=True)]
+
+    def _begin(self, request: ActRequest, num_prompt: int) -> Reply:
+        room = (self._context or num_prompt + self._max_new_tokens) - num_prompt
+        reply = Reply(self._vocabulary, request.seed, min(self._max_new_tokens, room), request.admissible)
+        if room < 1:
+            reply.fail(
+                f"The prompt of episode {request.slot!r} has {num_prompt} tokens; the model reads at most "
+                f"{self._context}. Lower environment.max_steps, or choose a model with a longer context."
+            )
+        return reply
+
+    def _generate(self, slots: list[str], prompts: list[list[int]], replies: list[Reply]) -> None:
+        if self._model is None:
+            raise StudentError("This student is closed. Make a new one.")
+        if not prompts:
+            return
+        if self._engine is not None:
+            self._engine.write(slots, prompts, replies)
+            return
+        from leap_core.students.plain_generate import write_replies
+
+        write_replies(self._model, self._device, self._tokenizer, prompts, replies, self._temperature)
+
+
+def _distinct(slots: list[str]) -> list[str]:
+    """The same names, made different where two requests of one batch have the same."""
+    seen: dict[str, int] = {}
+    names = []
+    for slot in slots:
+        seen[slot] = seen.get(slot, 0) + 1
+        names.append(slot if seen[slot] == 1 else f"{slot}\x00{seen[slot]}")
+    return names
+
+
+def _to_act_reply(prompt: list[int], reply: Reply) -> ActReply:
+    usage = Usage(num_requests=1, prompt_tokens=len(prompt), completion_tokens=len(reply.ids))
+    return ActReply(text="" if reply.error else reply.text, usage=usage, error=reply.error)
+
+
+def _load_for_playing(path: Path | str, device: str) -> Any:
+    # Many CPUs emulate bf16, so there fp32 is both exact and faster.
+    dtype = torch.float32 if device == "cpu" else "auto"
+    if is_adapter(path):
+        from peft import PeftModel
+
+        base = load_model(base_of_adapter(Path(path)), dtype)
+        model = PeftModel.from_pretrained(base, str(path)).merge_and_unload()
+    else:
+        model = load_model(path, dtype)
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _tokenizer_source(path: Path | str) -> Path | str:
+    """Where the tokenizer is: beside an adapter if it was saved there, else with its base."""
+    if is_adapter(path) and not (Path(path) / "tokenizer_config.json").is_file():
+        return base_of_adapter(Path(path))
+    return path

@@ -1,0 +1,75 @@
+"""Loading a causal language model from a directory, a hub id, or an adapter directory.
+
+An adapter directory names its base in adapter_config.json: a hub id, or a directory that is read relative to
+the adapter (the trainer writes "base", a folder inside), so that artifacts can be moved.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from leap_core.errors import StudentError
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+def resolve_device(name: str) -> str:
+    """The torch device that "auto" or a name stands for."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def is_adapter(path: Path | str) -> bool:
+    """Whether `path` is a directory with a PEFT adapter."""
+    return (Path(path) / "adapter_config.json").is_file()
+
+
+def base_of_adapter(path: Path) -> Path | str:
+    """The directory or hub id of the model that an adapter belongs to.
+
+    Raises:
+        StudentError: the adapter does not say, or what it names is not there.
+    """
+    settings = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+    base = settings.get("base_model_name_or_path")
+    if not base:
+        raise StudentError(f"{path / 'adapter_config.json'} has no base_model_name_or_path. Name the adapter's base.")
+    for candidate in (path / base, Path(base)):
+        if candidate.is_dir():
+            return candidate
+    check_source(base, f"the base of the adapter {path}")
+    return str(base)
+
+
+def check_source(source: Path | str, what: str) -> None:
+    """Raise StudentError unless `source` is a directory or could be a hub id; `what` is the word for the error."""
+    if Path(source).is_dir() or (not Path(source).exists() and _HUB_ID.fullmatch(str(source))):
+        return
+    raise StudentError(
+        f"No model at {str(source)!r} ({what}). Expected a directory with config.json and weights, a directory with "
+        "adapter_config.json, or a hub id such as 'Qwen/Qwen2.5-0.5B-Instruct'."
+    )
+
+
+def load_model(source: Path | str, dtype: Any) -> Any:
+    """Load a causal language model on the CPU, with SDPA attention where the model has it.
+
+    Raises:
+        StudentError: it is missing, damaged or not a causal language model.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    check_source(source, "student.model")
+    try:
+        return AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise StudentError(
+            f"The model {str(source)!r} could not be loaded: {error}. Expected config.json and weights that belong "
+            "together (safetensors), or a hub id that is in the local cache or can be reached."
+        ) from error

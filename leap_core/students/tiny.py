@@ -1,0 +1,142 @@
+"""A small Llama from scratch with a tokenizer of its own: the student of the demo and of the tests.
+
+A model of half a million parameters cannot copy a name that is spread over several tokens. So an entity such as
+" cabinet 1", with the blank before it, is one token, wherever it stands: in an observation, a reason or a command.
+The same texts, seed and parameters give the same bytes, wherever the directory is made.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PAD, SYSTEM, USER, ASSISTANT, END = "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
+SPECIAL_TOKENS = (PAD, SYSTEM, USER, ASSISTANT, END)
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+_PIECES = "|".join(
+    (
+        r"(?:REASON|ACTION):",
+        r" ?[a-z]+ [0-9]+",
+        r" ?\p{L}+",
+        r" ?[0-9]+",
+        r" ?[^\s\p{L}0-9]",
+        r"\s",
+    )
+)
+"""How text is cut: headings, entities, words, numbers and punctuation (each with the blank before it), other space."""
+
+_ENTITY = re.compile(r"( ?)([a-z]+) ([0-9]+)")
+_MAX_ENTITY_NUMBER = 99
+"""A lower-case word before a larger number ("year 1984") is not the name of an entity that others could follow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyParams:
+    """Size of the model. The defaults make about 0.6 million parameters with a vocabulary of some hundred words."""
+
+    hidden_size: int = 128
+    num_layers: int = 3
+    num_heads: int = 4
+    intermediate_size: int = 256
+    max_positions: int = 4096
+    initializer_range: float = 0.04
+
+
+def make_tiny_student(output: Path, texts: Iterable[str], seed: int, params: TinyParams | None = None) -> None:
+    """Write a randomly initialised model and its tokenizer to `output`, as a normal Hugging Face directory.
+
+    Args:
+        output: made if missing; files of the same names are replaced.
+        texts: what the vocabulary is taken from, in any order. Other text still round-trips, byte by byte.
+        seed: of the weights.
+        params: size of the model; none: the defaults.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    vocabulary = build_vocabulary(texts)
+    _save_tokenizer(output, vocabulary)
+    _save_model(output, len(vocabulary), seed, params or TinyParams())
+
+
+def build_vocabulary(texts: Iterable[str]) -> list[str]:
+    """All tokens, in the order of their ids: special tokens, the 256 bytes, then sorted pieces of `texts`.
+
+    Every piece is there with a leading blank too, as it would stand within a line. Of every kind of entity all
+    numbers are there from 1 to one more than the largest seen.
+    """
+    cutter = _pre_tokenizer()
+    seen = {piece for text in set(texts) for piece, _ in cutter.pre_tokenize_str(text)}
+    pieces = {"REASON:", "ACTION:", "\n", " "} | seen
+    pieces |= {" " + piece for piece in pieces if piece[0].isalnum() and not piece.endswith(":")}
+    pieces |= _more_entities(pieces)
+    return [*SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)), *sorted(pieces)]
+
+
+def _more_entities(pieces: set[str]) -> set[str]:
+    largest: dict[tuple[str, str], int] = {}
+    for match in filter(None, map(_ENTITY.fullmatch, pieces)):
+        blank, kind, number = match.groups()
+        if int(number) <= _MAX_ENTITY_NUMBER:
+            largest[blank, kind] = max(largest.get((blank, kind), 0), int(number))
+    return {f"{blank}{kind} {n}" for (blank, kind), last in largest.items() for n in range(1, last + 2)}
+
+
+def _pre_tokenizer() -> Any:
+    from tokenizers import Regex, pre_tokenizers
+
+    return pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
+
+
+def _save_tokenizer(output: Path, vocabulary: list[str]) -> None:
+    """Write tokenizer.json and tokenizer_config.json: Unigram with bytes for what the vocabulary does not hold."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models
+
+    # Equal scores make the cut with the fewest tokens win; `unk_id` must be set but bytes leave nothing unknown.
+    tokenizer = Tokenizer(models.Unigram([(piece, -1.0) for piece in vocabulary], unk_id=0, byte_fallback=True))
+    tokenizer.pre_tokenizer = _pre_tokenizer()
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
+    (output / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
+    settings = {
+        "chat_template": CHAT_TEMPLATE,
+        "clean_up_tokenization_spaces": False,
+        "eos_token": END,
+        "model_max_length": 1_000_000,
+        "pad_token": PAD,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    (output / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _save_model(output: Path, vocab_size: int, seed: int, params: TinyParams) -> None:
+    import torch
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    pad, end = SPECIAL_TOKENS.index(PAD), SPECIAL_TOKENS.index(END)
+    config = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=params.hidden_size,
+        intermediate_size=params.intermediate_size,
+        num_hidden_layers=params.num_layers,
+        num_attention_heads=params.num_heads,
+        max_position_embeddings=params.max_positions,
+        initializer_range=params.initializer_range,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=end,
+        pad_token_id=pad,
+        dtype="float32",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad)
+    model.save_pretrained(output)
