@@ -14,9 +14,7 @@ def needs_correction(trajectory: Trajectory, threshold: float) -> bool:
     return trajectory.score is not None and trajectory.score <= threshold and bool(trajectory.steps)
 
 
-def correct_episode(
-    teacher: Teacher, trajectory: Trajectory, privileged: PrivilegedState, level: Level
-) -> Correction:
+def correct_episode(teacher: Teacher, trajectory: Trajectory, privileged: PrivilegedState, level: Level) -> Correction:
     """Ask the teacher for a correction of each step, then pass all of them through the gate.
 
     Returns:

@@ -34,9 +34,7 @@ class PromptSet:
         self._first: Template = jinja.get_template("first.jinja")
         self._turn: Template = jinja.get_template("turn.jinja")
 
-    def student_messages(
-        self, spec: Spec, history: Sequence[Step], observation: Observation
-    ) -> tuple[Message, ...]:
+    def student_messages(self, spec: Spec, history: Sequence[Step], observation: Observation) -> tuple[Message, ...]:
         """Render the prompt at `observation`, after the steps in `history` (paper, section 3).
 
         Past reasons are not shown, and admissible commands only for the current observation, so each prompt

@@ -57,9 +57,9 @@ class _Episode:
         )
 
 
-def turn_seed(seed: int, spec_id: str, turn: int) -> int:
-    """The seed of one turn's sample: a hash, so that no two turns or specs share one."""
-    digest = hashlib.sha256(f"{seed}:{spec_id}:{turn}".encode()).digest()
+def turn_seed(seed: int, iteration: int, spec_id: str, turn: int) -> int:
+    """The seed of one turn's sample: a hash, so that no two iterations, specs or turns share one."""
+    digest = hashlib.sha256(f"{seed}:{iteration}:{spec_id}:{turn}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
 
 
@@ -111,7 +111,7 @@ def _answer(
             slot=slot,
             messages=prompts.student_messages(episode.spec, episode.steps, episode.observation),
             admissible=episode.observation.admissible if settings.constrain else None,
-            seed=turn_seed(settings.seed, episode.spec.id, len(episode.steps)),
+            seed=turn_seed(settings.seed, settings.iteration, episode.spec.id, len(episode.steps)),
         )
         for slot, episode in live.items()
     ]

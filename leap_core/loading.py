@@ -1,0 +1,50 @@
+"""From names in the configuration to objects: suites, students, teachers and trainers."""
+
+from functools import partial
+from pathlib import Path
+
+from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
+from leap_core.envs import ENVIRONMENTS
+from leap_core.envs.base import Environment, Suite
+from leap_core.envs.workers import EnvironmentPool
+from leap_core.registry import load_kind
+from leap_core.students import STUDENTS
+from leap_core.students.base import Student
+from leap_core.teachers import TEACHERS
+from leap_core.teachers.base import Teacher
+from leap_core.trainers import TRAINERS
+from leap_core.trainers.base import Trainer
+
+
+def load_suite(config: EnvironmentConfig) -> Suite:
+    """Return the suite of specs that `config.name` stands for."""
+    suite: Suite = load_kind("environment", config.name, ENVIRONMENTS)(config)
+    return suite
+
+
+def make_environment(config: EnvironmentConfig, root: Path) -> Environment:
+    """Make one environment over the specs artifact at `root`; picklable by name, for worker processes."""
+    return load_suite(config).make(root)
+
+
+def open_pool(config: EnvironmentConfig, root: Path, num_workers: int) -> EnvironmentPool:
+    """Open the pool of processes that episodes are played in."""
+    return EnvironmentPool(partial(make_environment, config, root), num_workers)
+
+
+def load_student(model: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> Student:
+    """Load the student whose weights are at `model`."""
+    student: Student = load_kind("student", config.kind, STUDENTS)(model, config, execution, temperature)
+    return student
+
+
+def load_teacher(config: CorrectionConfig, suite: Suite) -> Teacher:
+    """Return the teacher that `config.teacher` stands for."""
+    teacher: Teacher = load_kind("teacher", config.teacher, TEACHERS)(config, suite)
+    return teacher
+
+
+def load_trainer(name: str) -> Trainer:
+    """Return the trainer of this name."""
+    trainer: Trainer = load_kind("trainer", name, TRAINERS)()
+    return trainer

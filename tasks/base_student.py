@@ -1,0 +1,73 @@
+"""Stage `base`: the model that iteration 0 starts from. A tiny one is made here; any other is named, not copied."""
+
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from leap_core.config import Section
+from leap_core.demonstrations import demonstrate
+from leap_core.loading import load_suite
+from leap_core.models import TINY, fingerprint_model, write_source
+from leap_core.prompts import load_prompts
+from leap_core.tables import read_privileged, read_specs
+from leap_core.types import ArtifactRef, Level
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+NUM_VOCABULARY_SPECS = 200
+"""Specs whose texts the tiny student's tokenizer is fitted to."""
+
+
+class BaseIdentity(Section):
+    """A tiny student is made from a seed and a size; any other is what its files are."""
+
+    kind: str
+    source: str
+    params: dict[str, JsonValue]
+    prompt: str
+    max_steps: int
+    seed: int
+
+
+def provide_base_student(run: Run, specs: ArtifactRef, privileged: ArtifactRef) -> ArtifactRef:
+    """Return the student before any training."""
+    config, tiny = run.config, run.config.student.model == TINY
+    identity = BaseIdentity(
+        kind=config.student.kind,
+        source=TINY if tiny else fingerprint_model(config.student.model, run.store.home),
+        params=config.student.params,
+        prompt=config.student.prompt if tiny else "",
+        max_steps=config.environment.max_steps if tiny else 0,
+        seed=config.seed if tiny else 0,
+    )
+    return BASE(run, identity, {"specs": specs, "privileged": privileged} if tiny else {})
+
+
+def _provide(work: StageWork[BaseIdentity]) -> StageReport:
+    if work.identity.source != TINY:
+        write_source(work.output, work.identity.source)
+        return StageReport()
+    from leap_core.students.tiny import TinyParams, make_tiny_student
+
+    params = TinyParams.read(work.identity.params)
+    make_tiny_student(work.output, _texts(work), work.identity.seed, params)
+    return StageReport()
+
+
+def _texts(work: StageWork[BaseIdentity]) -> Iterator[str]:
+    """All words that the game and its expert use: the tokenizer must know them, the weights learn nothing here."""
+    suite, root = load_suite(work.config.environment), work.inputs["specs"]
+    environment, oracle = suite.make(root), suite.oracle()
+    prompts = load_prompts(suite.name, work.identity.prompt)
+    states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
+    levels: tuple[Level, Level] = (0, 100)
+    for spec in read_specs(root)[:NUM_VOCABULARY_SPECS]:
+        for level in levels:
+            episode = demonstrate(environment, oracle, spec, states[spec.id], level, work.identity.max_steps)
+            for step in episode.steps:
+                yield from (step.reply, *(step.observation.admissible or ()))
+                yield prompts.student_messages(spec, episode.steps[: step.index], step.observation)[-1].content
+            yield episode.final_observation
+    environment.close()
+
+
+BASE = Stage(name="base", version=1, work=_provide)

@@ -1,0 +1,63 @@
+"""Stage `demonstrations`: expert episodes for behaviour cloning, as turn rows."""
+
+from leap_core.config import Section
+from leap_core.dataset import demonstration_rows
+from leap_core.demonstrations import demonstrate, successful
+from leap_core.errors import StageFailedError
+from leap_core.loading import load_suite
+from leap_core.prompts import load_prompts
+from leap_core.tables import read_privileged, read_specs, write_trajectories, write_turn_rows
+from leap_core.types import ArtifactRef, Level
+from tasks.identity import PlayedEnvironment
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+
+class DemonstrationsIdentity(Section):
+    """How many episodes of which expert, and the prompts that their rows are rendered with."""
+
+    environment: PlayedEnvironment
+    num_episodes: int
+    level: Level
+    prompt: str
+
+
+def collect_demonstrations(run: Run, specs: ArtifactRef, privileged: ArtifactRef) -> ArtifactRef:
+    """Return expert episodes on the first train specs."""
+    config = run.config
+    identity = DemonstrationsIdentity(
+        environment=PlayedEnvironment.of(config.environment),
+        num_episodes=config.demonstrations.num_episodes,
+        level=config.demonstrations.level,
+        prompt=config.student.prompt,
+    )
+    return DEMONSTRATIONS(run, identity, {"specs": specs, "privileged": privileged}, iteration=0)
+
+
+def _collect(work: StageWork[DemonstrationsIdentity]) -> StageReport:
+    identity, suite = work.identity, load_suite(work.config.environment)
+    environment, oracle = suite.make(work.inputs["specs"]), suite.oracle()
+    states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
+    episodes = [
+        demonstrate(environment, oracle, spec, states[spec.id], identity.level, identity.environment.max_steps)
+        for spec in read_specs(work.inputs["specs"])[: identity.num_episodes]
+    ]
+    environment.close()
+    kept = successful(episodes)
+    if not kept:
+        raise StageFailedError(
+            f"None of {len(episodes)} expert episodes reached its goal within environment.max_steps = "
+            f"{identity.environment.max_steps}. Raise environment.max_steps or demonstrations.level."
+        )
+    prompts = load_prompts(identity.environment.name, identity.prompt)
+    write_trajectories(work.output, kept)
+    write_turn_rows(work.output, demonstration_rows(kept, prompts, identity.level))
+    return StageReport(
+        counts={
+            "episodes": len(kept),
+            "failed_episodes": len(episodes) - len(kept),
+            "steps": sum(len(episode.steps) for episode in kept),
+        }
+    )
+
+
+DEMONSTRATIONS = Stage(name="demonstrations", version=1, work=_collect)

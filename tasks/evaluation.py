@@ -1,0 +1,63 @@
+"""Stage `evaluation`: how one model does on one split."""
+
+import json
+from pathlib import Path
+
+from leap_core.evaluation import summarise
+from leap_core.files import write_json
+from leap_core.rollout import check_episodes
+from leap_core.tables import read_specs, write_trajectories
+from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
+from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
+from tasks.playing import play_in_shards
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+RESULT = "result.json"
+
+
+class EvaluationIdentity(PlayedIdentity):
+    """How a model is judged."""
+
+    split: Split
+    confidence: float
+
+
+def evaluate(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef, split: Split) -> ArtifactRef:
+    """Return the episodes of `model` on every spec of `split`, and what they amount to."""
+    config = run.config
+    identity = EvaluationIdentity(
+        environment=PlayedEnvironment.of(config.environment),
+        student=PlayedStudent.of(config.student, config.evaluation.temperature),
+        split=split,
+        confidence=config.evaluation.confidence,
+        iteration=iteration,
+        seed=config.seed,
+    )
+    return EVALUATION(run, identity, {"specs": specs, "model": model}, iteration, part=split)
+
+
+def read_result(directory: Path) -> EvaluationResult:
+    """Read the result from an evaluation artifact."""
+    return EvaluationResult.model_validate(json.loads((directory / RESULT).read_text(encoding="utf-8")))
+
+
+def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
+    identity = work.identity
+    episodes, resumed = play_in_shards(work, read_specs(work.inputs["specs"]), None)
+    check_episodes(episodes, work.config.rollout.max_error_share)
+    result = summarise(episodes, identity.iteration, identity.split, identity.confidence)
+    write_trajectories(work.output, episodes)
+    write_json(work.output / RESULT, result.model_dump(mode="json"))
+    return StageReport(
+        counts={
+            "episodes": len(episodes),
+            "successes": sum(bool(episode.success) for episode in episodes),
+            "failed_episodes": result.num_errors,
+        },
+        metrics={"success": result.success, "mean_actions": result.mean_actions},
+        usage=sum((episode.usage for episode in episodes), Usage()),
+        resumed=resumed,
+    )
+
+
+EVALUATION = Stage(name="evaluation", version=1, work=_evaluate)

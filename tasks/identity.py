@@ -1,0 +1,52 @@
+"""The settings that stages' results depend on, as types: what is here is in the key, what is not is not.
+
+Paths never are: data and models enter keys through the digests of their artifacts.
+"""
+
+from pydantic import JsonValue
+
+from leap_core.config import EnvironmentConfig, Section, StudentConfig
+
+
+class PlayedEnvironment(Section):
+    """What of the environment decides how an episode goes, given its spec."""
+
+    name: str
+    engine: str
+    max_steps: int
+    params: dict[str, JsonValue]
+
+    @classmethod
+    def of(cls, config: EnvironmentConfig) -> "PlayedEnvironment":
+        """Take over the fields of `config` that bear identity once specs are made."""
+        return cls(name=config.name, engine=config.engine, max_steps=config.max_steps, params=config.params)
+
+
+class PlayedStudent(Section):
+    """What of the student, beside its weights, decides its replies."""
+
+    kind: str
+    prompt: str
+    temperature: float
+    max_new_tokens: int
+    constrain: bool
+
+    @classmethod
+    def of(cls, config: StudentConfig, temperature: float | None) -> "PlayedStudent":
+        """Take over the fields of `config` that bear identity once the model is made."""
+        return cls(
+            kind=config.kind,
+            prompt=config.prompt,
+            temperature=config.temperature if temperature is None else temperature,
+            max_new_tokens=config.max_new_tokens,
+            constrain=config.constrain,
+        )
+
+
+class PlayedIdentity(Section):
+    """What every stage that plays episodes depends on."""
+
+    environment: PlayedEnvironment
+    student: PlayedStudent
+    iteration: int
+    seed: int

@@ -1,0 +1,73 @@
+"""Playing many episodes inside a stage. Rollout and evaluation share it."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TypeVar
+
+from leap_core.envs.workers import EnvironmentPool
+
+from leap_core.config import LeapConfig
+from leap_core.loading import load_student, open_pool
+from leap_core.models import locate_model
+from leap_core.prompts import PromptSet, load_prompts
+from leap_core.rollout import RolloutSettings, play_episodes
+from leap_core.students.base import Student
+from leap_core.tables import read_trajectories, write_trajectories
+from leap_core.types import Spec, Trajectory
+from tasks.identity import PlayedIdentity, PlayedStudent
+from tasks.shards import Shards
+from tasks.stage import StageWork
+
+IdentityT = TypeVar("IdentityT", bound=PlayedIdentity)
+
+
+def play_in_shards(
+    work: StageWork[IdentityT], specs: Sequence[Spec], max_consecutive_invalid: int | None
+) -> tuple[list[Trajectory], bool]:
+    """Play every spec once with the stage's model.
+
+    Returns:
+        The trajectories, in order, and whether some came from an earlier attempt.
+    """
+    config, identity = work.config, work.identity
+    settings = RolloutSettings(
+        iteration=identity.iteration,
+        seed=identity.seed,
+        max_steps=identity.environment.max_steps,
+        max_consecutive_invalid=max_consecutive_invalid,
+        constrain=identity.student.constrain,
+        batch_size=config.execution.batch_size,
+    )
+    with ExitStack() as resources:
+        player = _LazyPlayer(work, settings, resources)
+        shards = Shards(
+            scratch=work.scratch,
+            size=config.execution.shard_size,
+            # Floating point makes a sample depend on the batch around it.
+            tag=f"batch-{settings.batch_size}",
+            write=write_trajectories,
+            read=read_trajectories,
+        )
+        return shards.map(player.play, specs), shards.num_resumed > 0
+
+
+class _LazyPlayer:
+    """A student with its environments, loaded when the first shard has to be played."""
+
+    def __init__(self, work: StageWork[IdentityT], settings: RolloutSettings, resources: ExitStack) -> None:
+        self._work, self._settings, self._resources = work, settings, resources
+        self._players: tuple[Student, EnvironmentPool, PromptSet] | None = None
+
+    def play(self, specs: Sequence[Spec]) -> list[Trajectory]:
+        """Play each spec once."""
+        if self._players is None:
+            self._players = self._open(self._work.config, self._work.identity.student)
+        student, pool, prompts = self._players
+        return play_episodes(student, pool, prompts, specs, self._settings)
+
+    def _open(self, config: LeapConfig, played: PlayedStudent) -> tuple[Student, EnvironmentPool, PromptSet]:
+        model = locate_model(self._work.inputs["model"], config.student.model)
+        student = load_student(model, config.student, config.execution, played.temperature)
+        self._resources.callback(student.close)
+        pool = open_pool(config.environment, self._work.inputs["specs"], config.execution.env_workers)
+        return student, self._resources.enter_context(pool), load_prompts(config.environment.name, played.prompt)

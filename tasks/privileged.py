@@ -1,0 +1,30 @@
+"""Stage `privileged`: the hidden state of every spec of one split, kept apart from all that a student sees."""
+
+from leap_core.config import Section
+from leap_core.loading import load_suite
+from leap_core.tables import read_specs, write_privileged
+from leap_core.types import ArtifactRef
+from tasks.identity import PlayedEnvironment
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+
+class PrivilegedIdentity(Section):
+    """The environment whose hidden state is read."""
+
+    environment: PlayedEnvironment
+
+
+def reveal_privileged_states(run: Run, specs: ArtifactRef) -> ArtifactRef:
+    """Return the hidden state at the start of each spec; only teachers and experts read this artifact."""
+    identity = PrivilegedIdentity(environment=PlayedEnvironment.of(run.config.environment))
+    return PRIVILEGED(run, identity, {"specs": specs})
+
+
+def _reveal(work: StageWork[PrivilegedIdentity]) -> StageReport:
+    suite, root = load_suite(work.config.environment), work.inputs["specs"]
+    states = [suite.privileged_state(root, spec) for spec in read_specs(root)]
+    write_privileged(work.output, states)
+    return StageReport(counts={"states": len(states)})
+
+
+PRIVILEGED = Stage(name="privileged", version=1, work=_reveal)

@@ -1,0 +1,53 @@
+"""Stage `rollout`: the student plays train specs, unprivileged, to collect what it does wrong."""
+
+from leap_core.rollout import check_episodes
+from leap_core.tables import read_specs, write_trajectories
+from leap_core.types import ArtifactRef, Usage
+from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
+from tasks.playing import play_in_shards
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+
+class RolloutIdentity(PlayedIdentity):
+    """How many episodes are collected, and how."""
+
+    num_episodes: int
+    max_consecutive_invalid: int | None
+
+
+def roll_out(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef) -> ArtifactRef:
+    """Return episodes of `model` on train specs; each iteration takes the next specs of the split, around its end."""
+    config = run.config
+    identity = RolloutIdentity(
+        environment=PlayedEnvironment.of(config.environment),
+        student=PlayedStudent.of(config.student, config.rollout.temperature),
+        num_episodes=config.rollout.num_episodes,
+        max_consecutive_invalid=config.rollout.max_consecutive_invalid,
+        iteration=iteration,
+        seed=config.seed,
+    )
+    return ROLLOUT(run, identity, {"specs": specs, "model": model}, iteration)
+
+
+def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
+    identity = work.identity
+    specs, count = read_specs(work.inputs["specs"]), identity.num_episodes
+    first = (identity.iteration - 1) * count
+    chosen = [specs[number % len(specs)] for number in range(first, first + min(count, len(specs)))]
+    episodes, resumed = play_in_shards(work, chosen, identity.max_consecutive_invalid)
+    check_episodes(episodes, work.config.rollout.max_error_share)
+    write_trajectories(work.output, episodes)
+    return StageReport(
+        counts={
+            "episodes": len(episodes),
+            "successes": sum(bool(episode.success) for episode in episodes),
+            "failed_episodes": sum(episode.error is not None for episode in episodes),
+            "steps": sum(len(episode.steps) for episode in episodes),
+            "invalid_steps": sum(not step.valid for episode in episodes for step in episode.steps),
+        },
+        usage=sum((episode.usage for episode in episodes), Usage()),
+        resumed=resumed,
+    )
+
+
+ROLLOUT = Stage(name="rollout", version=1, work=_roll_out)

@@ -1,0 +1,39 @@
+"""Long work inside a stage, in shards: each is published by rename when it is whole, so a crash loses at most one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(kw_only=True)
+class Shards(Generic[R]):
+    """Shards of results below `scratch`. `write` and `read` store a list of results in a directory.
+
+    `tag` names everything beside the items that shards depend on; shards of another tag are not reused.
+    """
+
+    scratch: Path
+    size: int
+    tag: str
+    write: Callable[[Path, Sequence[R]], object]
+    read: Callable[[Path], list[R]]
+    num_resumed: int = 0
+
+    def map(self, work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
+        """Do `work` on each run of `size` items, in order; what an earlier attempt finished is read instead."""
+        results: list[R] = []
+        for start in range(0, len(items), self.size):
+            shard = self.scratch / f"shard-{start:06d}-of-{self.size}-{self.tag}"
+            if shard.is_dir():
+                self.num_resumed += 1
+            else:
+                unfinished = shard.with_name(f".{shard.name}")
+                unfinished.mkdir(parents=True, exist_ok=True)
+                self.write(unfinished, work(items[start : start + self.size]))
+                unfinished.rename(shard)
+            results += self.read(shard)
+        return results

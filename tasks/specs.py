@@ -1,0 +1,54 @@
+"""Stage `specs`: what the agent must do, for one split; games are generated or indexed here."""
+
+from pydantic import JsonValue
+
+from leap_core.config import Section
+from leap_core.errors import ConfigError
+from leap_core.loading import load_suite
+from leap_core.tables import write_specs
+from leap_core.types import ArtifactRef, Split
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+
+class SpecsIdentity(Section):
+    """One split of one environment. `counts` are of this split and of those it must not overlap with."""
+
+    environment: str
+    data: str | None
+    params: dict[str, JsonValue]
+    split: Split
+    counts: dict[str, int]
+    seed: int
+
+
+def prepare_specs(run: Run, split: Split) -> ArtifactRef:
+    """Return the specs of one split; raise ConfigError where the configuration leaves it empty."""
+    environment = run.config.environment
+    sizes: dict[Split, int] = {"train": environment.num_train, "dev": environment.num_dev, "test": environment.num_test}
+    if sizes[split] == 0:
+        raise ConfigError(f"The {split} split is empty: set environment.num_{split} to 1 or more.")
+    identity = SpecsIdentity(
+        environment=environment.name,
+        data=environment.data,
+        params=environment.params,
+        split=split,
+        counts=sizes_up_to(sizes, split),
+        seed=run.config.seed,
+    )
+    return SPECS(run, identity, {}, part=split)
+
+
+def sizes_up_to(sizes: dict[Split, int], split: Split) -> dict[str, int]:
+    """The sizes that the games of `split` depend on: its own, and those of the splits made before it."""
+    order = list(sizes)
+    return {name: sizes[name] for name in order[: order.index(split) + 1]}
+
+
+def _prepare(work: StageWork[SpecsIdentity]) -> StageReport:
+    suite = load_suite(work.config.environment)
+    specs = suite.prepare(work.output, work.identity.split, work.identity.seed)
+    write_specs(work.output, specs)
+    return StageReport(counts={"specs": len(specs)})
+
+
+SPECS = Stage(name="specs", version=1, work=_prepare)

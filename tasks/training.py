@@ -1,0 +1,62 @@
+"""Stage `training`: the student is fine-tuned on a dataset, from the model of the iteration before."""
+
+from leap_core.config import Section, TrainingConfig
+from leap_core.files import write_json
+from leap_core.loading import load_trainer
+from leap_core.models import locate_model
+from leap_core.tables import TRAIN_ROWS, VALIDATION_ROWS
+from leap_core.trainers.base import TrainingJob
+from leap_core.types import ArtifactRef
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+LOG = "training_log.json"
+
+
+class TrainingIdentity(Section):
+    """All settings of the trainer, iteration 0's own already put in their places."""
+
+    training: TrainingConfig
+    seed: int
+
+
+def train(run: Run, iteration: int, dataset: ArtifactRef, start: ArtifactRef) -> ArtifactRef:
+    """Return the model of `iteration`, trained on `dataset` from `start`."""
+    identity = TrainingIdentity(
+        training=resolve_bootstrap(run.config.training, iteration), seed=run.config.seed + iteration
+    )
+    return TRAINING(run, identity, {"dataset": dataset, "model": start}, iteration)
+
+
+def resolve_bootstrap(config: TrainingConfig, iteration: int) -> TrainingConfig:
+    """Put iteration 0's own epochs and learning rate in place of the general ones, and drop them."""
+    own = {}
+    if iteration == 0:
+        own = {"epochs": config.bootstrap_epochs, "learning_rate": config.bootstrap_learning_rate}
+    update = {name: value for name, value in own.items() if value is not None}
+    return config.model_copy(update={**update, "bootstrap_epochs": None, "bootstrap_learning_rate": None})
+
+
+def _train(work: StageWork[TrainingIdentity]) -> StageReport:
+    dataset = work.inputs["dataset"]
+    validation = dataset / VALIDATION_ROWS
+    result = load_trainer(work.identity.training.trainer).train(
+        TrainingJob(
+            rows=dataset / TRAIN_ROWS,
+            validation_rows=validation if validation.is_file() else None,
+            start=locate_model(work.inputs["model"], work.config.student.model),
+            output=work.output,
+            checkpoints=work.scratch / "checkpoints",
+            config=work.identity.training,
+            execution=work.config.execution,
+            seed=work.identity.seed,
+        )
+    )
+    write_json(work.output / LOG, result.log)
+    return StageReport(
+        counts={"rows": result.num_rows, "steps": result.num_steps, "truncated_rows": result.num_truncated},
+        metrics={"final_loss": result.final_loss, "validation_loss": result.validation_loss},
+        resumed=result.resumed_from_step is not None,
+    )
+
+
+TRAINING = Stage(name="training", version=1, work=_train)
