@@ -3,7 +3,8 @@
     specs.parquet        one row a spec             episodes.parquet            one row an episode
     privileged.parquet   one row a hidden state     steps.parquet               one row a step of an episode
     rows.parquet         one row a taught step      corrected_episodes.parquet  one row a corrected episode
-                                                    corrections.parquet         one row a corrected step
+    train.parquet, validation.parquet               corrections.parquet         one row a corrected step
+                         one row to train on
 
 Each `read_` returns what its `write_` was given: equal records, in the same order.
 """
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from pydantic import JsonValue
 
-from leap_core.dataset import TurnRow
+from leap_core.dataset import TrainingRow, TurnRow
 from leap_core.errors import ArtifactError
 from leap_core.parquet import read_records, write_records
 from leap_core.types import (
@@ -37,6 +38,8 @@ from leap_core.types import (
 SPECS = "specs.parquet"
 PRIVILEGED = "privileged.parquet"
 TURN_ROWS = "rows.parquet"
+TRAIN_ROWS = "train.parquet"
+VALIDATION_ROWS = "validation.parquet"
 EPISODES = "episodes.parquet"
 STEPS = "steps.parquet"
 CORRECTED_EPISODES = "corrected_episodes.parquet"
@@ -141,6 +144,18 @@ def write_turn_rows(directory: Path, rows: Iterable[TurnRow]) -> None:
 def read_turn_rows(directory: Path) -> list[TurnRow]:
     """Read rows.parquet."""
     return read_records(directory / TURN_ROWS, TurnRow)
+
+
+def write_training_rows(directory: Path, rows: Iterable[TrainingRow]) -> None:
+    """Write the two parts of a dataset to a file each."""
+    rows = list(rows)
+    for part, file in (("train", TRAIN_ROWS), ("validation", VALIDATION_ROWS)):
+        write_records(directory / file, TrainingRow, [row for row in rows if row.part == part])
+
+
+def read_training_rows(path: Path) -> list[TrainingRow]:
+    """Read one part of a dataset."""
+    return read_records(path, TrainingRow)
 
 
 def write_trajectories(directory: Path, trajectories: Sequence[Trajectory]) -> None:
