@@ -1,0 +1,61 @@
+"""How numbers are written in a report. A value that is missing is a dash, a cost that is not known is `unknown`."""
+
+import math
+from collections.abc import Mapping
+
+MISSING = "–"
+UNKNOWN = "unknown"
+NBSP = "\u00a0"
+
+
+def is_number(value: float | None) -> bool:
+    """Tell whether there is a finite value to show."""
+    return value is not None and math.isfinite(value)
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """Write a number with thousands separators and a fixed count of decimals."""
+    return f"{value:,.{digits}f}" if value is not None and math.isfinite(value) else MISSING
+
+
+def count(value: int | None) -> str:
+    """Write a whole number with thousands separators."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Write a share in [0, 1] in percent."""
+    return f"{100 * share:.{digits}f}{NBSP}%" if share is not None and math.isfinite(share) else MISSING
+
+
+def points(difference: float) -> str:
+    """Write a difference of two shares in percentage points, always with its sign."""
+    text = f"{100 * difference:+.1f}".replace("-", "\u2212")
+    return f"{text}{NBSP}points"
+
+
+def span(low: float, high: float) -> str:
+    """Write an interval of shares in percent."""
+    return f"{100 * low:.1f}–{100 * high:.1f}{NBSP}%"
+
+
+def duration(seconds: float) -> str:
+    """Write seconds in the two largest units that a reader needs."""
+    if seconds < 59.95:
+        return f"{seconds:.1f}{NBSP}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{NBSP}min {rest:02d}{NBSP}s"
+    return f"{minutes // 60}{NBSP}h {minutes % 60:02d}{NBSP}min"
+
+
+def cost(usd: float | None) -> str:
+    """Write a cost in US dollars; None is unknown, never nothing."""
+    if usd is None:
+        return UNKNOWN
+    return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
+
+
+def counts(by_name: Mapping[str, int]) -> str:
+    """Write named counts in the order of their names."""
+    return ", ".join(f"{name.replace('_', ' ')}{NBSP}{value:,}" for name, value in sorted(by_name.items())) or MISSING
