@@ -1,0 +1,250 @@
+"""ALFWorld's rule-based expert: right advice from any state, with reasons that a student could have found itself.
+
+What it may know is a `Belief` read from the episode's text, the goal sentence, and general knowledge (`kinds`). Only
+`Guide` holds hidden places, and it only ever decides *which* unseen receptacle is next: the reason given is the same
+function of the belief at every level.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from leap_core.envs.alfworld.belief import Belief, kind_of, number_of
+from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal, parse_goal
+from leap_core.envs.alfworld.kinds import fits, preposition, usual_places
+from leap_core.errors import TeacherReplyError
+from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
+
+_CHANGES = {CLEAN: ("clean", "sinkbasin"), HEAT: ("heat", "microwave"), COOL: ("cool", "fridge")}
+"""By task type: the verb that brings the object into the state, and what it is done with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """What the hidden state may say about a search. `places` maps every object to its first receptacle."""
+
+    level: Level
+    places: Mapping[str, str]
+
+    def choose(self, kind: str, candidates: Sequence[str]) -> str:
+        """The first of the leading `level` % (rounded up) of `candidates` that holds the kind; else the very first."""
+        holders = {place for name, place in self.places.items() if kind_of(name) == kind}
+        num_open_to_hints = -(-len(candidates) * self.level // 100)
+        return next((place for place in candidates[:num_open_to_hints] if place in holders), candidates[0])
+
+
+class AlfworldOracle:
+    """The expert that ALFWorld offers as an `Oracle`."""
+
+    def advise(
+        self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level
+    ) -> Action:
+        """Say what to do now. The command is admissible now; the reason ends with what the command acts on.
+
+        Raises:
+            GameFileError: the goal is in none of ALFWorld's template wordings.
+            TeacherReplyError: no sensible command is possible, because the episode's text does not tell enough.
+        """
+        if observation.admissible is None:
+            raise TeacherReplyError("The observation has no admissible commands, which this expert needs.")
+        places = privileged.facts.get("locations")
+        hidden = {name: str(place) for name, place in places.items()} if isinstance(places, dict) else {}
+        expert = _Expert(
+            goal=parse_goal(spec.instruction),
+            belief=Belief.after(history, observation),
+            admissible=observation.admissible,
+            guide=Guide(level=level, places=hidden),
+        )
+        return expert.advise()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Expert:
+    """One decision. Every rule breaks ties by the lowest number."""
+
+    goal: Goal
+    belief: Belief
+    admissible: Collection[str]
+    guide: Guide
+
+    def advise(self) -> Action:
+        held = self.belief.holding
+        if held is None:
+            known = self._known_objects()
+            return self._fetch(known[0]) if known else self._search(self.goal.object_kind)
+        if kind_of(held) != self.goal.object_kind:
+            return self._put_away(held)
+        if self.goal.task_type == LOOK:
+            return self._bring_to_light(held)
+        if not self.belief.has_state(held, self.goal.state):
+            return self._change(held)
+        return self._deliver(held)
+
+    def _known_objects(self) -> list[str]:
+        """Objects that serve the goal and whose place is known: ready ones first, then here, then by number."""
+        target = self._target() if self.goal.task_type == PICK_TWO else None
+        useful = [name for name in self.belief.of_kind(self.goal.object_kind) if self.belief.places[name] != target]
+        return sorted(
+            useful,
+            key=lambda name: (
+                not self.belief.has_state(name, self.goal.state),
+                not self._is_at(self.belief.places[name]),
+                number_of(name),
+            ),
+        )
+
+    def _fetch(self, name: str) -> Action:
+        place = self.belief.places[name]
+        where = f"{name} {preposition(kind_of(place))} {place}"
+        if not self._is_at(place):
+            return self._go(place, f"I saw {where}")
+        if place in self.belief.closed:
+            return self._open(place, f"I saw {where} and {place} is closed")
+        return self._act(f"I see {where}, so I take {name}.", f"take {name} from {place}")
+
+    def _search(self, kind: str) -> Action:
+        """Go to, or open, the next receptacle whose contents were not seen."""
+        candidates = self._search_order(kind)
+        if not candidates:
+            raise TeacherReplyError(
+                f"Every receptacle was seen, and there is no {kind} to be had ({len(self.belief.receptacles)} "
+                "receptacles named by the opening). Leave this step out."
+            )
+        choice = self.guide.choose(kind, candidates)
+        often = "is often" if kind_of(choice) in usual_places(kind) else "may also be"
+        usual = f"{_a(kind).capitalize()} {often} {preposition(kind_of(choice))} {_a(kind_of(choice))}"
+        if not self._is_at(choice):
+            return self._act(f"{self._so_far(kind)}{usual}, so next I check {choice}.", f"go to {choice}")
+        if choice in self.belief.closed:
+            return self._open(choice, f"{self._so_far(kind)}{usual} and {choice} is closed")
+        return self._act(f"{self._so_far(kind)}{usual}, so I examine {choice}.", f"examine {choice}")
+
+    def _search_order(self, kind: str) -> list[str]:
+        """Unseen receptacles: a likely closed one here, then kinds by how likely, other kinds by name; by number."""
+        usual = usual_places(kind)
+
+        def rank(place: str) -> tuple[bool, int, str, int]:
+            place_kind = kind_of(place)
+            likely = usual.index(place_kind) if place_kind in usual else len(usual)
+            here = place == self.belief.location and place_kind in usual
+            return not here, likely, place_kind, number_of(place)
+
+        return sorted((place for place in self.belief.receptacles if place not in self.belief.seen), key=rank)
+
+    def _so_far(self, kind: str) -> str:
+        """What the hand holds and what the place here lacks, as sentences; empty where there is nothing to say."""
+        belief = self.belief
+        held = f"I hold {belief.holding}. " if belief.holding else ""
+        here = belief.location
+        if here is None or here not in belief.seen or any(kind_of(name) == kind for name in belief.objects_in(here)):
+            return held
+        return f"{held}There is no {kind} {preposition(kind_of(here))} {here}. "
+
+    def _change(self, held: str) -> Action:
+        verb, appliance_kind = _CHANGES[self.goal.task_type]
+        appliance = self._nearest(appliance_kind)
+        if not self._is_at(appliance):
+            return self._go(appliance, f"I hold {held} and it is not {self.goal.state} yet")
+        return self._act(
+            f"I hold {held} and it is not {self.goal.state} yet, so I {verb} {held} with {appliance}.",
+            f"{verb} {held} with {appliance}",
+        )
+
+    def _deliver(self, held: str) -> Action:
+        target = self._target()
+        ready = f"I hold {held}" + (f" and it is {self.goal.state}" if self.goal.state else "")
+        if not self._is_at(target):
+            return self._go(target, ready)
+        if target in self.belief.closed:
+            return self._open(target, f"{ready} but {target} is closed")
+        return self._act(f"{ready}, so I move {held} to {target}.", self._putting(held, target))
+
+    def _bring_to_light(self, held: str) -> Action:
+        lamps = sorted(
+            self.belief.of_kind(self.goal.target_kind),
+            key=lambda name: (not self._is_at(self.belief.places[name]), number_of(name)),
+        )
+        if not lamps:
+            return self._search(self.goal.target_kind)
+        lamp, place = lamps[0], self.belief.places[lamps[0]]
+        where = f"{lamp} {preposition(kind_of(place))} {place}"
+        if not self._is_at(place):
+            return self._go(place, f"I hold {held} and I saw {where}")
+        return self._act(f"I hold {held} and I see {where}, so I use {lamp}.", f"use {lamp}")
+
+    def _put_away(self, held: str) -> Action:
+        """Free the hand of a wrong object: here if that is possible, else where it came from, else where it fits."""
+        wrong = f"I hold {held} and it is not {_a(self.goal.object_kind)}"
+        for place in self.belief.receptacles:
+            if self._is_at(place) and self._allows(self._putting(held, place)):
+                return self._act(f"{wrong}, so I move {held} to {place}.", self._putting(held, place))
+        source = self.belief.taken_from.get(held)
+        suitable = [place for place in self.belief.receptacles if fits(kind_of(held), kind_of(place))]
+        for place in sorted(suitable, key=lambda place: (place != source, place in self.belief.closed)):
+            if not self._is_at(place):
+                return self._go(place, wrong)
+            if place in self.belief.closed:
+                return self._open(place, f"{wrong} and {place} is closed")
+        raise TeacherReplyError(f"There is no place to put {held}. Leave this step out.")
+
+    def _target(self) -> str:
+        """The receptacle to deliver to: where most already lies, else here, else the lowest number."""
+        placed = self._placed()
+        if self.goal.task_type == PICK_TWO and placed:
+            return min(placed, key=lambda place: (-placed.count(place), number_of(place)))
+        return self._nearest(self.goal.target_kind)
+
+    def _placed(self) -> list[str]:
+        """For each object of the goal's kind that lies in a receptacle of the target's kind: that receptacle."""
+        places = [self.belief.places[name] for name in self.belief.of_kind(self.goal.object_kind)]
+        return [place for place in places if kind_of(place) == self.goal.target_kind]
+
+    def _nearest(self, kind: str) -> str:
+        return min(self._all_of(kind), key=lambda place: (not self._is_at(place), number_of(place)))
+
+    def _all_of(self, kind: str) -> list[str]:
+        found = [place for place in self.belief.receptacles if kind_of(place) == kind]
+        if not found:
+            raise TeacherReplyError(f"The episode's opening names no {kind}. Leave this step out.")
+        return found
+
+    def _is_at(self, place: str) -> bool:
+        # In ALFWorld's own rooms one can stand at several receptacles at once; only the commands tell.
+        return place == self.belief.location or f"examine {place}" in self.admissible
+
+    def _allows(self, command: str) -> bool:
+        return command in self.admissible
+
+    def _putting(self, held: str, place: str) -> str:
+        """The command that puts down, in the wording that is admissible now (ALFWorld changed it in 0.4)."""
+        older = f"put {held} in/on {place}"
+        return older if self._allows(older) else f"move {held} to {place}"
+
+    def _go(self, place: str, why: str) -> Action:
+        return self._act(f"{why}, so I go to {place}.", f"go to {place}")
+
+    def _open(self, place: str, why: str) -> Action:
+        return self._act(f"{why}, so I open {place}.", f"open {place}")
+
+    def _act(self, why: str, command: str) -> Action:
+        if not self._allows(command):
+            raise TeacherReplyError(
+                f"The advice {command!r} is not admissible at this step: the episode's text does not tell the whole "
+                "state. Leave this step out."
+            )
+        return Action(reason=f"{self._need()} {why}", command=command)
+
+    def _need(self) -> str:
+        """The goal, restated; of a pick-two goal, the part that is next."""
+        goal = self.goal
+        if goal.task_type == LOOK:
+            return f"I need {_a(goal.object_kind)} under the {goal.target_kind}."
+        if goal.task_type == PICK_TWO:
+            return (
+                f"I need the {'second' if self._placed() else 'first'} {goal.object_kind} for the {goal.target_kind}."
+            )
+        what = f"{goal.state} {goal.object_kind}" if goal.state else goal.object_kind
+        return f"I need {_a(what)} for the {goal.target_kind}."
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
