@@ -36,7 +36,7 @@ class StageReport:
 
     counts: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, JsonValue] = field(default_factory=dict)
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     resumed: bool = False
 
 
@@ -78,15 +78,18 @@ class Run:
     store: ArtifactStore
     planning: bool = False
     say: Callable[[str], None] = lambda line: None
+    on_outcome: Callable[[StageOutcome], None] = lambda outcome: None
     outcomes: list[StageOutcome] = field(default_factory=list)
-    refs: list[ArtifactRef] = field(default_factory=list)
+    refs: dict[str, ArtifactRef] = field(default_factory=dict)
 
     def note(self, ref: ArtifactRef, outcome: StageOutcome) -> ArtifactRef:
         """Write down what happened to a stage."""
         self.outcomes.append(outcome)
-        self.refs.append(ref)
+        if ref.key:
+            self.refs[ref.key] = ref
         why = f"  ({outcome.why})" if outcome.why else ""
         self.say(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
+        self.on_outcome(outcome)
         return ref
 
 
@@ -121,6 +124,8 @@ class Stage(Generic[IdentityT]):
         execution = _Execution(stage=self, run=run, identity=identity, inputs=inputs, iteration=iteration, part=part)
         if run.planning:
             return execution.plan()
+        if execution.key() in run.refs:  # an earlier call of this run had the same
+            return run.refs[execution.key()]
         # The execution travels inside the function: Prefect would otherwise walk through it in search of futures.
         task = Task(
             fn=execution.perform, name=self.name, task_run_name=execution.label, cache_policy=NO_CACHE, retries=0
@@ -184,6 +189,8 @@ class _Execution(Generic[IdentityT]):
         made_first = [role for role, ref in self.inputs.items() if is_pending(ref)]
         if made_first:
             return self._pending(f"waits for {', '.join(made_first)}")
+        if self.key() in self.run.refs:
+            return self.run.refs[self.key()]
         found = self.run.store.inspect(self.stage.name, self.key())
         if found.ref is None:
             return self._pending(found.problem or self._what_changed())

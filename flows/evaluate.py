@@ -1,0 +1,54 @@
+"""Flow `evaluate`: judge one model on one split, without training anything."""
+
+from prefect import flow
+
+from flows.running import open_run
+from leap_core.errors import UnknownNameError
+from leap_core.types import EvaluationResult, Split
+from tasks.base_student import provide_base_student
+from tasks.evaluation import evaluate as evaluate_stage
+from tasks.evaluation import read_result
+from tasks.privileged import reveal_privileged_states
+from tasks.specs import prepare_specs
+from tasks.stage import Run
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+@flow(name="evaluate", flow_run_name="evaluate {model} on {split}")
+def evaluate(
+    model: str = "base",
+    split: str = "test",
+    preset: str = "demo",
+    overrides: list[str] | None = None,
+    home: str | None = None,
+) -> dict[str, object]:
+    """Play every spec of a split with one model.
+
+    Args:
+        model: a training artifact (`training/demo-i3-1a2b3c4d`, or a unique part of that), or `base` for the model
+            that the preset's `student.model` names, before any training.
+        split: train, dev or test.
+        preset: a name in flows/presets, or a path to a TOML file.
+        overrides: `section.key=value` each.
+        home: where artifacts go; none: LEAP_HOME, else ./data.
+
+    Returns:
+        The result, as JSON values.
+    """
+    return run_evaluate(open_run(preset, overrides or [], home), model, split).model_dump(mode="json")
+
+
+def run_evaluate(run: Run, model: str, split: str) -> EvaluationResult:
+    """Find the model and judge it."""
+    known = {name: name for name in SPLITS}
+    if split not in known:
+        raise UnknownNameError("split", split, known)
+    if model == "base":
+        train = prepare_specs(run, "train")
+        ref, iteration = provide_base_student(run, train, reveal_privileged_states(run, train)), 0
+    else:
+        ref = run.store.resolve(model)
+        iteration = run.store.record(ref).iteration or 0
+    done = evaluate_stage(run, iteration, prepare_specs(run, known[split]), ref, known[split])
+    return read_result(run.store.path(done))

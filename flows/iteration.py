@@ -1,0 +1,84 @@
+"""One iteration of LEAP as a chain of stages (paper, algorithm 1). The flows and the planner both walk it."""
+
+from dataclasses import dataclass, replace
+
+from leap_core.types import ArtifactRef
+from tasks.base_student import provide_base_student
+from tasks.correction import correct
+from tasks.dataset import assemble_dataset
+from tasks.demonstrations import collect_demonstrations
+from tasks.evaluation import evaluate
+from tasks.privileged import reveal_privileged_states
+from tasks.rollout import roll_out
+from tasks.specs import prepare_specs
+from tasks.stage import Run, is_pending
+from tasks.training import train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iteration:
+    """What one iteration made. `sources` holds what it and all iterations before it learned from, in order.
+
+    `rollout` is None in iteration 0, and where corrections of another experiment were used.
+    """
+
+    number: int
+    sources: tuple[ArtifactRef, ...]
+    dataset: ArtifactRef
+    model: ArtifactRef
+    dev: ArtifactRef
+    rollout: ArtifactRef | None = None
+
+
+def bootstrap(run: Run) -> Iteration:
+    """Iteration 0: behaviour cloning of expert demonstrations."""
+    specs = prepare_specs(run, "train")
+    privileged = reveal_privileged_states(run, specs)
+    base = provide_base_student(run, specs, privileged)
+    demonstrations = collect_demonstrations(run, specs, privileged)
+    return learn(run, 0, (demonstrations,), base)
+
+
+def improve(run: Run, previous: Iteration) -> Iteration | None:
+    """Iteration i: roll out, correct with privilege, aggregate, fine-tune; None when nothing is left to correct."""
+    number = previous.number + 1
+    rollout, correction = None, given_corrections(run, number)
+    if correction is None:
+        specs = prepare_specs(run, "train")
+        privileged = reveal_privileged_states(run, specs)
+        rollout = roll_out(run, number, specs, previous.model)
+        correction = correct(run, number, rollout, privileged)
+    if has_nothing_to_teach(run, correction):
+        run.say(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
+        return None
+    iteration = learn(run, number, (*previous.sources, correction), previous.model)
+    return replace(iteration, rollout=rollout)
+
+
+def learn(run: Run, number: int, sources: tuple[ArtifactRef, ...], start: ArtifactRef) -> Iteration:
+    """Assemble the dataset, fine-tune on it, and see on dev how the model does."""
+    dataset = assemble_dataset(run, number, sources)
+    previous = start if run.config.training.warm_start else base_model(run)
+    model = train(run, number, dataset, previous)
+    dev = evaluate(run, number, prepare_specs(run, "dev"), model, "dev")
+    return Iteration(number=number, sources=sources, dataset=dataset, model=model, dev=dev)
+
+
+def base_model(run: Run) -> ArtifactRef:
+    """The student before any training, for experiments that start every iteration from it."""
+    specs = prepare_specs(run, "train")
+    return provide_base_student(run, specs, reveal_privileged_states(run, specs))
+
+
+def given_corrections(run: Run, number: int) -> ArtifactRef | None:
+    """The correction artifact that the configuration names for iteration `number`, if it names one."""
+    names = run.config.dataset.corrections
+    return run.store.resolve(names[number - 1]) if number <= len(names) else None
+
+
+def has_nothing_to_teach(run: Run, correction: ArtifactRef) -> bool:
+    """Whether a correction artifact has no step that passed the gate."""
+    if is_pending(correction):
+        return False
+    counts = run.store.record(correction).counts
+    return counts["steps"] - counts["rejected"] == 0

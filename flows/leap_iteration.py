@@ -1,0 +1,47 @@
+"""Flow `leap-iteration`: one iteration of LEAP; by default the next one that the experiment lacks.
+
+An experiment is its configuration: the flow walks the chain of stages from the start, and every stage that exists
+already is served from the store. So a night that failed goes on where it stopped, and the next night adds one more.
+"""
+
+from prefect import flow
+
+from flows.iteration import bootstrap, improve
+from flows.publishing import publish
+from flows.running import next_iteration, open_run
+from flows.summary import Summary
+from leap_core.errors import ConfigError
+from tasks.stage import Run
+
+
+@flow(name="leap-iteration", flow_run_name="leap-iteration {preset}")
+def leap_iteration(
+    preset: str = "demo", overrides: list[str] | None = None, home: str | None = None, iteration: int | None = None
+) -> dict[str, object]:
+    """Make one iteration of an experiment, and what it needs that is not there yet.
+
+    Args:
+        preset: a name in flows/presets, or a path to a TOML file.
+        overrides: `section.key=value` each.
+        home: where artifacts, reports and Prefect's own data go; none: LEAP_HOME, else ./data.
+        iteration: which one; none: the first that is not complete.
+
+    Returns:
+        The experiment's summary, as JSON values.
+    """
+    run = open_run(preset, overrides or [], home)
+    number = next_iteration(run.config, run.store) if iteration is None else iteration
+    return run_up_to(run, number).model_dump(mode="json")
+
+
+def run_up_to(run: Run, number: int) -> Summary:
+    """Walk the chain of iterations to `number`; those that exist are served from the store."""
+    if number < 0:
+        raise ConfigError(f"There is no iteration {number}: they count from 0, which is behaviour cloning.")
+    iterations = [bootstrap(run)]
+    while iterations[-1].number < number:
+        following = improve(run, iterations[-1])
+        if following is None:
+            break
+        iterations.append(following)
+    return publish(run, iterations)

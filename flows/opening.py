@@ -1,0 +1,51 @@
+"""Opening a run: from the name of a preset, overrides and a home to a `Run`. Imports no Prefect."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from leap_core.config import LeapConfig, load_config
+from leap_core.errors import UnknownNameError
+from leap_core.models import TINY
+
+PRESETS = Path(__file__).parent / "presets"
+HOME_VARIABLE = "LEAP_HOME"
+DEFAULT_HOME = "data"
+
+
+def find_preset(preset: str) -> Path:
+    """Return the file of a preset: a name in flows/presets, or a path that ends in .toml.
+
+    Raises:
+        UnknownNameError: neither.
+    """
+    path = Path(preset).expanduser()
+    if path.suffix == ".toml":
+        return path
+    known = {file.stem: file for file in PRESETS.glob("*.toml")}
+    if preset not in known:
+        raise UnknownNameError("preset", preset, known, "A path to a TOML file is a preset, too.")
+    return known[preset]
+
+
+def resolve_home(home: str | Path | None) -> Path:
+    """Return where everything goes: the argument, else LEAP_HOME, else ./data."""
+    return Path(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute()
+
+
+def read_config(preset: str, overrides: Sequence[str]) -> LeapConfig:
+    """Read a preset with overrides, and keep the hub out of runs that need nothing from it."""
+    config = load_config(find_preset(preset), overrides)
+    if config.student.model == TINY or Path(config.student.model).expanduser().exists():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    return config
+
+
+def artifacts_of(home: Path) -> Path:
+    """Where the artifact store of a home is."""
+    return home / "artifacts"
+
+
+def experiment_directory(home: Path, experiment: str) -> Path:
+    """Where the summary and the report of an experiment are."""
+    return home / "experiments" / experiment

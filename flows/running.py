@@ -1,0 +1,46 @@
+"""Opening a `Run` from a preset, planning one, and finding the next iteration of an experiment."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from flows.iteration import Iteration, bootstrap, improve
+from flows.opening import artifacts_of, read_config, resolve_home
+from leap_core.artifacts import ArtifactStore
+from leap_core.config import LeapConfig
+from tasks.stage import Run
+
+
+def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
+    """Read the configuration and open the store.
+
+    Raises:
+        ConfigError: the preset, an override or a value is wrong.
+        ArtifactError: the home cannot be written.
+    """
+    config = read_config(preset, overrides)
+    return Run(config=config, store=ArtifactStore(artifacts_of(resolve_home(home))), say=say)
+
+
+def say(line: str) -> None:
+    """Show one line of progress; standard output is kept for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def plan_iterations(
+    config: LeapConfig, store: ArtifactStore, stop: Callable[[Run], bool]
+) -> tuple[Run, list[Iteration]]:
+    """Walk the chain without doing any work, until `stop` says so after an iteration, or there is none left."""
+    run = Run(config=config, store=store, planning=True)
+    iterations = [bootstrap(run)]
+    while not stop(run):
+        following = improve(run, iterations[-1])
+        if following is None:
+            break
+        iterations.append(following)
+    return run, iterations
+
+
+def next_iteration(config: LeapConfig, store: ArtifactStore) -> int:
+    """The first iteration with a stage that is not in the store; the last one where nothing is left to correct."""
+    _, iterations = plan_iterations(config, store, lambda run: any(outcome.state == "run" for outcome in run.outcomes))
+    return iterations[-1].number

@@ -1,0 +1,120 @@
+"""What a run amounts to: the JSON that `leap run --json` prints and `leap report` starts from."""
+
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from flows.iteration import Iteration
+from flows.opening import experiment_directory
+from leap_core.errors import ArtifactError
+from leap_core.files import write_json
+from leap_core.types import ArtifactRef, EvaluationResult, Record
+from tasks.evaluation import read_result
+from tasks.stage import Run, StageOutcome
+
+SUMMARY = "summary.json"
+
+
+class StageSummary(Record):
+    """What happened to one stage in the run, and its artifact."""
+
+    stage: str
+    iteration: int | None
+    key: str
+    artifact: str
+    state: str
+    seconds: float
+
+
+class IterationSummary(Record):
+    """The artifacts of one iteration; `correction` and `rollout` are None in iteration 0."""
+
+    iteration: int
+    dataset: ArtifactRef
+    model: ArtifactRef
+    correction: ArtifactRef | None
+    rollout: ArtifactRef | None
+
+
+class Summary(Record):
+    """One experiment after a run. `iterations` are results on dev; `test` is the best one's; `report` a path."""
+
+    experiment: str
+    home: str
+    iterations: list[EvaluationResult]
+    best_iteration: int | None
+    test: EvaluationResult | None
+    test_of_iteration_0: EvaluationResult | None
+    stages: list[StageSummary]
+    report: str
+    artifacts: list[IterationSummary]
+    evaluations: list[ArtifactRef]
+    config: dict[str, JsonValue]
+
+
+def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef]) -> Summary:
+    """Collect the results of an experiment from its artifacts."""
+    store, home = run.store, run.store.home.parent
+    results = [read_result(store.path(iteration.dev)) for iteration in iterations]
+    on_test = [read_result(store.path(test)) for test in tests]
+    best = max(results, key=lambda result: (result.success, -result.iteration)).iteration
+    return Summary(
+        experiment=run.config.experiment,
+        home=str(home),
+        iterations=results,
+        best_iteration=best,
+        test=next((result for result in on_test if result.iteration == best), None),
+        test_of_iteration_0=next((result for result in on_test if result.iteration == 0), None),
+        stages=[_stage_summary(outcome) for outcome in run.outcomes],
+        report=str(experiment_directory(home, run.config.experiment) / "report.html"),
+        artifacts=[_iteration_summary(iteration) for iteration in iterations],
+        evaluations=[*(iteration.dev for iteration in iterations), *tests],
+        config=run.config.model_dump(mode="json"),
+    )
+
+
+def write_summary(summary: Summary) -> Path:
+    """Write the summary beside the report."""
+    path = Path(summary.report).with_name(SUMMARY)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, summary.model_dump(mode="json"))
+    return path
+
+
+def read_summary(home: Path, experiment: str) -> Summary:
+    """Read the summary of an experiment's last run.
+
+    Raises:
+        ArtifactError: there is none, or it is of another version.
+    """
+    path = experiment_directory(home, experiment) / SUMMARY
+    try:
+        return Summary.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = sorted(file.parent.name for file in path.parent.parent.glob(f"*/{SUMMARY}"))
+        raise ArtifactError(
+            f"No experiment {experiment!r} in {home}; there: {', '.join(known) or 'none'}. Make one with `leap run`."
+        ) from error
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is of another version. Run `leap run` again: it is quick when cached.") from error
+
+
+def _stage_summary(outcome: StageOutcome) -> StageSummary:
+    return StageSummary(
+        stage=outcome.stage,
+        iteration=outcome.iteration,
+        key=outcome.key,
+        artifact=outcome.artifact,
+        state=outcome.state,
+        seconds=outcome.seconds,
+    )
+
+
+def _iteration_summary(iteration: Iteration) -> IterationSummary:
+    return IterationSummary(
+        iteration=iteration.number,
+        dataset=iteration.dataset,
+        model=iteration.model,
+        correction=iteration.sources[-1] if iteration.number else None,
+        rollout=iteration.rollout,
+    )
