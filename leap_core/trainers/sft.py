@@ -1,0 +1,243 @@
+"""Supervised fine-tuning on corrected answers, through TRL (paper, section 3.2).
+
+The loss is the mean over the answers' tokens, end-of-turn token included; prompts are read, not learned. With
+`pack_episodes`, the rows of an episode share their common history (packing.py), which changes the cost, not the loss.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers.utils import logging
+from trl import SFTConfig, SFTTrainer
+
+from leap_core.config import TrainingConfig
+from leap_core.errors import StudentError
+from leap_core.students.architecture import takes_own_mask
+from leap_core.students.encoding import end_ids, load_tokenizer
+from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device
+from leap_core.trainers.base import TrainingJob, TrainingResult
+from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
+from leap_core.trainers.export import export_adapter, export_model
+from leap_core.trainers.packing import (
+    EncodedRow,
+    PaddingCollator,
+    TreeCollator,
+    TreeSequence,
+    pack_rows,
+    single_sequences,
+)
+from leap_core.trainers.rows import read_rows
+
+_LOG_EVERY_STEPS = 10
+_CHECKPOINTING_FROM = 1_000_000_000
+"""Models of at least so many parameters recompute activations on a GPU rather than keep them."""
+
+
+class SftTrainer:
+    """Fine-tunes all weights or a low-rank adapter on the rows' completions."""
+
+    name = "sft"
+
+    def train(self, job: TrainingJob) -> TrainingResult:
+        """Train to the end, resuming from `job.checkpoints` if a run was cut off there.
+
+        Raises:
+            StudentError: the start cannot be loaded, or no row is left to train on.
+            ArtifactError: the rows cannot be read.
+        """
+        logging.disable_progress_bar()
+        if job.execution.num_threads is not None:
+            torch.set_num_threads(job.execution.num_threads)
+        tokenizer = load_tokenizer(_tokenizer_source(job.start))
+        rows, num_truncated = read_rows(job.rows, tokenizer, job.config.max_length)
+        if not rows:
+            raise StudentError(
+                f"No row of {job.rows} is left to train on: {num_truncated} are longer than training.max_length = "
+                f"{job.config.max_length} tokens. Raise it, or make a dataset with rows."
+            )
+        set_seed(job.seed)
+        learner = _Learner.load(job)
+        trainer = _make_trainer(job, learner, tokenizer, rows)
+        checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(rows)))
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        validation_loss = _validate(job, trainer, learner, tokenizer)
+        learner.export(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.output)
+        log = [_log_entry(entry) for entry in trainer.state.log_history if "loss" in entry]
+        return TrainingResult(
+            num_rows=len(rows),
+            num_steps=trainer.state.global_step,
+            num_truncated=num_truncated,
+            final_loss=log[-1]["loss"],
+            validation_loss=validation_loss,
+            resumed_from_step=None if checkpoint is None else step_of(checkpoint),
+            log=log,
+        )
+
+
+class _Learner:
+    """The model in training, and how it is written when done."""
+
+    def __init__(self, model: Any, base: Path | str, dtype: torch.dtype, packs: bool) -> None:
+        self.model = model
+        self._base = base
+        self._dtype = dtype
+        self.packs = packs
+
+    @classmethod
+    def load(cls, job: TrainingJob) -> "_Learner":
+        """Load `job.start` ready to train: in fp32 where weights change, frozen ones in their own precision."""
+        lora = job.config.method == "lora"
+        base = base_of_adapter(job.start) if is_adapter(job.start) else job.start
+        model = load_model(base, "auto" if lora and job.config.precision == "bf16" else torch.float32)
+        dtype = _stored_dtype(base)
+        packs = takes_own_mask(model.config)
+        if is_adapter(job.start):
+            model = PeftModel.from_pretrained(model, str(job.start), is_trainable=lora)
+            model = model if lora else model.merge_and_unload()
+        elif lora:
+            model = get_peft_model(model, _lora_config(job.config))
+        return cls(model, base, dtype, packs)
+
+    def export(self, model: Any, tokenizer: Any, output: Path) -> None:
+        if isinstance(model, PeftModel):
+            export_adapter(model, tokenizer, output, self._base)
+        else:
+            export_model(model, tokenizer, output, self._dtype, end_ids(tokenizer))
+
+
+class _Trainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer without the model card that it writes beside each checkpoint."""
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write nothing: the artifact's record says where a model comes from."""
+
+
+class _MarkWhole(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        mark_whole(self._directory, state.global_step)
+
+
+def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: list[EncodedRow]) -> _Trainer:
+    sequences = _sequences(job.config, learner, rows)
+    trainer = _Trainer(
+        model=learner.model,
+        args=_settings(job, len(sequences), learner.model),
+        train_dataset=_dataset(sequences),
+        processing_class=tokenizer,
+        data_collator=_collator(job.config, learner, tokenizer),
+        callbacks=[_MarkWhole(job.checkpoints)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _sequences(config: TrainingConfig, learner: _Learner, rows: list[EncodedRow]) -> list[TreeSequence]:
+    if config.pack_episodes and learner.packs:
+        return pack_rows(rows, config.max_length)
+    return single_sequences(rows)
+
+
+def _collator(config: TrainingConfig, learner: _Learner, tokenizer: Any) -> TreeCollator | PaddingCollator:
+    if not (config.pack_episodes and learner.packs):
+        return PaddingCollator(tokenizer.pad_token_id)
+    eager = learner.model.config._attn_implementation != "sdpa"
+    return TreeCollator(tokenizer.pad_token_id, learner.model.dtype if eager else None)
+
+
+def _dataset(sequences: list[TreeSequence]) -> Dataset:
+    names = ("input_ids", "labels", "positions", "ends")
+    return Dataset.from_dict({name: [getattr(sequence, name) for sequence in sequences] for name in names})
+
+
+def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
+    config = job.config
+    on_cpu = resolve_device(job.execution.device) == "cpu"
+    micro = _micro_batch(min(config.batch_size, num_sequences), job.execution.micro_batch_size)
+    num_steps = -(-num_sequences // config.batch_size)
+    return SFTConfig(
+        output_dir=str(job.checkpoints),
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=max(1, config.batch_size // micro),
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="constant_with_warmup" if config.lr_scheduler == "constant" else config.lr_scheduler,
+        warmup_steps=config.warmup_steps,
+        max_grad_norm=config.max_grad_norm,
+        weight_decay=config.weight_decay,
+        num_train_epochs=config.epochs,
+        seed=job.seed,
+        use_cpu=on_cpu,
+        bf16=config.precision == "bf16",
+        fp16=False,
+        tf32=None,
+        gradient_checkpointing=not on_cpu and model.num_parameters() >= _CHECKPOINTING_FROM,
+        save_strategy="steps",
+        save_steps=job.execution.save_every_steps,
+        save_total_limit=2,
+        logging_steps=max(1, min(_LOG_EVERY_STEPS, int(num_steps * config.epochs))),
+        logging_nan_inf_filter=False,
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=not on_cpu,
+        remove_unused_columns=False,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+
+
+def _micro_batch(batch_size: int, at_most: int) -> int:
+    """The largest share of a batch, in rows, that divides it and fits on the device."""
+    return next(size for size in range(min(batch_size, at_most), 0, -1) if batch_size % size == 0)
+
+
+def _validate(job: TrainingJob, trainer: _Trainer, learner: _Learner, tokenizer: Any) -> float | None:
+    """Mean loss over the answers' tokens of the validation rows; None without any."""
+    if job.validation_rows is None:
+        return None
+    rows, _ = read_rows(job.validation_rows, tokenizer, job.config.max_length)
+    if not rows:
+        return None
+    metrics = trainer.evaluate(_dataset(_sequences(job.config, learner, rows)))
+    return float(metrics["eval_loss"])
+
+
+def _log_entry(entry: dict[str, Any]) -> dict[str, float]:
+    return {"step": float(entry["step"]), "loss": float(entry["loss"]), "learning_rate": float(entry["learning_rate"])}
+
+
+def _lora_config(config: TrainingConfig) -> LoraConfig:
+    lora = config.lora
+    modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _stored_dtype(base: Path | str) -> torch.dtype:
+    """The precision in which a model's weights are stored, and will be again."""
+    from transformers import AutoConfig
+
+    dtype = AutoConfig.from_pretrained(str(base)).dtype
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+
+
+def _tokenizer_source(start: Path) -> Path | str:
+    if is_adapter(start) and not (start / "tokenizer_config.json").is_file():
+        return base_of_adapter(start)
+    return start
