@@ -73,6 +73,24 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
     )
 
 
+def lines_of(summary: Summary) -> list[str]:
+    """The summary for people."""
+    lines = [line_of(result) for result in summary.iterations]
+    lines.append(f"best on dev: iteration {summary.best_iteration}")
+    lines += [line_of(one) for one in (summary.test_of_iteration_0, summary.test) if one is not None]
+    return [*lines, f"report: {summary.report}"]
+
+
+def line_of(result: EvaluationResult) -> str:
+    """One evaluation for people."""
+    low, high = result.interval.low, result.interval.high
+    return (
+        f"iteration {result.iteration}  {result.split:<5} success {result.success:6.1%} [{low:.1%}, {high:.1%}]  "
+        f"actions {result.mean_actions:4.1f}  n = {result.num_episodes}"
+        + (f"  errors {result.num_errors}" if result.num_errors else "")
+    )
+
+
 def write_summary(summary: Summary) -> Path:
     """Write the summary beside the report."""
     path = Path(summary.report).with_name(SUMMARY)

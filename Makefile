@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= data
+
+.PHONY: help demo test test-fast check format environment benchmark clean
+
+help:  ## List the commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: environment  ## Run the whole loop on the embedded default and say where the report is
+	$(BIN)/leap run demo --home $(HOME_DIR)
+
+test: environment  ## All tests
+	$(BIN)/python -m pytest -q
+
+test-fast: environment  ## Tests that take less than a few seconds each
+	$(BIN)/python -m pytest -q -m "not slow"
+
+check: environment  ## Lint, format, strict types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py
+
+format: environment  ## Mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: environment  ## Speed ratios, each measured in one run
+	$(BIN)/python -m tests.benchmarks.bench_rollout
+
+environment: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:  ## Remove the environment; artifacts stay
+	rm -rf $(VENV)

@@ -1,0 +1,266 @@
+"""The command `leap`. Heavy packages are imported inside the commands that need them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leap_core.errors import LeapError
+
+app = typer.Typer(
+    name="leap",
+    help="LEAP: agents that learn from privileged corrections of their own episodes, as a pipeline of cached stages.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+artifacts_app = typer.Typer(
+    help="Look at what stages have made, check it, and clean up.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(artifacts_app, name="artifacts")
+
+Preset = Annotated[str, typer.Argument(help="A name in flows/presets, or a path to a TOML file.")]
+Home = Annotated[Path | None, typer.Option("--home", help="Where everything goes. Default: $LEAP_HOME, else ./data.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be repeated.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
+
+
+@app.command()
+def run(
+    preset: Preset = "demo",
+    home: Home = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    only_next: Annotated[
+        bool, typer.Option("--next", help="Only the next iteration that the experiment lacks, as the nightly run does.")
+    ] = False,
+) -> None:
+    """Run an experiment: behaviour cloning, iterations of LEAP, the best on dev reported on test.
+
+    Stages that exist already are served from the store; after a crash, the same command goes on where it stopped.
+
+    \b
+    leap run demo                                      the embedded default, a few minutes on two cores
+    leap run demo --home /tmp/leap --json              elsewhere; a JSON summary as the last line
+    leap run demo --set seed=1 --set experiment=demo-1     another seed, under another name
+    leap run demo --next                               one more iteration
+    leap run my_experiment.toml                        a preset of your own
+    """
+    from flows.environment import set_up_prefect
+    from flows.opening import read_config, resolve_home
+
+    read_config(preset, overrides or [])  # a wrong setting should not wait for Prefect to start
+    where = resolve_home(home)
+    set_up_prefect(where)
+    if only_next:
+        from flows.leap_iteration import leap_iteration
+
+        summary = leap_iteration(preset, overrides or [], str(where))
+    else:
+        from flows.leap import leap
+
+        summary = leap(preset, overrides or [], str(where))
+    from flows.summary import Summary, lines_of
+
+    for line in lines_of(Summary.model_validate(summary)):
+        typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(summary))
+
+
+@app.command()
+def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Say, stage by stage, what `leap run` would do with the same arguments, and why. Nothing is done.
+
+    \b
+    leap plan demo
+    leap plan demo --set training.learning_rate=0.001      what would a changed setting cost?
+    """
+    from flows.opening import artifacts_of, read_config, resolve_home
+    from flows.planning import plan_experiment
+    from leap_core.artifacts import ArtifactStore
+
+    config = read_config(preset, overrides or [])
+    outcomes = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
+    for outcome in outcomes:
+        typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
+    to_run = sum(outcome.state == "run" for outcome in outcomes)
+    typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
+    if as_json:
+        rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
+        typer.echo(json.dumps({"experiment": config.experiment, "stages": rows}))
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A training artifact, a unique part of its name, or 'base'.")],
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    preset: Annotated[str, typer.Option(help="Where environment and student settings come from.")] = "demo",
+    home: Home = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge one model on one split, without training anything.
+
+    \b
+    leap eval training/demo-i2-1a2b3c4d                    a model that an experiment made
+    leap eval demo-i2 --split dev                          a unique part of the name will do
+    leap eval base --set student.model=/models/my-llm      a model from outside, as it is
+    """
+    from flows.environment import set_up_prefect
+    from flows.opening import read_config, resolve_home
+
+    read_config(preset, overrides or [])
+    where = resolve_home(home)
+    set_up_prefect(where)
+    from flows.evaluate import evaluate as evaluate_flow
+
+    result = evaluate_flow(model, split, preset, overrides or [], str(where))
+    from flows.summary import line_of
+    from leap_core.types import EvaluationResult
+
+    typer.echo(line_of(EvaluationResult.model_validate(result)))
+    if as_json:
+        typer.echo(json.dumps(result))
+
+
+@app.command()
+def report(
+    experiment: Annotated[str, typer.Argument(help="Name of an experiment.")] = "demo", home: Home = None
+) -> None:
+    """Write an experiment's report again, from its artifacts, and say where it is.
+
+    \b
+    leap report demo
+    """
+    from flows.opening import artifacts_of, resolve_home
+    from flows.reporting import write_experiment_report
+    from flows.summary import read_summary
+    from leap_core.artifacts import ArtifactStore
+
+    where = resolve_home(home)
+    summary = read_summary(where, experiment)
+    typer.echo(write_experiment_report(ArtifactStore(artifacts_of(where)), summary))
+
+
+@app.command()
+def doctor(home: Home = None) -> None:
+    """Check what a run needs on this machine: Python, packages, device, home, data; say what is missing and how to get it.
+
+    \b
+    leap doctor
+    """
+    from flows.diagnosis import diagnose
+    from flows.opening import resolve_home
+
+    findings = diagnose(resolve_home(home))
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what:<14} {finding.text}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@artifacts_app.command(name="list")
+def list_artifacts(
+    stage: Annotated[str | None, typer.Argument(help="Only this stage.")] = None, home: Home = None
+) -> None:
+    """List artifacts with their counts.
+
+    \b
+    leap artifacts list
+    leap artifacts list correction
+    """
+    store = _open_store(home)
+    for record in store.records(stage):
+        counts = "  ".join(f"{name} {count}" for name, count in record.counts.items())
+        typer.echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
+    for problem in store.problems():
+        typer.echo(f"damaged: {problem.path}: {problem.why}", err=True)
+
+
+@artifacts_app.command()
+def show(
+    artifact: Annotated[str, typer.Argument(help="An artifact, or a unique part of its name.")], home: Home = None
+) -> None:
+    """Print an artifact's record: settings, inputs, files, counts, time, cost.
+
+    \b
+    leap artifacts show correction/demo-i1-1a2b3c4d
+    """
+    store = _open_store(home)
+    ref = store.resolve(artifact)
+    typer.echo(store.path(ref))
+    typer.echo(store.record(ref).model_dump_json(indent=2))
+
+
+@artifacts_app.command()
+def verify(
+    artifact: Annotated[str | None, typer.Argument(help="One artifact; none: all.")] = None, home: Home = None
+) -> None:
+    """Hash every file again and compare; exit with 1 if anything is damaged.
+
+    \b
+    leap artifacts verify
+    """
+    store = _open_store(home)
+    refs = [store.resolve(artifact)] if artifact else [record.ref for record in store.records()]
+    damaged = {ref.id: why for ref in refs if (why := store.verify(ref, deep=True))}
+    damaged |= {str(problem.path): problem.why for problem in store.problems()}
+    for name, why in damaged.items():
+        typer.echo(f"damaged: {name}: {why}")
+    typer.echo(f"{len(refs)} checked, {len(damaged)} damaged.")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@artifacts_app.command()
+def diff(first: str, second: str, home: Home = None) -> None:
+    """Say in what two artifacts of one stage differ.
+
+    \b
+    leap artifacts diff training/demo-i1-1a2b3c4d training/demo-i1-5e6f7a8b
+    """
+    from leap_core.lineage import diff as diff_records
+
+    store = _open_store(home)
+    for line in diff_records(store, store.resolve(first), store.resolve(second)):
+        typer.echo(line)
+
+
+@artifacts_app.command()
+def gc(home: Home = None, delete: Annotated[bool, typer.Option("--delete", help="Really delete.")] = False) -> None:
+    """List, or delete, what no experiment's last run used: artifacts, and leftovers of crashed work.
+
+    \b
+    leap artifacts gc
+    leap artifacts gc --delete
+    """
+    from flows.cleaning import collect_garbage
+    from flows.opening import resolve_home
+
+    for line in collect_garbage(resolve_home(home), delete=delete):
+        typer.echo(line)
+
+
+def _open_store(home: Path | None):  # noqa: ANN202 - the class is imported late
+    from flows.opening import artifacts_of, resolve_home
+    from leap_core.artifacts import ArtifactStore
+
+    return ArtifactStore(artifacts_of(resolve_home(home)))
+
+
+def main() -> None:
+    """Run the command; deliberate errors are one message and exit code 1, without a traceback."""
+    try:
+        app()
+    except LeapError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command goes on from here.", err=True)
+        sys.exit(130)
