@@ -1,19 +1,20 @@
 """The teacher that needs no model: an environment's rule-based expert, asked at every step of a student's episode."""
 
-from leap_core.envs.base import Oracle
+from leap_core.config import CorrectionConfig
+from leap_core.envs.base import Suite
 from leap_core.errors import TeacherReplyError
 from leap_core.teachers.base import check_same_spec
-from leap_core.types import Correction, CorrectionStatus, Level, PrivilegedState, StepCorrection, Trajectory
+from leap_core.types import Correction, CorrectionStatus, PrivilegedState, StepCorrection, Trajectory
 
 
 class OracleTeacher:
-    """Corrects with an `Oracle`. Deterministic; spends no tokens and no money."""
+    """Corrects with the environment's own `Oracle`. Deterministic; spends no tokens and no money."""
 
     name = "oracle"
 
-    def __init__(self, oracle: Oracle, level: Level) -> None:
-        self._oracle = oracle
-        self._level = level
+    def __init__(self, config: CorrectionConfig, suite: Suite) -> None:
+        self._oracle = suite.oracle()
+        self._level = config.level
 
     def correct(self, trajectory: Trajectory, privileged: PrivilegedState) -> Correction:
         """Correct each step as if the student had followed its own trajectory up to there.

@@ -7,6 +7,7 @@ target, the places of the objects. Goal objects never start in a receptacle of t
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -31,9 +32,9 @@ _ROOMS_OF_TASK = {
 _ABILITY_OF_TASK = {CLEAN: "cleanable", HEAT: "heatable", COOL: "coolable"}
 _NUM_OBJECTS = {"small": (8, 12), "full": (18, 30)}
 _MOST_OF_A_KIND = {"small": 2, "full": 4}
-_EXTRA_SHARE = 0.3
+_EXTRA_SHARE = 0.2
 """How often there is one more object of the goal's kind than needed; any of them will do."""
-_TOGETHER_SHARE = 0.6
+_TOGETHER_SHARE = 0.4
 """How often the two objects of a pick-two game start in one receptacle."""
 
 
@@ -79,12 +80,12 @@ def generate_games(root: Path, counts: Mapping[str, int], seed: int, scene_size:
 
 
 def _new_game(scenes: Sequence[Scene], source: str, split: str, index: int, taken: set[tuple[object, ...]]) -> Game:
-    for attempt in range(1000):
+    for attempt in count():
         game = draw_game(scenes, source, split, index, attempt)
         if game.identity not in taken:
-            taken.add(game.identity)
-            return game
-    raise AssertionError(f"No new game for {split} {index} in 1000 draws: the scenes hold far more than that.")
+            break
+    taken.add(game.identity)
+    return game
 
 
 def draw_game(scenes: Sequence[Scene], source: str, split: str, index: int, attempt: int) -> Game:
@@ -176,10 +177,10 @@ def _object_ids(kinds: Sequence[str], rng: Random) -> list[str]:
     return [f"{kind}{position}" for kind, position in zip(kinds, _positions(len(kinds), rng), strict=True)]
 
 
-def _positions(count: int, rng: Random) -> Iterator[str]:
+def _positions(num: int, rng: Random) -> Iterator[str]:
     """Distinct positions in a room, in metres to the centimetre, written as ALFWorld writes them in ids."""
     taken: set[tuple[int, ...]] = set()
-    while len(taken) < count:
+    while len(taken) < num:
         position = (rng.randint(-400, 400), rng.randint(0, 200), rng.randint(-400, 400))
         if position not in taken:
             taken.add(position)
@@ -195,7 +196,7 @@ def _coordinate(centimetres: int) -> str:
 def furnish(scene: Scene, source: str) -> tuple[Receptacle, ...]:
     """The receptacles of a scene, each at a place of its own; the same for every game of the scene."""
     rng = Random(f"{source}/furniture/{scene.number}")
-    kinds = [kind for kind, count in scene.receptacles.items() for _ in range(count)]
+    kinds = [kind for kind, num in scene.receptacles.items() for _ in range(num)]
     ids = [_receptacle_id(kind, position) for kind, position in zip(kinds, _positions(len(kinds), rng), strict=True)]
     names = name_all(dict(zip(ids, kinds, strict=True)))
     return tuple(
