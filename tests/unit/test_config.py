@@ -1,0 +1,61 @@
+"""Configuration: presets, overrides, and errors that say what to do."""
+
+import pytest
+
+from flows.opening import PRESETS, find_preset
+from leap_core.config import load_config, parse_config
+from leap_core.errors import ConfigError, UnknownNameError
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.toml")))
+def test_every_preset_is_valid(preset):
+    assert load_config(find_preset(preset)).experiment == preset
+
+
+def test_overrides_are_json_or_text():
+    overrides = ["training.epochs=2.5", "student.model=/models/a b", 'dataset.corrections=["x"]', "seed=7"]
+    config = load_config(find_preset("demo"), overrides)
+    assert config.training.epochs == 2.5
+    assert config.student.model == "/models/a b"
+    assert config.dataset.corrections == ("x",)
+    assert config.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.learnin_rate=1", "Did you mean 'training.learning_rate'"),
+        ("trainig.epochs=1", "Did you mean 'training'"),
+        ("training.lora.rnk=1", "Did you mean 'training.lora.rank'"),
+        ("training.epochs", "not of the form"),
+        ("seed.x=1", "is a value, not a section"),
+        ("training.epochs=-1", "training.epochs"),
+        ("training.epochs=many", "came: 'many'"),
+        ("correction.level=33", "correction.level"),
+        ("environment.num_train=5", "raise environment.num_train"),
+        ("experiment=Not A Name", "experiment"),
+    ],
+)
+def test_bad_overrides_are_refused_with_advice(override, message):
+    with pytest.raises(ConfigError) as raised:
+        load_config(find_preset("demo"), [override])
+    assert message in str(raised.value)
+
+
+def test_a_section_cannot_be_a_value():
+    with pytest.raises(ConfigError, match="training"):
+        parse_config({"training": 3})
+
+
+def test_unknown_preset_suggests():
+    with pytest.raises(UnknownNameError, match="Did you mean 'demo'"):
+        find_preset("dem")
+
+
+def test_broken_or_missing_file(tmp_path):
+    path = tmp_path / "broken.toml"
+    with pytest.raises(ConfigError, match="Cannot read"):
+        load_config(path)
+    path.write_text("seed = = 3")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(path)

@@ -1,0 +1,61 @@
+"""Prompts: one renderer, prefixes that are shared, and replies read back as they were written."""
+
+import pytest
+
+from leap_core.errors import UnknownNameError
+from leap_core.prompts import PROMPTS_DIR, format_reply, load_prompts, parse_reply
+from leap_core.types import Action, Observation, Spec, Step
+
+SPEC = Spec(id="train/a", env="alfworld", split="train", instruction="put a mug in cabinet.")
+STEPS = [
+    Step(
+        index=n,
+        observation=Observation(text=f"You see place {n}.", admissible=("look", f"go to place {n + 1}")),
+        action=Action(reason="hidden thought", command=f"go to place {n + 1}"),
+    )
+    for n in range(3)
+]
+NOW = Observation(text="You see place 3.", admissible=("look", "go to place 9"))
+SETS = sorted(path.name for path in (PROMPTS_DIR / "alfworld").iterdir())
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_history_is_observations_and_commands_without_reasons(name):
+    text = "\n".join(message.content for message in load_prompts("alfworld", name).student_messages(SPEC, STEPS, NOW))
+    assert "hidden thought" not in text
+    assert all(step.observation.text in text and step.action.command in text for step in STEPS)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_all_but_the_last_message_stay_as_they_were(name):
+    prompts = load_prompts("alfworld", name)
+    for length in range(len(STEPS)):
+        earlier = prompts.student_messages(SPEC, STEPS[:length], STEPS[length].observation)
+        assert prompts.student_messages(SPEC, STEPS, NOW)[: len(earlier) - 1] == earlier[:-1]
+
+
+def test_admissible_commands_are_shown_for_the_current_observation_only():
+    messages = load_prompts("alfworld", "default").student_messages(SPEC, STEPS, NOW)
+    assert "go to place 9" in messages[-1].content
+    assert not any("look" in message.content for message in messages[1:-1])
+    assert SPEC.instruction in messages[1].content
+
+
+def test_unknown_prompt_set():
+    with pytest.raises(UnknownNameError, match="Did you mean 'compact'"):
+        load_prompts("alfworld", "compat")
+
+
+@pytest.mark.parametrize("reason", ["short", "two\nlines", "says ACTION without colon", "ünïcode"])
+def test_replies_round_trip(reason):
+    action = Action(reason=reason, command="go to mug 1")
+    assert parse_reply(format_reply(action)) == action
+
+
+@pytest.mark.parametrize("text", ["", "go to mug 1", "REASON: x", "REASON: x\nACTION:   ", "ACTION: look"])
+def test_what_has_not_the_form_is_not_guessed_at(text):
+    assert parse_reply(text) is None
+
+
+def test_only_the_first_line_of_a_command_counts():
+    assert parse_reply("REASON: a\nACTION: look\nREASON: b\nACTION: help").command == "look"
