@@ -14,8 +14,8 @@ PREFECT_PLUGIN_API_REQUIRES = ">=0.1,<1"
 
 
 @register_hook
-def setup_environment() -> None:
-    """Runs in every process that imports Prefect here; only `prefect deployment run ...` needs, and pays for, more."""
+def setup_environment(*, ctx: Any) -> None:
+    """Called by Prefect whenever it is imported here; only `prefect deployment run ...` needs, and pays for, more."""
     if {"deployment", "run"} <= set(sys.argv):
         resolve_bare_names()
 
