@@ -5,9 +5,10 @@
     <home>/.locks  .verified  .damaged  locks, signatures of verified files, what was found broken
 
 An artifact appears by one rename of its finished directory, so a crash leaves either all of it or none. History,
-differences and cleaning up are in lineage.py; tables and shards in tables.py.
+differences and cleaning up are in lineage.py, keys in canonical.py, tables in tables.py.
 """
 
+import errno
 import logging
 import shutil
 import time
@@ -20,15 +21,13 @@ from typing import Any
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from leap_core.canonical import canonical_json, files_digest, stage_key
+from leap_core.canonical import files_digest
 from leap_core.errors import ArtifactError
 from leap_core.files import disk_errors, fsync, sha256_file, write_json
-from leap_core.locks import file_lock
+from leap_core.locks import file_lock, is_locked
 from leap_core.provenance import git_revision, package_versions
 from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
 from leap_core.verification import FileEntry, find_problem
-
-__all__ = ["ArtifactRecord", "ArtifactStore", "Lookup", "Problem", "canonical_json", "stage_key"]
 
 RECORD = "record.json"
 _SUFFIX_LENGTHS = (8, 12, 16, 24, 64)
@@ -110,7 +109,7 @@ class ArtifactStore:
                 continue
             if record is not None and why is None:
                 return Lookup(ref=record.ref)
-            problem = f"{self._short(directory)}: {why}"
+            problem = f"{stage}/{directory.name}: {why}"
         return Lookup(problem=problem)
 
     def verify(self, ref: ArtifactRef, deep: bool = False) -> str | None:
@@ -131,7 +130,7 @@ class ArtifactStore:
             ArtifactError: it is not in this store.
         """
         for directory in self._candidates(ref.stage, ref.key):
-            record = _load_record(directory)
+            record = load_record(directory)
             if isinstance(record, ArtifactRecord) and record.key == ref.key:
                 return directory
         raise ArtifactError(f"{ref.id} is not in {self.home}. Run the flow that makes it, or point to another home.")
@@ -142,7 +141,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: it is not in this store, or its record cannot be read.
         """
-        record = _load_record(self.path(ref))
+        record = load_record(self.path(ref))
         if isinstance(record, str):
             raise ArtifactError(f"{ref.id}: {record}. Run the flow that makes it again.")
         return record
@@ -239,38 +238,60 @@ class ArtifactStore:
 
     def records(self, stage: str | None = None) -> Iterator[ArtifactRecord]:
         """Yield the records of all whole artifacts, by stage and directory; damaged ones are for `problems`."""
-        for directory in self._directories(stage):
+        for directory in self.directories(stage):
             record, why = self._read(directory)
             if record is not None and why is None:
                 yield record
 
     def problems(self) -> list[Problem]:
         """Return the directories of this store that are not whole artifacts."""
-        checked = [(directory, self._read(directory)[1]) for directory in self._directories(None)]
+        checked = [(directory, self._read(directory)[1]) for directory in self.directories()]
         return [Problem(path=directory, why=why) for directory, why in checked if why is not None]
 
+    def directories(self, stage: str | None = None) -> list[Path]:
+        """Return the directories of all artifacts, or of one stage's, whole or not."""
+        return self._below_stages(stage, hidden=False)
+
+    def workspaces(self) -> list[Path]:
+        """Return the directories of work in progress, or of work that was cut off."""
+        return self._below_stages(None, hidden=True)
+
+    def is_locked(self, stage: str, key: str) -> bool:
+        """Tell whether someone is making the artifact of a key (its first 16 digits are enough) at this moment."""
+        return is_locked(self._lock_path(stage, key))
+
+    @property
+    def damaged(self) -> Path:
+        """Where damaged artifacts are moved when they are made again."""
+        return self.home / ".damaged"
+
+    def set_aside(self, directory: Path) -> Path:
+        """Take a directory out of the store in one step, so that it is never seen half removed; return where it is."""
+        if directory.parent == self.damaged:
+            return directory
+        self.damaged.mkdir(exist_ok=True)
+        self._sidecar(directory).unlink(missing_ok=True)
+        return directory.rename(self.damaged / f"{directory.parent.name}-{directory.name}-{time.time_ns()}")
+
     def _install(self, record: ArtifactRecord, work: Path) -> ArtifactRef:
-        existing = self.lookup(record.stage, record.key)
-        if existing is None:
+        ref = self.lookup(record.stage, record.key)
+        while ref is None:
             self._set_damaged_aside(record.stage, record.key)
-            try:
-                target = self._free_directory(record)
-                (work / "output").rename(target)
-                fsync(target.parent)
-            except FileExistsError:  # someone without the lock was quicker by a moment
-                existing = self.lookup(record.stage, record.key)
-        if existing is not None and existing.digest != record.digest:
-            _log.warning("%s exists with other bytes and is kept: this stage is not deterministic.", existing.id)
+            # Without the lock, someone else may be quicker by a moment: then look again.
+            if _move(work / "output", self._free_directory(record)):
+                ref = record.ref
+            else:
+                ref = self.lookup(record.stage, record.key)
+        if ref.digest != record.digest:
+            _log.warning("%s exists with other bytes and is kept: this stage is not deterministic.", ref.id)
         shutil.rmtree(work, ignore_errors=True)
-        return existing or record.ref
+        return ref
 
     def _set_damaged_aside(self, stage: str, key: str) -> None:
         for directory in self._candidates(stage, key):
-            record = _load_record(directory)
-            if isinstance(record, str) or record.key == key:
-                grave = self.home / ".damaged" / f"{stage}-{directory.name}-{time.time_ns()}"
-                grave.parent.mkdir(exist_ok=True)
-                directory.rename(grave)
+            record, problem = self._read(directory)
+            if problem is not None and (record is None or record.key == key):
+                self.set_aside(directory)
 
     def _free_directory(self, record: ArtifactRecord) -> Path:
         for length in _SUFFIX_LENGTHS:
@@ -281,11 +302,10 @@ class ArtifactStore:
 
     def _read(self, directory: Path, deep: bool = False) -> tuple[ArtifactRecord | None, str | None]:
         """Return the record, where it is readable, and what is wrong, if anything."""
-        record = _load_record(directory)
+        record = load_record(directory)
         if isinstance(record, str):
             return None, record
-        sidecar = self.home / ".verified" / record.stage / f"{directory.name}.json"
-        return record, find_problem(directory, record.files, sidecar, deep=deep)
+        return record, find_problem(directory, record.files, self._sidecar(directory), deep=deep)
 
     def _candidates(self, stage: str, key: str) -> list[Path]:
         return sorted(
@@ -294,18 +314,21 @@ class ArtifactStore:
             if key.startswith(directory.name.rpartition("-")[2]) and not directory.name.startswith(".")
         )
 
-    def _directories(self, stage: str | None) -> list[Path]:
+    def _all_records(self) -> Iterator[ArtifactRecord]:
+        """Yield every readable record, files unseen."""
+        for directory in self.directories():
+            record = load_record(directory)
+            if isinstance(record, ArtifactRecord):
+                yield record
+
+    def _below_stages(self, stage: str | None, hidden: bool) -> list[Path]:
         stages = [self.home / stage] if stage is not None else self.home.iterdir()
         parents = [path for path in stages if path.is_dir() and not path.name.startswith(".")]
         found = [directory for parent in parents for directory in parent.iterdir() if directory.is_dir()]
-        return sorted(directory for directory in found if not directory.name.startswith("."))
+        return sorted(directory for directory in found if directory.name.startswith(".work-") == hidden)
 
-    def _all_records(self) -> Iterator[ArtifactRecord]:
-        """Yield every readable record, files unseen."""
-        for directory in self._directories(None):
-            record = _load_record(directory)
-            if isinstance(record, ArtifactRecord):
-                yield record
+    def _sidecar(self, directory: Path) -> Path:
+        return self.home / ".verified" / directory.parent.name / f"{directory.name}.json"
 
     def _workspace_path(self, stage: str, key: str) -> Path:
         return self.home / stage / f".work-{key[:16]}"
@@ -313,12 +336,9 @@ class ArtifactStore:
     def _lock_path(self, stage: str, key: str) -> Path:
         return self.home / ".locks" / f"{stage}-{key[:16]}.lock"
 
-    def _short(self, directory: Path) -> str:
-        return str(directory.relative_to(self.home))
 
-
-def _load_record(directory: Path) -> ArtifactRecord | str:
-    """Return the record, or why there is none to be had."""
+def load_record(directory: Path) -> ArtifactRecord | str:
+    """Return the record in an artifact's directory, or why there is none to be had; its files are not looked at."""
     try:
         return ArtifactRecord.model_validate_json((directory / RECORD).read_bytes())
     except FileNotFoundError:
@@ -327,6 +347,18 @@ def _load_record(directory: Path) -> ArtifactRecord | str:
         return f"{RECORD} cannot be read: {error.strerror}"
     except ValidationError as error:
         return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
+
+
+def _move(source: Path, target: Path) -> bool:
+    """Rename a directory; return False where the target has come into being meanwhile."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    fsync(target.parent)
+    return True
 
 
 def _seal(output: Path) -> dict[str, FileEntry]:

@@ -1,4 +1,4 @@
-"""Records and rows as Parquet: explicit columns, equal bytes for equal content, and no torn file ever.
+"""Records as Parquet: explicit columns, equal bytes for equal content, and no torn file ever.
 
 A record's fields become plain columns (text, int64, float64, bool, lists, lists of flat records) that DuckDB, pandas,
 polars and `datasets` read as they are. Only free-form dicts become JSON text.
@@ -6,7 +6,7 @@ polars and `datasets` read as they are. Only free-form dicts become JSON text.
 
 import json
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from enum import Enum
 from functools import cache
 from itertools import islice
@@ -62,56 +62,11 @@ def read_records(path: Path, model: type[RecordT]) -> list[RecordT]:
         raise ArtifactError(f"{path} has a row that is no {model.__name__}: {error}") from error
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write a table; the same table gives the same bytes.
-
-    Raises:
-        ArtifactError: the disk is full or not writable; `path` is then as it was.
-    """
-    write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd", row_group_size=_ROWS_PER_GROUP))
-
-
 @cache
 def record_schema(model: type[Record]) -> pa.Schema:
     """Return the columns of a record: one a field, in order; nullable where the field may be None."""
     fields = [_column(name, field.annotation) for name, field in model.model_fields.items()]
     return pa.schema(fields, metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()})
-
-
-class ShardedRows:
-    """Rows of a long piece of work, shard by shard in one directory, so that a crash loses one shard at most.
-
-    A shard exists once its file does; a torn temporary file of a crashed writer is ignored.
-    """
-
-    def __init__(self, directory: Path, schema: pa.Schema | None = None) -> None:
-        self.directory = directory
-        self.schema = schema
-
-    def done(self) -> set[str]:
-        """Return the names of the shards that are there."""
-        return {path.stem for path in self.directory.glob("*.parquet")}
-
-    def write(self, name: str, rows: pa.Table | Sequence[Mapping[str, Any]]) -> None:
-        """Write one shard; one of the same name is replaced.
-
-        Raises:
-            ArtifactError: the disk is full or not writable.
-        """
-        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema=self.schema)
-        write_parquet(self.directory / f"{name}.parquet", table)
-
-    def read_all(self) -> list[dict[str, Any]]:
-        """Return the rows of all shards, shards by name, rows in the order in which they were written.
-
-        Raises:
-            ArtifactError: a shard is not Parquet any more.
-        """
-        return [row for name in sorted(self.done()) for row in self._rows(name)]
-
-    def _rows(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = _read_table(self.directory / f"{name}.parquet").to_pylist()
-        return rows
 
 
 def _read_table(path: Path) -> pa.Table:

@@ -39,13 +39,9 @@ def find_problem(directory: Path, files: Mapping[str, FileEntry], sidecar: Path,
     known = {} if deep else _load(sidecar)
     verified: dict[str, Signature] = {}
     for name, entry in files.items():
-        try:
-            problem, signature = _check(directory / name, entry, known.get(name))
-        except FileNotFoundError:
-            return f"{name} is missing"
-        except OSError as error:
-            return f"{name} cannot be read: {error.strerror}"
+        problem, signature = _check(directory / name, entry, known.get(name))
         if problem is not None:
+            sidecar.unlink(missing_ok=True)  # what a deep look found out, a quick one must not forget
             return f"{name} {problem}"
         if signature is not None:
             verified[name] = signature
@@ -55,13 +51,19 @@ def find_problem(directory: Path, files: Mapping[str, FileEntry], sidecar: Path,
 
 
 def _check(path: Path, entry: FileEntry, known: Signature | None) -> tuple[str | None, Signature | None]:
-    signature = _signature(path)
-    if signature[0] != entry.size:
-        return f"has {signature[0]} bytes in place of {entry.size}", None
-    if signature == known:
-        return None, signature
-    if sha256_file(path) != entry.sha256:
-        return "was altered: its bytes are not the published ones", None
+    """Return what is wrong with a file, if anything, and the signature to remember it by, if it may be."""
+    try:
+        signature = _signature(path)
+        if signature[0] != entry.size:
+            return f"has {signature[0]} bytes in place of {entry.size}", None
+        if signature == known:
+            return None, signature
+        if sha256_file(path) != entry.sha256:
+            return "was altered: its bytes are not the published ones", None
+    except FileNotFoundError:
+        return "is missing", None
+    except OSError as error:
+        return f"cannot be read: {error.strerror}", None
     settled = time.time_ns() - max(signature[1], signature[2]) > _CLOCK_TICK_NS
     return None, signature if settled else None
 
