@@ -77,14 +77,7 @@
 
   (:action examineObject
     :parameters (?a - agent ?o - object)
-    :precondition (or
-      (exists (?l - location ?r - receptacle)
-        (and
-          (atLocation ?a ?l)
-          (receptacleAtLocation ?r ?l)
-          (inReceptacle ?o ?r)
-          (or (not (openable ?r)) (opened ?r))))
-      (holds ?a ?o))
+    :precondition (and (holds ?a ?o))
     :effect (and (checked ?o)))
 
   ; --- walking, opening, closing

@@ -1,0 +1,361 @@
+"""Reads the PDDL of a game: the domain (types, predicates, actions) and the problem (objects, first facts, goal).
+
+Names are case-insensitive and kept in lower case. Costs and distances are read over: they matter to a planner, not
+to play. What this module does not know raises PddlError; nothing is guessed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+Expression = str | list["Expression"]
+ROOT_TYPE = "object"
+"""The type that every other type descends from."""
+EQUALS = "="
+
+
+class PddlError(ValueError):
+    """The text is not PDDL, or uses a part of it that the engine does not play."""
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A predicate over variables (`?x`) and constants."""
+
+    predicate: str
+    args: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Negation."""
+
+    part: "Formula"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Conjunction; of nothing: true."""
+
+    parts: tuple["Formula", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Disjunction; of nothing: false."""
+
+    parts: tuple["Formula", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """True where some objects of the variables' types make `part` true."""
+
+    variables: Mapping[str, str]
+    part: "Formula"
+
+
+@dataclass(frozen=True, slots=True)
+class Forall:
+    """True where all objects of the variables' types make `part` true."""
+
+    variables: Mapping[str, str]
+    part: "Formula"
+
+
+Formula = Atom | Not | And | Or | Exists | Forall
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A fact that an action makes true or false, where `condition` held before it."""
+
+    atom: Atom
+    adds: bool
+    condition: Formula | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSchema:
+    """An action with its parameters (variable -> type), in order."""
+
+    name: str
+    parameters: Mapping[str, str]
+    precondition: Formula
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What can happen in a game. `parents` maps each type to the one above it; `arity` counts arguments."""
+
+    parents: Mapping[str, str]
+    constants: Mapping[str, str]
+    arity: Mapping[str, int]
+    actions: tuple[ActionSchema, ...]
+
+    def descends(self, kind: str, ancestor: str) -> bool:
+        """Whether `kind` is `ancestor` or below it."""
+        while kind not in (ancestor, ROOT_TYPE):
+            kind = self.parents.get(kind, ROOT_TYPE)
+        return kind == ancestor
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What one game starts from. `objects` (name -> type) includes the domain's constants."""
+
+    objects: Mapping[str, str]
+    init: tuple[Atom, ...]
+    goal: Formula
+
+
+@lru_cache(maxsize=16)
+def parse_domain(text: str) -> Domain:
+    """Read a PDDL domain. The last few are kept: the games of a data set share one.
+
+    Raises:
+        PddlError: not a domain, or a section, type, predicate or construct that the engine does not play.
+    """
+    sections = _sections(text, "domain")
+    parents = dict(_typed(_one(sections, ":types"), ROOT_TYPE))
+    types = {*parents, *parents.values(), ROOT_TYPE}
+    arity = {_name(entry): len(dict(_typed(_tail(entry), ROOT_TYPE))) for entry in _one(sections, ":predicates")}
+    reader = _Reader(arity={**arity, EQUALS: 2}, types=types)
+    known = {":requirements", ":types", ":predicates", ":functions", ":constants", ":action"}
+    if unknown := sorted({_name(section) for section in sections} - known):
+        raise PddlError(f"the domain has a section {unknown[0]!r}; the engine plays {', '.join(sorted(known))}")
+    actions = tuple(reader.action(section) for section in sections if _name(section) == ":action")
+    return Domain(parents, reader.declarations(_one(sections, ":constants")), arity, actions)
+
+
+def parse_problem(text: str, domain: Domain) -> Problem:
+    """Read a PDDL problem of `domain`.
+
+    Raises:
+        PddlError: not a problem, or it names a type, predicate or object that was not declared.
+    """
+    sections = _sections(text, "problem")
+    known = {":domain", ":requirements", ":objects", ":init", ":goal", ":metric"}
+    if unknown := sorted({_name(section) for section in sections} - known):
+        raise PddlError(f"the problem has a section {unknown[0]!r}; the engine plays {', '.join(sorted(known))}")
+    reader = _Reader(arity={**domain.arity, EQUALS: 2}, types={*domain.parents, *domain.parents.values(), ROOT_TYPE})
+    objects = {**domain.constants, **reader.declarations(_one(sections, ":objects"))}
+    init = tuple(reader.fact(entry, objects) for entry in _one(sections, ":init") if _name(entry) != EQUALS)
+    goal = _one(sections, ":goal")
+    if len(goal) != 1:
+        raise PddlError(f"expected one :goal formula, found {len(goal)}")
+    _check_constants(domain, objects)
+    return Problem(objects, init, reader.formula(goal[0]))
+
+
+def variables_of(formula: Formula) -> set[str]:
+    """The variables that are free in `formula`."""
+    match formula:
+        case Atom():
+            return {arg for arg in formula.args if arg.startswith("?")}
+        case Not():
+            return variables_of(formula.part)
+        case And() | Or():
+            return {name for part in formula.parts for name in variables_of(part)}
+        case Exists() | Forall():
+            return variables_of(formula.part) - set(formula.variables)
+
+
+class _Reader:
+    """Turns nested lists into records, checking names against what the domain declares."""
+
+    def __init__(self, arity: Mapping[str, int], types: set[str]) -> None:
+        self._arity = arity
+        self._types = types
+
+    def declarations(self, entries: list[Expression]) -> dict[str, str]:
+        """Read `a b - type c - type` and check the types."""
+        declared = dict(_typed(entries, ROOT_TYPE))
+        for name, kind in declared.items():
+            self._check_type(kind, name)
+        return declared
+
+    def variables(self, entries: Expression) -> dict[str, str]:
+        """Read the variables of an action or quantifier.
+
+        A comma after a type belongs to its name, as in the planner that ALFWorld uses: `?l - location, ?r - x` asks
+        for a type of which nothing exists. ALFWorld's own domain has one; its games play accordingly.
+        """
+        declared = dict(_typed(_items(entries), ROOT_TYPE))
+        for name, kind in declared.items():
+            self._check_type(kind.removesuffix(","), name)
+        return declared
+
+    def formula(self, expression: Expression) -> Formula:
+        """Read a condition."""
+        items = _items(expression)
+        if not items:
+            return And(())
+        head = _name(expression)
+        match head:
+            case "and" | "or":
+                parts = tuple(self.formula(part) for part in items[1:])
+                return And(parts) if head == "and" else Or(parts)
+            case "not":
+                return Not(self.formula(_only(items[1:], "not")))
+            case "exists" | "forall":
+                quantifier = Exists if head == "exists" else Forall
+                return quantifier(self.variables(items[1]), self.formula(_only(items[2:], head)))
+            case "imply":
+                raise PddlError("a condition uses 'imply', which the engine does not play")
+        return self.atom(expression)
+
+    def atom(self, expression: Expression) -> Atom:
+        """Read a predicate with its arguments."""
+        name, args = _name(expression), tuple(_word(arg) for arg in _tail(expression))
+        if name not in self._arity:
+            raise PddlError(f"predicate {name!r} is not declared in the domain")
+        if len(args) != self._arity[name]:
+            raise PddlError(f"predicate {name!r} takes {self._arity[name]} arguments, not {len(args)}: {args}")
+        return Atom(name, args)
+
+    def fact(self, expression: Expression, objects: Mapping[str, str]) -> Atom:
+        """Read an atom over declared objects."""
+        atom = self.atom(expression)
+        for arg in atom.args:
+            if arg not in objects:
+                raise PddlError(
+                    f"the fact ({atom.predicate} {' '.join(atom.args)}) names {arg!r}, which is not declared"
+                )
+        return atom
+
+    def action(self, section: Expression) -> ActionSchema:
+        """Read an `:action` section."""
+        items = _items(section)
+        name = _word(items[1])
+        parts = {_word(key): value for key, value in zip(items[2::2], items[3::2], strict=False)}
+        if extra := sorted(set(parts) - {":parameters", ":precondition", ":effect"}):
+            raise PddlError(f"action {name!r} has a part {extra[0]!r}, which the engine does not play")
+        parameters = self.variables(parts.get(":parameters", []))
+        precondition = self.formula(parts.get(":precondition", []))
+        effects = tuple(self.effects(parts.get(":effect", []), None))
+        for formula in (precondition, *(effect.atom for effect in effects)):
+            if free := sorted(variables_of(formula) - parameters.keys()):
+                raise PddlError(f"action {name!r} speaks of {free[0]!r}, which is not one of its parameters")
+        return ActionSchema(name, parameters, precondition, effects)
+
+    def effects(self, expression: Expression, condition: Formula | None) -> Iterator[Effect]:
+        """Read an effect: `and`, `not`, `when` and plain facts; costs are read over."""
+        items = _items(expression)
+        if not items:
+            return
+        head = _name(expression)
+        if head == "and":
+            for part in items[1:]:
+                yield from self.effects(part, condition)
+        elif head == "when" and condition is None and len(items) == 3:
+            yield from self.effects(items[2], self.formula(items[1]))
+        elif head == "not":
+            yield Effect(self.atom(_only(items[1:], head)), adds=False, condition=condition)
+        elif head in ("forall", "when", "assign", "decrease", "scale-up", "scale-down"):
+            raise PddlError(f"an effect uses {head!r} in a way that the engine does not play")
+        elif head != "increase":
+            yield Effect(self.atom(expression), adds=True, condition=condition)
+
+    def _check_type(self, kind: str, name: str) -> None:
+        if kind not in self._types:
+            raise PddlError(f"{name!r} is of type {kind!r}, which the domain does not declare")
+
+
+def _check_constants(domain: Domain, objects: Mapping[str, str]) -> None:
+    """Raise where an action speaks of an object that the problem does not declare."""
+    for action in domain.actions:
+        for formula in (action.precondition, *(effect.atom for effect in action.effects)):
+            for name in _constants(formula):
+                if name not in objects:
+                    raise PddlError(f"action {action.name!r} speaks of {name!r}, which the problem does not declare")
+
+
+def _constants(formula: Formula) -> set[str]:
+    match formula:
+        case Atom():
+            return {arg for arg in formula.args if not arg.startswith("?")}
+        case And() | Or():
+            return {name for part in formula.parts for name in _constants(part)}
+        case Not() | Exists() | Forall():
+            return _constants(formula.part)
+
+
+def _sections(text: str, what: str) -> list[Expression]:
+    """The parts of `(define (what name) part ...)`."""
+    items = _items(_parse(text))
+    if len(items) < 2 or items[0] != "define" or _name(items[1]) != what:
+        raise PddlError(f"expected (define ({what} ...) ...)")
+    return items[2:]
+
+
+def _parse(text: str) -> Expression:
+    """Read the one parenthesised expression in `text`."""
+    tokens = re.findall(r"[()]|[^\s()]+", re.sub(r";[^\n]*", "", text).lower())
+    stack: list[list[Expression]] = [[]]
+    for token in tokens:
+        if token == "(":
+            stack.append([])
+        elif token == ")":
+            if len(stack) == 1:
+                raise PddlError("one ')' too many")
+            done = stack.pop()
+            stack[-1].append(done)
+        else:
+            stack[-1].append(token)
+    if len(stack) != 1 or len(stack[0]) != 1:
+        raise PddlError("the parentheses do not match: the text is cut off or damaged")
+    return stack[0][0]
+
+
+def _typed(entries: list[Expression], default: str) -> Iterator[tuple[str, str]]:
+    """Pairs of name and type from `a b - type c`; names without one have the default type."""
+    waiting: list[str] = []
+    words = iter([_word(entry) for entry in entries])
+    for word in words:
+        if word == "-":
+            kind = next(words, default)
+            yield from ((name, kind) for name in waiting)
+            waiting = []
+        else:
+            waiting.append(word)
+    yield from ((name, default) for name in waiting)
+
+
+def _one(sections: list[Expression], name: str) -> list[Expression]:
+    """The contents of the only section called `name`; empty where there is none."""
+    found = [_tail(section) for section in sections if _name(section) == name]
+    if len(found) > 1:
+        raise PddlError(f"section {name!r} occurs {len(found)} times")
+    return found[0] if found else []
+
+
+def _items(expression: Expression) -> list[Expression]:
+    if isinstance(expression, str):
+        raise PddlError(f"expected a list in parentheses, found {expression!r}")
+    return expression
+
+
+def _tail(expression: Expression) -> list[Expression]:
+    return _items(expression)[1:]
+
+
+def _name(expression: Expression) -> str:
+    items = _items(expression)
+    if not items:
+        raise PddlError("found an empty list where a name was expected")
+    return _word(items[0])
+
+
+def _word(expression: Expression) -> str:
+    if not isinstance(expression, str):
+        raise PddlError(f"expected a name, found the list {expression}")
+    return expression
+
+
+def _only(expressions: list[Expression], head: str) -> Expression:
+    if len(expressions) != 1:
+        raise PddlError(f"{head!r} takes one formula, not {len(expressions)}")
+    return expressions[0]
