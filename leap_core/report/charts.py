@@ -15,7 +15,7 @@ from leap_core.report.model import ReportData
 from leap_core.types import EvaluationResult
 
 WIDTH, HEIGHT = 470, 290
-LEFT, RIGHT, TOP, BOTTOM = 48, 46, 18, 46
+LEFT, RIGHT, TOP, BOTTOM = 52, 34, 18, 46
 MAX_TICKS = 12
 MAX_LABELLED = 7
 DEV_SHIFT, TEST_SHIFT = -6.0, 7.0
@@ -40,7 +40,6 @@ class Axis:
     """The vertical axis: from 0 to `top`, a gridline every `step`."""
 
     title: str
-    unit: str
     top: float
     step: float
     limit: float | None = None
@@ -53,6 +52,7 @@ class Scale:
     first: int
     last: int
     top: float
+    apart: bool
 
     @property
     def slot(self) -> float:
@@ -60,8 +60,9 @@ class Scale:
         return (WIDTH - LEFT - RIGHT) / (self.last - self.first + 1)
 
     def x(self, iteration: int, shift: float = 0.0) -> float:
-        """Middle of the iteration's slot, moved by `shift` pixels (less where slots are narrow)."""
-        return LEFT + (iteration - self.first + 0.5) * self.slot + shift * min(1.0, self.slot / 34)
+        """Middle of the iteration's slot, moved by `shift` pixels: less in a narrow slot, not at all for one series."""
+        middle = LEFT + (iteration - self.first + 0.5) * self.slot
+        return middle + shift * min(1.0, self.slot / 34) * self.apart
 
     def y(self, value: float) -> float:
         """Height of a value; what is above the axis is drawn at its top."""
@@ -70,7 +71,7 @@ class Scale:
 
 def success_chart(data: ReportData) -> Markup:
     """Draw success on dev with its intervals, and the test results, against the iteration."""
-    axis = Axis(title="episodes that succeed", unit=formats.NBSP + "%", top=100, step=20)
+    axis = Axis(title="episodes that succeed, %", top=100, step=20)
     dev = [_success_point(result, data.best_iteration) for result in _dev(data)]
     return _chart("Success by iteration", axis, dev, [_success_point(result, None) for result in _test(data)])
 
@@ -82,9 +83,7 @@ def actions_chart(data: ReportData) -> Markup:
     limit = _action_limit(data)
     highest = max([point.value for point in dev + test] + [limit or 1.0])
     step = _nice_step(highest)
-    axis = Axis(
-        title="actions in an episode, mean", unit="", top=step * math.ceil(highest / step), step=step, limit=limit
-    )
+    axis = Axis(title="actions in an episode, mean", top=step * math.ceil(highest / step), step=step, limit=limit)
     return _chart("Actions by iteration", axis, dev, test)
 
 
@@ -138,7 +137,7 @@ def _chart(title: str, axis: Axis, dev: Sequence[Point], test: Sequence[Point]) 
     iterations = [point.iteration for point in (*dev, *test)]
     if not iterations:
         return Markup('<p class="empty">No evaluation yet: nothing to draw.</p>')
-    scale = Scale(min(iterations), max(iterations), axis.top)
+    scale = Scale(min(iterations), max(iterations), axis.top, apart=bool(dev and test))
     parts = [*_grid(axis, scale), *_iteration_ticks(scale), *_limit(axis, scale)]
     parts += [*_band(dev, scale), *_line(dev, scale)]
     parts += [_mark(point, scale, "dev", DEV_SHIFT) for point in dev]
@@ -159,7 +158,7 @@ def _grid(axis: Axis, scale: Scale) -> Iterator[Markup]:
         value = index * axis.step
         y = scale.y(value)
         yield Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(LEFT, WIDTH - RIGHT, y, y)
-        yield _text(LEFT - 7, y + 4, "tick end", f"{value:g}{axis.unit}")
+        yield _text(LEFT - 7, y + 4, "tick end", f"{value:g}")
     middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
     yield Markup('<text class="title" transform="translate(11 {:.1f}) rotate(-90)">{}</text>').format(
         middle, axis.title
@@ -178,7 +177,7 @@ def _limit(axis: Axis, scale: Scale) -> Iterator[Markup]:
         y = scale.y(axis.limit)
         line = '<line class="limit" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
         yield Markup(line).format(LEFT, WIDTH - RIGHT, y, y)
-        yield _text(WIDTH - RIGHT + 5, y + 4, "tick start", f"limit {axis.limit:g}")
+        yield _text(WIDTH - RIGHT, y + 14, "tick end", f"limit of {axis.limit:g}")
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
@@ -231,9 +230,16 @@ def _labels(dev: Sequence[Point], test: Sequence[Point], scale: Scale) -> Iterat
     if scale.last - scale.first >= MAX_LABELLED:
         return
     for point in dev:
-        yield _text(scale.x(point.iteration, DEV_SHIFT) - 10, scale.y(point.value) - 7, "value dev end", point.label)
+        y = scale.y(point.value) + (16 if _rises(dev, point.iteration - 1, point.value) else -7)
+        yield _text(scale.x(point.iteration, DEV_SHIFT) - 9, y, "value dev end", point.label)
     for point in test:
-        yield _text(scale.x(point.iteration, TEST_SHIFT) + 9, scale.y(point.value) + 4, "value test start", point.label)
+        y = scale.y(point.value) + (15 if _rises(dev, point.iteration + 1, point.value) else -5)
+        yield _text(scale.x(point.iteration, TEST_SHIFT) + 8, y, "value test start", point.label)
+
+
+def _rises(points: Sequence[Point], iteration: int, value: float) -> bool:
+    """Tell whether the line at `iteration` is above `value`: a label beside it then stands below the point."""
+    return any(point.iteration == iteration and point.value > value for point in points)
 
 
 def _text(x: float, y: float, css: str, text: str) -> Markup:

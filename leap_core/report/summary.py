@@ -83,9 +83,13 @@ def _missing(data: ReportData) -> Iterable[str]:
         yield "No iteration has finished yet."
     if without_dev:
         yield f"No dev evaluation of iteration {', '.join(without_dev)}."
-    if not data.test:
+    if not data.test and len(without_dev) < len(data.iterations):
         yield "No test evaluation yet: the figures are from dev, on which the best iteration is chosen."
-    elif data.best_iteration is not None and data.best_iteration not in {result.iteration for result in data.test}:
+    if (
+        data.test
+        and data.best_iteration is not None
+        and data.best_iteration not in {result.iteration for result in data.test}
+    ):
         yield f"The best iteration on dev, {data.best_iteration}, has not been evaluated on test."
 
 
@@ -113,7 +117,7 @@ def _result_tiles(data: ReportData) -> Iterable[Tile]:
     kind, before, after = _compared(data)
     if after is None:
         return
-    span = f"{formats.span(after.interval.low, after.interval.high)}, {after.num_episodes:,} episodes"
+    span = f"{formats.span(after.interval.low, after.interval.high)}, {after.num_episodes:,}{formats.NBSP}episodes"
     yield Tile(label=f"{kind} success", value=formats.percent(after.success), detail=span)
     if before is None:
         yield Tile(label="Actions per episode", value=formats.number(after.mean_actions), detail=f"on {after.split}")
@@ -125,7 +129,7 @@ def _result_tiles(data: ReportData) -> Iterable[Tile]:
     yield Tile(
         label="Actions per episode",
         value=formats.number(after.mean_actions),
-        detail=f"from {formats.number(before.mean_actions)} in iteration 0",
+        detail=f"from {formats.number(before.mean_actions)}",
     )
 
 

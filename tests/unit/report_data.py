@@ -19,8 +19,8 @@ from leap_core.types import (
 )
 
 GROUPS = ("pick_and_place", "look_in_light", "clean_and_place", "heat_and_place", "cool_and_place", "pick_two")
-DEV_SUCCESS = (0.31, 0.42, 0.37, 0.58, 0.80, 0.77, 0.81, 0.84, 0.83, 0.86, 0.85)
-MEAN_ACTIONS = (16.9, 15.2, 15.8, 12.9, 10.4, 10.9, 10.2, 9.8, 10.0, 9.6, 9.7)
+DEV_SUCCESS = (0.31, 0.52, 0.47, 0.84, 0.80, 0.77, 0.81, 0.84, 0.83, 0.86, 0.85)
+MEAN_ACTIONS = (16.9, 14.1, 14.8, 10.2, 10.4, 10.9, 10.2, 9.8, 10.0, 9.6, 9.7)
 
 
 def evaluation(iteration, split="dev", success=None, num_episodes=100, **changes):
@@ -106,7 +106,7 @@ def trajectory(number, iteration=1, num_steps=8, success=False, instruction=None
         "steps": tuple(steps),
         "final_observation": "You put it there." if success else "Nothing happens.",
         "stop_reason": StopReason.TERMINATED if success else StopReason.STEP_LIMIT,
-        "score": float(success),
+        "score": None if success is None else float(success),
         "success": success,
         "usage": Usage(num_requests=num_steps, prompt_tokens=310 * num_steps, completion_tokens=41 * num_steps),
     }
@@ -141,7 +141,7 @@ def correction(trajectory):
 
 def _correction(step, seed):
     draw = random.Random(f"{seed}-{step.index}")
-    kind = draw.choices(list(CorrectionStatus), weights=(5, 4, 1))[0]
+    kind = draw.choices(list(CorrectionStatus), weights=(5 * step.valid, 4, 1))[0]
     if kind == CorrectionStatus.KEPT:
         return StepCorrection(step=step.index, reason=step.action.reason, command=step.action.command, status=kind)
     return StepCorrection(

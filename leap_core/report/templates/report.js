@@ -11,7 +11,7 @@
   const STATUSES = { kept: "✓ kept", changed: "→ changed", rejected: "✕ rejected" };
   const PREFIX = "#episode=";
   let shown = [];
-  let current = null;
+  let current = episodes.find((episode) => episode.corrected) ?? null; // the most telling one comes first
 
   function node(tag, className, ...children) {
     const made = document.createElement(tag);
