@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from leap_core.canonical import files_digest
 from leap_core.errors import ArtifactError
 from leap_core.files import disk_errors, fsync, sha256_file, write_json
 from leap_core.locks import file_lock, is_locked
+from leap_core.names import find_named
 from leap_core.provenance import git_revision, package_versions
 from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
 from leap_core.verification import FileEntry, find_problem
@@ -225,16 +225,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: none, with the nearest names; or several, with all of them.
         """
-        wanted = "/".join(Path(name).parts[-2:])
-        refs = [record.ref for record in self._all_records()]
-        for match in (_is_exactly, _is_own_name, _begins):
-            found = [ref for ref in refs if match(ref, wanted)]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                names = "\n  ".join(sorted(ref.id for ref in found))
-                raise ArtifactError(f"{name!r} stands for {len(found)} artifacts. Name one of them:\n  {names}")
-        raise ArtifactError(f"No artifact {name!r} in {self.home}. {_near(wanted, [ref.id for ref in refs])}")
+        return find_named(name, (record.ref for record in self._all_records()))
 
     def records(self, stage: str | None = None) -> Iterator[ArtifactRecord]:
         """Yield the records of all whole artifacts, by stage and directory; damaged ones are for `problems`."""
@@ -378,26 +369,3 @@ def _seal(output: Path) -> dict[str, FileEntry]:
 
 def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:
     return config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)
-
-
-def _is_exactly(ref: ArtifactRef, wanted: str) -> bool:
-    return ref.id == wanted or ref.key == wanted
-
-
-def _is_own_name(ref: ArtifactRef, wanted: str) -> bool:
-    own = ref.id.partition("/")[2]
-    return wanted in (own, ref.name, f"{ref.stage}/{ref.name}")
-
-
-def _begins(ref: ArtifactRef, wanted: str) -> bool:
-    own = ref.id.partition("/")[2]
-    by_key = len(wanted) >= 4 and ref.key.startswith(wanted)
-    return ref.id.startswith(wanted) or own.startswith(wanted) or by_key
-
-
-def _near(wanted: str, ids: list[str]) -> str:
-    by_own_name = {known.partition("/")[2]: known for known in ids} | {known: known for known in ids}
-    close = [by_own_name[name] for name in get_close_matches(wanted, by_own_name, n=3, cutoff=0.4)]
-    if close:
-        return f"Did you mean {' or '.join(dict.fromkeys(close))}?"
-    return f"There are {len(ids)} artifacts; `leap artifacts` lists them." if ids else "The store is empty."

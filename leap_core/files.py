@@ -14,7 +14,7 @@ from leap_core.errors import ArtifactError
 
 TEMPORARY_SUFFIX = ".tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -81,10 +81,10 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"No room to write {path}: {error.strerror} ({_free_space(path)}). Free some space, for example "
                 "with `leap gc`, or choose another artifact home; what was finished before is kept."
             ) from error
-        if error.errno in _READ_ONLY:
+        if error.errno in _UNWRITABLE:
             raise ArtifactError(
-                f"Cannot write {path}: {error.strerror}. Make it writable for this user, or choose another "
-                "artifact home."
+                f"Cannot write {path}: {error.strerror}. Make it a place that this user may write to, or choose "
+                "another artifact home."
             ) from error
         raise
 

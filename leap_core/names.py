@@ -1,0 +1,53 @@
+"""Finding the artifact that a person means, from as little of its name as is needed."""
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+from leap_core.errors import ArtifactError
+from leap_core.types import ArtifactRef
+
+
+def find_named(name: str, refs: Iterable[ArtifactRef]) -> ArtifactRef:
+    """Return the one artifact that `name` stands for; a more exact match goes before a looser one.
+
+    Raises:
+        ArtifactError: none, with the nearest names; or several, with all of them.
+    """
+    known, wanted = list(refs), "/".join(Path(name).parts[-2:])
+    matches: tuple[Callable[[ArtifactRef, str], bool], ...] = (_is_exactly, _is_own_name, _begins)
+    for match in matches:
+        found = [ref for ref in known if match(ref, wanted)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = "\n  ".join(sorted(ref.id for ref in found))
+            raise ArtifactError(f"{name!r} stands for {len(found)} artifacts. Name one of them:\n  {names}")
+    raise ArtifactError(f"There is no artifact {name!r}. {_near(wanted, [ref.id for ref in known])}")
+
+
+def _is_exactly(ref: ArtifactRef, wanted: str) -> bool:
+    return wanted in (ref.id, ref.key)
+
+
+def _is_own_name(ref: ArtifactRef, wanted: str) -> bool:
+    return wanted in (_own(ref.id), ref.name, f"{ref.stage}/{ref.name}")
+
+
+def _begins(ref: ArtifactRef, wanted: str) -> bool:
+    by_key = len(wanted) >= 4 and ref.key.startswith(wanted)
+    return by_key or bool(wanted) and (ref.id.startswith(wanted) or _own(ref.id).startswith(wanted))
+
+
+def _own(known_id: str) -> str:
+    return known_id.partition("/")[2]
+
+
+def _near(wanted: str, ids: list[str]) -> str:
+    if not ids:
+        return "The store is empty: run a flow first, or point to another home."
+    by_name = {_own(known): known for known in ids} | {known: known for known in ids}
+    close = dict.fromkeys(by_name[name] for name in get_close_matches(wanted, by_name, n=3, cutoff=0.4))
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"There are {len(ids)}; `leap artifacts list` shows them."
