@@ -1,0 +1,143 @@
+"""What a stage promises: made once, found again, never trusted when damaged, resumed, and planned with a reason."""
+
+import pytest
+
+from leap_core.artifacts import ArtifactStore
+from leap_core.config import LeapConfig, Section
+from leap_core.errors import StageFailedError
+from tasks.stage import Run, Stage, StageReport, is_pending
+
+
+class Identity(Section):
+    text: str = "a"
+    copies: int = 1
+
+
+def write(work):
+    upstream = "".join((path / "text").read_text() for path in work.inputs.values())
+    (work.output / "text").write_text(upstream + work.identity.text * work.identity.copies)
+    return StageReport(counts={"copies": work.identity.copies})
+
+
+FIRST = Stage(name="first", version=1, work=write)
+SECOND = Stage(name="second", version=1, work=write)
+
+
+@pytest.fixture
+def open_run(home):
+    def open_run(planning=False):
+        return Run(config=LeapConfig(experiment="test"), store=ArtifactStore(home), planning=planning)
+
+    return open_run
+
+
+def states(run):
+    return [outcome.state for outcome in run.outcomes]
+
+
+def chain(run, identity=None):
+    first = FIRST(run, identity or Identity(), {})
+    return SECOND(run, Identity(), {"upstream": first})
+
+
+def test_made_once_then_cached(open_run):
+    ref = chain(open_run())
+    again = open_run()
+    assert chain(again) == ref
+    assert states(again) == ["cached", "cached"]
+    assert (again.store.path(ref) / "text").read_text() == "aa"
+
+
+def test_a_state_in_prefect_says_cached(open_run):
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+
+    chain(open_run())
+
+    @flow
+    def walk():
+        from prefect.context import FlowRunContext
+
+        chain(open_run())
+        return str(FlowRunContext.get().flow_run.id)
+
+    flow_run_id = walk()
+    with get_client(sync_client=True) as client:
+        runs = [run for run in client.read_task_runs() if str(run.flow_run_id) == flow_run_id]
+    assert sorted((run.name, run.state_name) for run in runs) == [("first", "Cached"), ("second", "Cached")]
+
+
+@pytest.mark.parametrize("change", [{"text": "b"}, {"copies": 2}])
+def test_another_identity_makes_another_artifact(open_run, change):
+    chain(open_run())
+    run = open_run()
+    chain(run, Identity(**change))
+    assert states(run) == ["computed", "computed"]
+
+
+def test_the_same_bytes_from_another_identity_leave_what_follows_cached(open_run):
+    chain(open_run(), Identity(text="xx", copies=1))
+    run = open_run()
+    chain(run, Identity(text="x", copies=2))
+    assert states(run) == ["computed", "cached"]
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text("zz")])
+def test_a_damaged_artifact_is_made_again(open_run, damage):
+    ref = chain(open_run())
+    damage(open_run().store.path(ref) / "text")
+    said = []
+    run = open_run()
+    run.say = said.append
+    assert chain(run) == ref
+    assert states(run) == ["cached", "computed"]
+    assert any("made again" in line for line in said)
+    assert (run.store.path(ref) / "text").read_text() == "aa"
+
+
+def test_another_version_of_a_stage_is_another_stage(open_run):
+    chain(open_run())
+    newer = Stage(name="first", version=2, work=write)
+    run = open_run(planning=True)
+    newer(run, Identity(), {})
+    assert run.outcomes[0].why == "stage version 1 -> 2"
+
+
+def test_a_plan_names_what_changed_and_does_nothing(open_run):
+    chain(open_run())
+    run = open_run(planning=True)
+    assert is_pending(chain(run, Identity(copies=3)))
+    assert [(outcome.state, outcome.why) for outcome in run.outcomes] == [
+        ("run", "copies 1 -> 3"),
+        ("run", "waits for upstream"),
+    ]
+    again = open_run(planning=True)
+    chain(again)
+    assert states(again) == ["cached", "cached"]
+
+
+def test_failed_work_publishes_nothing_and_keeps_its_scratch(open_run):
+    attempts = []
+
+    def fail_once(work):
+        done = work.scratch / "shard"
+        attempts.append(done.exists())
+        if not done.exists():
+            done.write_text("half")
+            (work.output / "text").write_text("torn")
+            raise StageFailedError("no luck")
+        return write(work)
+
+    stage = Stage(name="first", version=1, work=fail_once)
+    with pytest.raises(StageFailedError, match="no luck"):
+        stage(open_run(), Identity(), {})
+    run = open_run()
+    ref = stage(run, Identity(), {})
+    assert attempts == [False, True]
+    assert (run.store.path(ref) / "text").read_text() == "a"
+
+
+def test_the_same_stage_twice_in_one_run_is_told_once(open_run):
+    run = open_run()
+    assert FIRST(run, Identity(), {}) == FIRST(run, Identity(), {})
+    assert states(run) == ["computed"]
