@@ -9,7 +9,7 @@ import pytest
 from leap_core.envs.alfworld.generator import draw_game, furnish, generate_games
 from leap_core.envs.alfworld.goals import TASK_TYPES, TEMPLATES, Goal, parse_goal
 from leap_core.envs.alfworld.kinds import LAMP, LAMP_PRIOR, OBJECTS, OPENABLE
-from leap_core.envs.alfworld.problem import name_all, walkthrough
+from leap_core.envs.alfworld.problem import walkthrough
 from leap_core.envs.alfworld.scenes import make_scenes
 from leap_core.errors import GameFileError, UnknownNameError
 
@@ -144,11 +144,6 @@ def test_there_are_things_to_look_past_and_places_to_search():
     for game in drawn("train", 300):
         assert 8 <= len(game.objects) <= 12
         assert len(OBJECTS[game.object_kind].prior.keys() & game.scene.receptacles.keys()) >= 2
-
-
-def test_names_count_down_the_sorted_ids_of_a_kind():
-    names = name_all({"Mug_bar_b": "Mug", "Mug_bar_a": "Mug", "MugRack_bar_z": "MugRack", "Mug_bar_c": "Mug"})
-    assert names == {"Mug_bar_a": "mug 3", "Mug_bar_b": "mug 2", "Mug_bar_c": "mug 1", "MugRack_bar_z": "mugrack 1"}
 
 
 def test_basins_have_the_ids_of_their_fixtures():

@@ -15,7 +15,8 @@ from leap_core.envs.alfworld.game_file import domain_text, grammar_for
 from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, TEMPLATES, Goal
 from leap_core.envs.alfworld.kinds import BATHROOM, BEDROOM, KITCHEN, LAMP, LAMP_PRIOR, LAMP_ROOMS, LIVING_ROOM, OBJECTS
 from leap_core.envs.alfworld.kinds import ROOMS as ALL_ROOMS
-from leap_core.envs.alfworld.problem import APPLIANCES, Game, Placed, Receptacle, name_all, problem_text, walkthrough
+from leap_core.envs.alfworld.naming import number_names
+from leap_core.envs.alfworld.problem import APPLIANCES, Game, Placed, Receptacle, problem_text, walkthrough
 from leap_core.envs.alfworld.scenes import Scene, make_scenes
 from leap_core.errors import UnknownNameError
 
@@ -159,10 +160,10 @@ def _place(kinds: Sequence[str], choice: _Choice, receptacles: Sequence[Receptac
     if choice.task_type == PICK_TWO and rng.random() < _TOGETHER_SHARE:
         places[1] = places[0]
     ids = _object_ids(kinds, rng)
-    names = name_all(dict(zip(ids, kinds, strict=True)))
+    names = number_names(id.lower() for id in ids)
     placed = zip(ids, kinds, places, strict=True)
     return tuple(
-        Placed(id=id, name=names[id], kind=kind, receptacle=receptacle)
+        Placed(id=id, name=names[id.lower()], kind=kind, receptacle=receptacle)
         for id, kind, receptacle in sorted(placed, key=lambda item: item[0])
     )
 
@@ -198,9 +199,9 @@ def furnish(scene: Scene, source: str) -> tuple[Receptacle, ...]:
     rng = Random(f"{source}/furniture/{scene.number}")
     kinds = [kind for kind, num in scene.receptacles.items() for _ in range(num)]
     ids = [_receptacle_id(kind, position) for kind, position in zip(kinds, _positions(len(kinds), rng), strict=True)]
-    names = name_all(dict(zip(ids, kinds, strict=True)))
+    names = number_names(id.lower() for id in ids)
     return tuple(
-        Receptacle(id=id, name=names[id], kind=kind, location=f"loc_bar_{place}_bar_0_bar_0_bar_30")
+        Receptacle(id=id, name=names[id.lower()], kind=kind, location=f"loc_bar_{place}_bar_0_bar_0_bar_30")
         for place, (id, kind) in enumerate(sorted(zip(ids, kinds, strict=True)), start=1)
     )
 

@@ -1,6 +1,6 @@
 """One generated game: what is where, the goal, the PDDL problem that states both, and a shortest plan."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -61,18 +61,6 @@ class Game:
         """Equal for two games if and only if scene, goal and every object's place are the same."""
         places = tuple(sorted((placed.name, placed.receptacle.name) for placed in self.objects))
         return self.scene.number, self.goal, places
-
-
-def name_all(ids: Mapping[str, str]) -> dict[str, str]:
-    """Give each id (mapped to its kind) the name that ALFWorld's reader will give it.
-
-    Within a kind the ids are numbered downwards in alphabetical order: the last one is number 1.
-    """
-    names: dict[str, str] = {}
-    for kind in set(ids.values()):
-        same = sorted((id for id in ids if ids[id] == kind), key=str.lower)
-        names.update({id: f"{kind.lower()} {len(same) - rank}" for rank, id in enumerate(same)})
-    return names
 
 
 def problem_text(game: Game) -> str:
