@@ -37,15 +37,12 @@ class StageTotal:
 
 def headline(data: ReportData) -> str:
     """Say the result in one line: before, after, and which iteration was chosen."""
-    kind, before, after = _compared(data)
-    if after is None and before is None:
+    kind, *compared = _compared(data)
+    results = [result for result in compared if result is not None]
+    if not results:
         return "No evaluation yet"
-    if after is None or before is None:
-        only = after or before
-        assert only is not None
-        return f"{kind} success {formats.percent(only.success)} ({_which(data, only.iteration)})"
-    change = f"{formats.percent(before.success)} → {formats.percent(after.success)}"
-    return f"{kind} success {change} ({_which(data, after.iteration)})"
+    change = " → ".join(formats.percent(result.success) for result in results)
+    return f"{kind} success {change} ({_which(data, results[-1].iteration)})"
 
 
 def headline_split(data: ReportData) -> str | None:
