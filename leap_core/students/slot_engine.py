@@ -26,7 +26,6 @@ class SlotEngine:
         self._temperature = temperature
         self._cache = SlotCache(model.config.get_text_config().num_hidden_layers)
         self.table = SlotTable(self._cache, max_rows)
-        self._float_mask = model.config._attn_implementation != "sdpa"
         self._keep_last = {"logits_to_keep": 1} if _takes_logits_to_keep(model) else {}
 
     @torch.inference_mode()
@@ -106,12 +105,10 @@ class SlotEngine:
 
     def _mask(self, positions: torch.Tensor, visible: int) -> torch.Tensor:
         """Each query sees the tokens of its row up to its own position: rows x 1 x queries x keys."""
-        mask = torch.arange(visible, device=self._device) <= positions.unsqueeze(-1)
-        mask = mask.unsqueeze(1)
-        if not self._float_mask:
-            return mask
-        dtype = self._model.dtype
-        return torch.zeros(mask.shape, dtype=dtype, device=self._device).masked_fill(~mask, torch.finfo(dtype).min)
+        hidden = torch.arange(visible, device=self._device) > positions.unsqueeze(-1)
+        # Added to the scores: a mask of booleans would be turned into this anew by every layer.
+        mask = torch.zeros(hidden.shape, dtype=self._model.dtype, device=self._device)
+        return mask.masked_fill_(hidden, torch.finfo(mask.dtype).min).unsqueeze(1)
 
 
 def _takes_logits_to_keep(model: Any) -> bool:

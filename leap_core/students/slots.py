@@ -16,7 +16,7 @@ _LENGTH_STEP = 128
 
 
 class SlotCache(Cache):
-    """Keys and values per layer, laid out as rows x tokens x heads x head size.
+    """Keys and values per layer, laid out as rows x heads x tokens x head size.
 
     The last token place of every row takes what is computed for padding; nothing ever reads it.
     """
@@ -33,17 +33,18 @@ class SlotCache(Cache):
 
     def reserve(self, num_rows: int, num_tokens: int) -> None:
         """Make room for so many rows of so many tokens; what is there is kept."""
-        if num_tokens + 1 > self.capacity:
-            self.capacity = -(-(num_tokens + 1) // _LENGTH_STEP) * _LENGTH_STEP
+        if num_tokens + 1 > self.capacity:  # one place is for padding
+            # Half as much again as is needed, so that a growing history is not copied at every turn.
+            self.capacity = -(-(num_tokens * 3 // 2) // _LENGTH_STEP) * _LENGTH_STEP
         self.num_rows = max(self.num_rows, num_rows)
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
-                if old is not None and (old.shape[0] < self.num_rows or old.shape[1] < self.capacity):
+                if old is not None and (old.shape[0] < self.num_rows or old.shape[2] < self.capacity):
                     tensors[layer] = self._enlarged(old)
 
     def _enlarged(self, old: torch.Tensor) -> torch.Tensor:
-        new = old.new_zeros((self.num_rows, self.capacity, *old.shape[2:]))
-        new[: old.shape[0], : old.shape[1]] = old
+        new = old.new_zeros((self.num_rows, old.shape[1], self.capacity, old.shape[3]))
+        new[: old.shape[0], :, : old.shape[2]] = old
         return new
 
     def aim(self, start: int, places: torch.Tensor, num_visible: int) -> None:
@@ -77,11 +78,11 @@ class SlotCache(Cache):
         tensor = tensors[layer]
         if tensor is None:
             # Zeros, not empty memory: a masked place still takes part as 0 times its value, and 0 x NaN is NaN.
-            shape = (self.num_rows, self.capacity, states.shape[1], states.shape[3])
+            shape = (self.num_rows, states.shape[1], self.capacity, states.shape[3])
             tensor = tensors[layer] = states.new_zeros(shape)
-        tensor[self._rows, self._places] = states.transpose(1, 2)
+        tensor[self._rows, :, self._places] = states.transpose(1, 2)
         start, num_rows, num_visible = self._window
-        return tensor[start : start + num_rows, :num_visible].transpose(1, 2)
+        return tensor[start : start + num_rows, :, :num_visible]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Visible tokens before the ones being computed; only asked for by models that build masks of their own."""

@@ -180,7 +180,7 @@ def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
         bf16=config.precision == "bf16",
         fp16=False,
         tf32=None,
-        gradient_checkpointing=not on_cpu and model.num_parameters() >= _CHECKPOINTING_FROM,
+        activation_checkpointing=not on_cpu and model.num_parameters() >= _CHECKPOINTING_FROM,
         save_strategy="steps",
         save_steps=job.execution.save_every_steps,
         save_total_limit=2,
