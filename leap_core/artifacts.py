@@ -194,7 +194,7 @@ class ArtifactStore:
                 version=version,
                 name=name,
                 key=key,
-                digest=files_digest({path: entry.sha256 for path, entry in files.items()}),
+                digest=_digest(files),
                 config=_as_dict(config),
                 inputs=dict(inputs),
                 files=files,
@@ -296,6 +296,8 @@ class ArtifactStore:
         record = load_record(directory)
         if isinstance(record, str):
             return None, record
+        if record.digest != _digest(record.files):
+            return record, f"{RECORD} was altered: its digest is not that of its files"
         return record, find_problem(directory, record.files, self._sidecar(directory), deep=deep)
 
     def _candidates(self, stage: str, key: str) -> list[Path]:
@@ -365,6 +367,10 @@ def _seal(output: Path) -> dict[str, FileEntry]:
     if not files:
         raise ArtifactError(f"Nothing to publish: {output} holds no file. The stage must write there.")
     return files
+
+
+def _digest(files: Mapping[str, FileEntry]) -> str:
+    return files_digest({path: entry.sha256 for path, entry in files.items()})
 
 
 def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:

@@ -137,4 +137,13 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 def _shown(value: Any) -> str:
     if value is _ABSENT:
         return "(absent)"
-    return value if isinstance(value, str) and value and value.isprintable() else canonical_json(value)
+    return value if isinstance(value, str) and _is_plain_word(value) else canonical_json(value)
+
+
+def _is_plain_word(text: str) -> bool:
+    """Tell whether a text can be shown without quotes and not be taken for another value."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return text.isprintable() and text != "" and not text.startswith("(")
+    return False

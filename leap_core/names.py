@@ -36,7 +36,7 @@ def _is_own_name(ref: ArtifactRef, wanted: str) -> bool:
 
 def _begins(ref: ArtifactRef, wanted: str) -> bool:
     by_key = len(wanted) >= 4 and ref.key.startswith(wanted)
-    return by_key or bool(wanted) and (ref.id.startswith(wanted) or _own(ref.id).startswith(wanted))
+    return by_key or (bool(wanted) and (ref.id.startswith(wanted) or _own(ref.id).startswith(wanted)))
 
 
 def _own(known_id: str) -> str:
