@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from leap_core.config import EnvironmentConfig
-from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
+from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Split, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,10 @@ class Suite(Protocol):
 
     def __init__(self, config: EnvironmentConfig) -> None: ...
 
-    def prepare(self, root: Path, seed: int) -> list[Spec]:
-        """Write what the specs need (generated games, an index) below `root`; return the specs of all splits.
+    def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
+        """Write what the specs of one split need (generated games, an index) below `root`; return them in order.
+
+        No two splits share a game. A split does not depend on how large the others are.
 
         Raises:
             LeapError: data is missing or damaged; says which file and how to get it.

@@ -1,1 +1,1 @@
-"""ALFWorld: household text games, played by a native engine from the original's own game files or from generated ones."""
+"""ALFWorld: household text games, the original's own or generated ones, played by a native engine."""

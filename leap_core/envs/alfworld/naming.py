@@ -7,8 +7,9 @@ from collections.abc import Iterable
 def number_names(ids: Iterable[str]) -> dict[str, str]:
     """The name of each object: its kind and a number, "cabinet 2".
 
-    Ids begin with the kind (`cabinet_bar_...`; a basin's with the fixture: `sink_bar_..._bar_sinkbasin`). Within a kind,
-    the first id in alphabetical order has the highest number, as in ALFWorld. An id of another form is its own name.
+    Ids begin with the kind (`cabinet_bar_...`; a basin's with the fixture: `sink_bar_..._bar_sinkbasin`). Within a
+    kind, the first id in alphabetical order has the highest number, as in ALFWorld. An id of another form is its own
+    name.
     """
     kinds = {id: _kind(id) for id in sorted(ids)}
     left = Counter(kinds.values())
