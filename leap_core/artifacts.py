@@ -8,7 +8,6 @@ An artifact appears by one rename of its finished directory, so a crash leaves e
 differences and cleaning up are in lineage.py, keys in canonical.py, tables in tables.py.
 """
 
-import errno
 import logging
 import shutil
 import time
@@ -179,6 +178,7 @@ class ArtifactStore:
     ) -> ArtifactRef:
         """Make the workspace's `output/` an artifact, at once and for good, and delete the workspace.
 
+        The caller holds the lock of the key: its workspace is for one process at a time.
         Where a whole artifact of this key is there already, it stays and is returned: others may refer to it.
         A damaged one is moved to `.damaged/`.
 
@@ -266,14 +266,12 @@ class ArtifactStore:
 
     def _install(self, record: ArtifactRecord, work: Path) -> ArtifactRef:
         ref = self.lookup(record.stage, record.key)
-        while ref is None:
+        if ref is None:
             self._set_damaged_aside(record.stage, record.key)
-            # Without the lock, someone else may be quicker by a moment: then look again.
-            if _move(work / "output", self._free_directory(record)):
-                ref = record.ref
-            else:
-                ref = self.lookup(record.stage, record.key)
-        if ref.digest != record.digest:
+            ref, target = record.ref, self._free_directory(record)
+            (work / "output").rename(target)
+            fsync(target.parent)
+        elif ref.digest != record.digest:
             _log.warning("%s exists with other bytes and is kept: this stage is not deterministic.", ref.id)
         shutil.rmtree(work, ignore_errors=True)
         return ref
@@ -340,18 +338,6 @@ def load_record(directory: Path) -> ArtifactRecord | str:
         return f"{RECORD} cannot be read: {error.strerror}"
     except ValidationError as error:
         return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
-
-
-def _move(source: Path, target: Path) -> bool:
-    """Rename a directory; return False where the target has come into being meanwhile."""
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False
-        raise
-    fsync(target.parent)
-    return True
 
 
 def _seal(output: Path) -> dict[str, FileEntry]:

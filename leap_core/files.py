@@ -79,7 +79,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in _FULL:
             raise ArtifactError(
                 f"No room to write {path}: {error.strerror} ({_free_space(path)}). Free some space, for example "
-                "with `leap gc`, or choose another artifact home; what was finished before is kept."
+                "with `leap artifacts gc`, or choose another artifact home; what was finished before is kept."
             ) from error
         if error.errno in _UNWRITABLE:
             raise ArtifactError(
