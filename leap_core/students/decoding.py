@@ -5,7 +5,6 @@ A `Reply` is one answer being written. It does not know how logits come about, s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +12,11 @@ import torch
 
 from leap_core.students.encoding import encode_completion, end_ids
 
+OPENING = "REASON:"
+"""What a reply begins with; see leap_core/prompts.py for its form."""
+
 HEADING = "ACTION:"
-"""What stands before the command in a reply."""
+"""What stands before the command."""
 
 Trie = dict[int, "Trie"]
 """Commands as token sequences that share their beginnings. An end-of-turn token leads to an empty node."""
@@ -22,29 +24,27 @@ Trie = dict[int, "Trie"]
 _MASK64 = (1 << 64) - 1
 
 
-@dataclass
 class Vocabulary:
     """What replies must know of a tokenizer."""
 
-    tokenizer: Any
-    ends: frozenset[int] = field(init=False)
-    heading: list[int] = field(init=False)
-    ending: list[int] = field(init=False)
-    _commands: dict[str, list[int]] = field(init=False, default_factory=dict)
-    _has_colon: dict[int, bool] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.ends = end_ids(self.tokenizer)
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.ends = end_ids(tokenizer)
+        self.ending = encode_completion(tokenizer, "")
+        self.opening = self.encode(OPENING)
         self.heading = self.encode(HEADING)
-        self.ending = encode_completion(self.tokenizer, "")
+        self.heading_line = self.encode("\n" + HEADING)
+        self._commands: dict[str, list[int]] = {}
+        self._has_colon: dict[int, bool] = {}
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        """The ids of a part of a reply."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of a reply, without special tokens."""
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
 
     def command(self, command: str) -> list[int]:
@@ -59,9 +59,10 @@ class Vocabulary:
         return ids
 
     def has_colon(self, token: int) -> bool:
+        """Whether the heading may be complete with this token: a quick look before the reply is decoded."""
         known = self._has_colon.get(token)
         if known is None:
-            known = self._has_colon[token] = ":" in self.tokenizer.decode([token])
+            known = self._has_colon[token] = ":" in self._tokenizer.decode([token])
         return known
 
 
@@ -78,9 +79,10 @@ def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
 class Reply:
     """One answer being written, token by token.
 
-    With `admissible`, the reply ends in one of these commands whatever the model does: the reason is cut short
-    when only the longest command would still fit into `max_new_tokens`, and after the heading only tokens that
-    continue an admissible command are allowed. Without it, the reply ends at an end token or at the limit.
+    With `admissible`, the reply is well formed and ends in one of these commands whatever the model does: its
+    opening is given, the reason is cut short when only the longest command would still fit into `max_new_tokens`
+    (a limit too small even for that is exceeded), and after the heading only tokens that continue an admissible
+    command are allowed. Without it, the reply ends at an end token or at the limit.
     """
 
     def __init__(
@@ -94,11 +96,14 @@ class Reply:
         self._limit = max_new_tokens
         self._commands = [vocabulary.command(command) for command in admissible or ()]
         self._node: Trie | None = None
-        self._reserve = max(map(len, self._commands), default=0) + len(vocabulary.encode("\n" + HEADING))
+        self._reserve = max(map(len, self._commands), default=0) + len(vocabulary.heading_line)
 
     def begin(self) -> list[int]:
-        """Tokens to put before anything is sampled; none, unless the limit leaves no room for a reason."""
-        return self._cut() if self._must_cut() else []
+        """Tokens to put before anything is sampled; none in a reply that is free."""
+        if not self._commands:
+            return []
+        self.ids.extend(self.vocabulary.opening)
+        return [*self.vocabulary.opening, *(self._cut() if self._must_cut() else [])]
 
     @property
     def allowed(self) -> list[int] | None:
@@ -151,7 +156,7 @@ class Reply:
         return bool(self._commands) and self._node is None and self._limit - len(self.ids) <= self._reserve
 
     def _cut(self) -> list[int]:
-        heading = self.vocabulary.encode("\n" + HEADING) if self.ids else self.vocabulary.heading
+        heading = self.vocabulary.heading_line
         self.ids.extend(heading)
         return [*heading, *self._enter()]
 

@@ -15,13 +15,15 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import torch
 
 from leap_core.config import ExecutionConfig, StudentConfig
-from leap_core.errors import StudentError
+from leap_core.errors import ConfigError, StudentError
+from leap_core.models import TINY
 from leap_core.students.architecture import takes_own_mask
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.decoding import Reply, Vocabulary
 from leap_core.students.encoding import encode_prompt, load_tokenizer
-from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device
+from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device, tokenizer_source
 from leap_core.students.slot_engine import SlotEngine
+from leap_core.students.tiny import TinyParams
 from leap_core.types import Usage
 
 
@@ -38,11 +40,14 @@ class HfStudent:
 
         Args:
             path: a model directory, a hub id, or an adapter directory.
+            config: `model` is not read, `path` stands in its place.
+            execution: device, threads and how many episodes generate together.
             temperature: of sampling; 0 is greedy.
 
         Raises:
             StudentError: nothing usable is there.
         """
+        _check_params(config)
         if execution.num_threads is not None:
             torch.set_num_threads(execution.num_threads)
         self._temperature = temperature
@@ -50,7 +55,7 @@ class HfStudent:
         self._batch_size = execution.batch_size
         self._device = resolve_device(execution.device)
         self._model = _load_for_playing(path, self._device)
-        self._tokenizer = load_tokenizer(_tokenizer_source(path))
+        self._tokenizer = load_tokenizer(tokenizer_source(path))
         self._vocabulary = Vocabulary(self._tokenizer)
         self._context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         self._engine: SlotEngine | None = None
@@ -112,6 +117,14 @@ class HfStudent:
         write_replies(self._model, self._device, self._tokenizer, prompts, replies, self._temperature)
 
 
+def _check_params(config: StudentConfig) -> None:
+    """This kind of student has no settings of its own but those that a tiny one is made by."""
+    if config.model == TINY:
+        TinyParams.read(config.params)
+    elif config.params:
+        raise ConfigError(f"Config student.params: only student.model = {TINY!r} has any; came: {dict(config.params)}.")
+
+
 def _distinct(slots: list[str]) -> list[str]:
     """The same names, made different where two requests of one batch have the same."""
     seen: dict[str, int] = {}
@@ -133,15 +146,8 @@ def _load_for_playing(path: Path | str, device: str) -> Any:
     if is_adapter(path):
         from peft import PeftModel
 
-        base = load_model(base_of_adapter(Path(path)), dtype)
+        base = load_model(base_of_adapter(path), dtype)
         model = PeftModel.from_pretrained(base, str(path)).merge_and_unload()
     else:
         model = load_model(path, dtype)
     return model.eval().requires_grad_(False).to(device)
-
-
-def _tokenizer_source(path: Path | str) -> Path | str:
-    """Where the tokenizer is: beside an adapter if it was saved there, else with its base."""
-    if is_adapter(path) and not (Path(path) / "tokenizer_config.json").is_file():
-        return base_of_adapter(Path(path))
-    return path

@@ -28,17 +28,24 @@ def is_adapter(path: Path | str) -> bool:
     return (Path(path) / "adapter_config.json").is_file()
 
 
-def base_of_adapter(path: Path) -> Path | str:
+def tokenizer_source(path: Path | str) -> Path | str:
+    """Where the tokenizer of a model is: beside an adapter if it was saved there, else with its base."""
+    if is_adapter(path) and not (Path(path) / "tokenizer_config.json").is_file():
+        return base_of_adapter(path)
+    return path
+
+
+def base_of_adapter(path: Path | str) -> Path | str:
     """The directory or hub id of the model that an adapter belongs to.
 
     Raises:
         StudentError: the adapter does not say, or what it names is not there.
     """
-    settings = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
-    base = settings.get("base_model_name_or_path")
+    file = Path(path) / "adapter_config.json"
+    base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base:
-        raise StudentError(f"{path / 'adapter_config.json'} has no base_model_name_or_path. Name the adapter's base.")
-    for candidate in (path / base, Path(base)):
+        raise StudentError(f"{file} has no base_model_name_or_path. Write the adapter's base there.")
+    for candidate in (Path(path) / base, Path(base)):
         if candidate.is_dir():
             return candidate
     check_source(base, f"the base of the adapter {path}")

@@ -43,7 +43,6 @@ class _AllDone(StoppingCriteria):  # type: ignore[misc]
         return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
 
 
-@torch.inference_mode()
 def write_replies(
     model: Any, device: str, tokenizer: Any, prompts: Sequence[list[int]], replies: Sequence[Reply], temperature: float
 ) -> None:
@@ -53,7 +52,7 @@ def write_replies(
     ids = torch.tensor([[filler] * (width - len(prompt)) + prompt for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     longest = max(reply.max_length for reply in replies)
-    model.generate(
+    model.generate(  # runs without gradients of its own accord
         input_ids=ids,
         attention_mask=mask,
         do_sample=False,

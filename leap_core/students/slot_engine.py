@@ -28,9 +28,12 @@ class SlotEngine:
         self.table = SlotTable(self._cache, max_rows)
         self._keep_last = {"logits_to_keep": 1} if _takes_logits_to_keep(model) else {}
 
-    @torch.inference_mode()
     def write(self, slots: Sequence[str], prompts: Sequence[list[int]], replies: Sequence[Reply]) -> None:
         """Write each reply to its end; the episodes' rows then hold their prompts."""
+        with torch.inference_mode():
+            self._write(slots, prompts, replies)
+
+    def _write(self, slots: Sequence[str], prompts: Sequence[list[int]], replies: Sequence[Reply]) -> None:
         start, order = self.table.place(slots, prompts)
         rows = [replies[index] for index in order]
         wanted = [list(prompts[index]) + replies[index].begin() for index in order]

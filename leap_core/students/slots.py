@@ -15,7 +15,7 @@ _LENGTH_STEP = 128
 """Rows grow by multiples of so many tokens."""
 
 
-class SlotCache(Cache):
+class SlotCache(Cache):  # type: ignore[misc]
     """Keys and values per layer, laid out as rows x heads x tokens x head size.
 
     The last token place of every row takes what is computed for padding; nothing ever reads it.

@@ -7,10 +7,14 @@ The same texts, seed and parameters give the same bytes, wherever the directory 
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field, JsonValue, ValidationError
+
+from leap_core.config import Section, check_keys
+from leap_core.errors import ConfigError
 
 PAD, SYSTEM, USER, ASSISTANT, END = "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIAL_TOKENS = (PAD, SYSTEM, USER, ASSISTANT, END)
@@ -37,16 +41,36 @@ _MAX_ENTITY_NUMBER = 99
 """A lower-case word before a larger number ("year 1984") is not the name of an entity that others could follow."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TinyParams:
+class TinyParams(Section):
     """Size of the model. The defaults make about 0.6 million parameters with a vocabulary of some hundred words."""
 
-    hidden_size: int = 128
-    num_layers: int = 3
-    num_heads: int = 4
-    intermediate_size: int = 256
-    max_positions: int = 4096
-    initializer_range: float = 0.04
+    hidden_size: int = Field(128, ge=8)
+    num_layers: int = Field(3, ge=1)
+    num_heads: int = Field(4, ge=1)
+    intermediate_size: int = Field(256, ge=8)
+    max_positions: int = Field(4096, ge=64, description="Longest prompt and reply, in tokens.")
+    initializer_range: float = Field(0.04, gt=0)
+
+    @classmethod
+    def read(cls, params: Mapping[str, JsonValue]) -> "TinyParams":
+        """Validate `student.params`.
+
+        Raises:
+            ConfigError: names the key that is unknown or out of range.
+        """
+        check_keys(params, cls, "student.params.")
+        try:
+            read = cls.model_validate(dict(params))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ConfigError(f"Config student.params.{where}: {first['msg']} (came: {first['input']!r}).") from error
+        if read.hidden_size % (2 * read.num_heads):
+            raise ConfigError(
+                f"Config student.params.hidden_size must be a multiple of twice num_heads; came: {read.hidden_size} "
+                f"and {read.num_heads}."
+            )
+        return read
 
 
 def make_tiny_student(output: Path, texts: Iterable[str], seed: int, params: TinyParams | None = None) -> None:

@@ -21,7 +21,7 @@ from leap_core.config import TrainingConfig
 from leap_core.errors import StudentError
 from leap_core.students.architecture import takes_own_mask
 from leap_core.students.encoding import end_ids, load_tokenizer
-from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device
+from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device, tokenizer_source
 from leap_core.trainers.base import TrainingJob, TrainingResult
 from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
 from leap_core.trainers.export import export_adapter, export_model
@@ -55,7 +55,7 @@ class SftTrainer:
         logging.disable_progress_bar()
         if job.execution.num_threads is not None:
             torch.set_num_threads(job.execution.num_threads)
-        tokenizer = load_tokenizer(_tokenizer_source(job.start))
+        tokenizer = load_tokenizer(tokenizer_source(job.start))
         rows, num_truncated = read_rows(job.rows, tokenizer, job.config.max_length)
         if not rows:
             raise StudentError(
@@ -235,9 +235,3 @@ def _stored_dtype(base: Path | str) -> torch.dtype:
 
     dtype = AutoConfig.from_pretrained(str(base)).dtype
     return dtype if isinstance(dtype, torch.dtype) else torch.float32
-
-
-def _tokenizer_source(start: Path) -> Path | str:
-    if is_adapter(start) and not (start / "tokenizer_config.json").is_file():
-        return base_of_adapter(start)
-    return start

@@ -1,0 +1,80 @@
+"""The tiny student: its tokens, exact round trips, and the same bytes everywhere."""
+
+import random
+from hashlib import sha256
+
+import pytest
+from student_models import SMALL, make_small_tiny, texts
+
+from leap_core.errors import ConfigError
+from leap_core.students.encoding import load_tokenizer
+from leap_core.students.tiny import TinyParams, build_vocabulary, make_tiny_student
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return load_tokenizer(make_small_tiny(tmp_path_factory.mktemp("tiny")))
+
+
+def pieces(tokenizer, text):
+    return [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)]
+
+
+def test_an_entity_is_one_token_everywhere(tokenizer):
+    assert pieces(tokenizer, "ACTION: go to cabinet 2") == ["ACTION:", " go", " to", " cabinet 2"]
+    for text in ("REASON: not in cabinet 2; so", "You see a cabinet 2.", "a cabinet 2, a cabinet 2\n"):
+        assert " cabinet 2" in pieces(tokenizer, text)
+
+
+def test_numbers_reach_one_beyond_the_largest_seen():
+    vocabulary = build_vocabulary(["a drawer 4"])
+    assert {f" drawer {number}" for number in range(1, 6)} <= set(vocabulary)
+    assert " drawer 6" not in vocabulary
+
+
+def test_words_know_their_form_within_a_line():
+    assert {" go", "go", " cabinet 3"} <= set(build_vocabulary(["go to cabinet 2"]))
+
+
+def test_every_text_round_trips(tokenizer):
+    rng = random.Random(0)
+    samples = ["", " ", "  a ", "cabinet 99, mug 1a", "<0x41><|end|>", "▁ é 日本 🤖 \x00\r\n\t", "REASON:ACTION:  x"]
+    for _ in range(300):
+        codes = [rng.choice([rng.randrange(32, 127), rng.randrange(0x110000)]) for _ in range(12)]
+        samples.append("".join(chr(code) for code in codes if not 0xD800 <= code < 0xE000))
+    for text in samples:
+        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
+def digests(folder):
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "deep" / "second"
+    make_small_tiny(first)
+    make_tiny_student(second, reversed(list(texts())), 0, SMALL)
+    assert digests(first) == digests(second)
+    assert digests(make_small_tiny(tmp_path / "third", seed=1)) != digests(first)
+
+
+def test_it_loads_like_any_other_model(tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(make_small_tiny(tmp_path))
+    tokenizer = load_tokenizer(tmp_path)
+    assert model.config.vocab_size == len(tokenizer)
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|end|>")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"hidden": 64}, "hidden_size"),
+        ({"num_layers": 0}, "num_layers"),
+        ({"hidden_size": 100, "num_heads": 3}, "multiple"),
+    ],
+)
+def test_wrong_params_are_named(params, message):
+    with pytest.raises(ConfigError, match=message):
+        TinyParams.read(params)
