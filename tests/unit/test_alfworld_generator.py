@@ -1,14 +1,17 @@
 """The generator: same bytes from the same seed, splits that share nothing they must not, a prior that really holds."""
 
 import json
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from leap_core.envs.alfworld.generator import draw_game, furnish, generate_games
+from leap_core.envs.alfworld.generator import draw_game, furnish, generate_games, may_be_in
 from leap_core.envs.alfworld.goals import TASK_TYPES, TEMPLATES, Goal, parse_goal
 from leap_core.envs.alfworld.kinds import LAMP, LAMP_PRIOR, OBJECTS, OPENABLE
+from leap_core.envs.alfworld.naming import number_names
 from leap_core.envs.alfworld.problem import walkthrough
 from leap_core.envs.alfworld.scenes import make_scenes
 from leap_core.errors import GameFileError, UnknownNameError
@@ -75,9 +78,32 @@ def test_files_are_in_the_format_that_alfworld_reads(games):
         assert parse_goal(sentence).task_type == trajectory["task_type"]
 
 
-def test_no_two_games_are_the_same():
-    identities = [game.identity for split in ("train", "dev", "test") for game in drawn(split, 200)]
-    assert len(set(identities)) == len(identities)
+def test_no_two_games_are_the_same(tmp_path):
+    games = generate_games(tmp_path, {"train": 150, "dev": 150, "test": 150}, 2, "small")
+    assert len({what_is_where(tmp_path / path) for _, path in games}) == len(games)
+
+
+def what_is_where(path):
+    """Scene and goal, and every object's place, by the names that a player sees."""
+    problem = json.loads(path.read_text())["pddl_problem"].lower()
+    names = number_names(re.findall(r"(\w+) - (?:object|receptacle)", problem))
+    placed = re.findall(r"\(inreceptacle (\w+_bar_\w+) (\w+_bar_\w+)\)", problem)
+    return path.parts[-3], tuple(sorted((names[thing], names[place]) for thing, place in placed))
+
+
+def test_train_and_dev_cannot_share_a_game():
+    """A game is told apart by scene, goal and places; each one may be in one of the two splits only."""
+    games = [game for split in ("train", "dev") for game in drawn(split, 400)]
+    assert all(may_be_in("train", game) != may_be_in("dev", game) for game in games)
+    assert 0.15 < sum(may_be_in("dev", game) for game in games) / len(games) < 0.35
+    moved = replace(games[0], objects=(replace(games[0].objects[0], receptacle=games[0].receptacles[-1]),))
+    assert moved.digest != games[0].digest
+    assert replace(games[0], id="other", sentence="other").digest == games[0].digest
+
+
+def test_a_split_does_not_depend_on_the_others(games, tmp_path):
+    assert generate_games(tmp_path, {"dev": 12}, 7, "small") == [item for item in games[1] if item[0] == "dev"]
+    assert content(tmp_path / "games" / "dev") == content(games[0] / "games" / "dev")
 
 
 def test_dev_shares_the_train_scenes_and_test_has_its_own(games):

@@ -70,7 +70,8 @@ class Belief:
         return state is None or state in self.states.get(name, ())
 
     def _see_room(self, listing: str) -> None:
-        self.receptacles = _NAMES.findall(listing)
+        # Only the opening lists the room: `look` in its middle says "you see nothing".
+        self.receptacles = self.receptacles or _NAMES.findall(listing)
 
     def _see_inside(self, receptacle: str, listing: str) -> None:
         self.seen.add(receptacle)

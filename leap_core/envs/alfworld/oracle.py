@@ -26,10 +26,15 @@ class Guide:
     places: Mapping[str, str]
 
     def choose(self, kind: str, candidates: Sequence[str]) -> str:
-        """The first of the leading `level` % (rounded up) of `candidates` that holds the kind; else the very first."""
+        """The first candidate open to hints that holds the kind; else the very first candidate.
+
+        Open to hints are the leading `level` % (rounded up) of the likely candidates, of all where none is likely.
+        At 100 % it is every candidate, so that an object in an unlikely place is found too.
+        """
         holders = {place for name, place in self.places.items() if kind_of(name) == kind}
-        num_open_to_hints = -(-len(candidates) * self.level // 100)
-        return next((place for place in candidates[:num_open_to_hints] if place in holders), candidates[0])
+        likely = [place for place in candidates if kind_of(place) in usual_places(kind)] or candidates
+        num_hinted = len(candidates) if self.level == 100 else -(-len(likely) * self.level // 100)
+        return next((place for place in candidates[:num_hinted] if place in holders), candidates[0])
 
 
 class AlfworldOracle:

@@ -1,7 +1,9 @@
 """One generated game: what is where, the goal, the PDDL problem that states both, and a shortest plan."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import permutations
 
 from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
@@ -57,10 +59,11 @@ class Game:
     start: str
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """Equal for two games if and only if scene, goal and every object's place are the same."""
-        places = tuple(sorted((placed.name, placed.receptacle.name) for placed in self.objects))
-        return self.scene.number, self.goal, places
+    def digest(self) -> str:
+        """Hexadecimal; equal for two games if and only if scene, goal and every object's place are the same."""
+        places = sorted([placed.name, placed.receptacle.name] for placed in self.objects)
+        goal = [self.goal.task_type, self.goal.object_kind, self.goal.target_kind]
+        return sha256(json.dumps([self.scene.number, goal, places]).encode()).hexdigest()
 
 
 def problem_text(game: Game) -> str:
