@@ -197,6 +197,15 @@ def test_an_alteration_that_no_time_shows_is_found_by_a_deep_look(store):
     assert store.lookup("rollout", ref.key) is None
 
 
+def test_an_alteration_in_the_same_moment_as_a_look_is_found(store):
+    """The clock of a file system ticks slowly: times alone cannot tell two changes within a tick apart."""
+    for seed in range(50):
+        ref = publish(store, {"a.txt": "alpha"}, seed=seed)
+        assert store.lookup("rollout", ref.key) == ref
+        flip_a_byte(store.path(ref))
+        assert store.lookup("rollout", ref.key) is None
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"a.txt": "x"}', "{", "[1]"])
 def test_a_damaged_memory_of_verified_files_does_no_harm(store, content):
     ref = publish(store, {"a.txt": "alpha"})

@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from leap_core.dataset import TurnRow
+from leap_core.dataset import TrainingRow, TurnRow
 from leap_core.errors import ArtifactError
 from leap_core.files import sha256_file
 from leap_core.parquet import read_records, record_schema, write_records
@@ -13,11 +13,13 @@ from leap_core.tables import (
     read_corrections,
     read_privileged,
     read_specs,
+    read_training_rows,
     read_trajectories,
     read_turn_rows,
     write_corrections,
     write_privileged,
     write_specs,
+    write_training_rows,
     write_trajectories,
     write_turn_rows,
 )
@@ -172,6 +174,22 @@ def test_equal_records_give_equal_bytes_and_no_other_file(table, tmp_path):
     for path in (tmp_path / "one").iterdir():
         assert path.suffix == ".parquet"
         assert sha256_file(path) == sha256_file(tmp_path / "two" / path.name)
+
+
+def test_the_two_parts_of_a_dataset_are_two_files(tmp_path):
+    answer = (Message(role="assistant", content="REASON: a ACTION: b"),)
+    rows = [
+        TrainingRow(
+            iteration=0, episode=f"i0/{n}", step=n, part=part, prompt=ROW.prompt, completion=answer, rejected=rejected
+        )
+        for n, (part, rejected) in enumerate([("train", None), ("validation", answer), ("train", answer)])
+    ]
+    write_training_rows(tmp_path, rows)
+    assert read_training_rows(tmp_path / "train.parquet") == [rows[0], rows[2]]
+    assert read_training_rows(tmp_path / "validation.parquet") == [rows[1]]
+    columns = pd.read_parquet(tmp_path / "train.parquet")
+    assert columns["prompt"][0][1] == {"role": "user", "content": "ü"}
+    assert columns["rejected"][0] is None
 
 
 def test_pandas_and_datasets_read_the_tables_as_they_are(tmp_path):
