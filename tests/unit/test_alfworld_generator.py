@@ -79,7 +79,7 @@ def test_files_are_in_the_format_that_alfworld_reads(games):
 
 
 def test_no_two_games_are_the_same(tmp_path):
-    games = generate_games(tmp_path, {"train": 150, "dev": 150, "test": 150}, 2, "small")
+    games = generate_games(tmp_path, {"train": 60, "dev": 60, "test": 60}, 2, "small")
     assert len({what_is_where(tmp_path / path) for _, path in games}) == len(games)
 
 

@@ -12,11 +12,22 @@ from pathlib import Path
 from random import Random
 
 from leap_core.envs.alfworld.game_file import domain_text, grammar_for
-from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, TEMPLATES, Goal
+from leap_core.envs.alfworld.goals import (
+    APPLIANCES,
+    CLEAN,
+    COOL,
+    HEAT,
+    LOOK,
+    PICK,
+    PICK_TWO,
+    TASK_TYPES,
+    TEMPLATES,
+    Goal,
+)
 from leap_core.envs.alfworld.kinds import BATHROOM, BEDROOM, KITCHEN, LAMP, LAMP_PRIOR, LAMP_ROOMS, LIVING_ROOM, OBJECTS
 from leap_core.envs.alfworld.kinds import ROOMS as ALL_ROOMS
 from leap_core.envs.alfworld.naming import number_names
-from leap_core.envs.alfworld.problem import APPLIANCES, Game, Placed, Receptacle, problem_text, walkthrough
+from leap_core.envs.alfworld.problem import Game, Placed, Receptacle, problem_text, walkthrough
 from leap_core.envs.alfworld.scenes import Scene, make_scenes
 from leap_core.errors import UnknownNameError
 

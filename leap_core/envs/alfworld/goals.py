@@ -26,6 +26,9 @@ TEMPLATES: dict[str, tuple[str, str]] = {
 STATES = {CLEAN: "clean", HEAT: "hot", COOL: "cool"}
 """The state that the object must be brought into, by task type; also the word for it."""
 
+APPLIANCES = {CLEAN: ("clean", "SinkBasin"), HEAT: ("heat", "Microwave"), COOL: ("cool", "Fridge")}
+"""By task type: the verb that changes the object's state, and the kind of receptacle it is done with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:

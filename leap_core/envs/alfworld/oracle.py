@@ -9,13 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from leap_core.envs.alfworld.belief import Belief, kind_of, number_of
-from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal, parse_goal
+from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
 from leap_core.envs.alfworld.kinds import fits, preposition, usual_places
 from leap_core.errors import TeacherReplyError
 from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
-
-_CHANGES = {CLEAN: ("clean", "sinkbasin"), HEAT: ("heat", "microwave"), COOL: ("cool", "fridge")}
-"""By task type: the verb that brings the object into the state, and what it is done with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +142,8 @@ class _Expert:
         return f"{held}There is no {kind} {preposition(kind_of(here))} {here}. "
 
     def _change(self, held: str) -> Action:
-        verb, appliance_kind = _CHANGES[self.goal.task_type]
-        appliance = self._nearest(appliance_kind)
+        verb, appliance_kind = APPLIANCES[self.goal.task_type]
+        appliance = self._nearest(appliance_kind.lower())
         if not self._is_at(appliance):
             return self._go(appliance, f"I hold {held} and it is not {self.goal.state} yet")
         return self._act(

@@ -6,12 +6,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import permutations
 
-from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
+from leap_core.envs.alfworld.goals import APPLIANCES, CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
 from leap_core.envs.alfworld.kinds import LAMP, OBJECTS, OPENABLE
 from leap_core.envs.alfworld.scenes import Scene
-
-APPLIANCES = {CLEAN: ("clean", "SinkBasin"), HEAT: ("heat", "Microwave"), COOL: ("cool", "Fridge")}
-"""By task type: the verb that changes the object's state, and the kind of receptacle it is done with."""
 
 _ABILITY_FACTS = {
     "cleanable": "cleanable",
