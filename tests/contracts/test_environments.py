@@ -1,0 +1,147 @@
+"""What every environment keeps to, whichever it is: run over all that are named in ENVIRONMENTS."""
+
+from random import Random
+
+import pytest
+
+from leap_core.config import EnvironmentConfig
+from leap_core.demonstrations import demonstrate
+from leap_core.envs import ENVIRONMENTS
+from leap_core.envs.workers import EnvironmentPool
+from leap_core.loading import load_suite, open_pool
+from leap_core.types import PrivilegedState
+
+SPLITS = ("train", "dev", "test")
+NUM_STEPS = 12
+
+
+class World:
+    """A suite with the specs of all its splits, each prepared in a directory of its own, as the stages do."""
+
+    def __init__(self, name, directory):
+        self.config = EnvironmentConfig(name=name, num_train=12, num_dev=6, num_test=6)
+        self.suite = load_suite(self.config)
+        self.roots = {split: directory / split for split in SPLITS}
+        self.specs = {split: self.suite.prepare(root, split, 3) for split, root in self.roots.items()}
+
+    def environment(self, spec):
+        return self.suite.make(self.roots[spec.split])
+
+    def all_specs(self):
+        return [spec for split in SPLITS for spec in self.specs[split]]
+
+
+@pytest.fixture(scope="module", params=list(ENVIRONMENTS))
+def world(request, tmp_path_factory):
+    return World(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def wander(environment, spec, seed):
+    """Everything that is seen on a random walk."""
+    rng, observation = Random(seed), environment.reset(spec)
+    seen = [observation]
+    for _ in range(NUM_STEPS):
+        result = environment.step(rng.choice(observation.admissible))
+        assert result.valid
+        assert 0.0 <= result.score <= 1.0
+        observation = result.observation
+        seen.append(observation)
+        if result.terminated:
+            break
+    return seen
+
+
+def test_specs_name_their_environment_and_split(world):
+    specs = world.all_specs()
+    assert {split: len(found) for split, found in world.specs.items()} == {"train": 12, "dev": 6, "test": 6}
+    assert len({spec.id for spec in specs}) == len(specs)
+    for split, found in world.specs.items():
+        assert {(spec.env, spec.split) for spec in found} == {(world.suite.name, split)}
+    assert all(spec.instruction and spec.group for spec in specs)
+
+
+def test_preparing_again_gives_the_same_specs(world, tmp_path):
+    for split in SPLITS:
+        assert world.suite.prepare(tmp_path / split, split, 3) == world.specs[split]
+
+
+def test_splits_share_no_game(world):
+    games = {
+        split: {(world.environment(spec).reset(spec).text, str(hidden(world, spec).facts)) for spec in found}
+        for split, found in world.specs.items()
+    }
+    for split, found in games.items():
+        assert len(found) == len(world.specs[split])
+        assert all(found.isdisjoint(games[other]) for other in SPLITS if other != split)
+
+
+def hidden(world, spec) -> PrivilegedState:
+    return world.suite.privileged_state(world.roots[spec.split], spec)
+
+
+def test_same_spec_plays_the_same(world):
+    for spec in world.specs["train"][:4]:
+        environment = world.environment(spec)
+        first = wander(environment, spec, seed=1)
+        assert wander(environment, spec, seed=1) == first
+        assert wander(world.environment(spec), spec, seed=1) == first
+
+
+def test_every_admissible_command_executes(world):
+    spec = world.specs["dev"][0]
+    environment = world.environment(spec)
+    for command in environment.reset(spec).admissible:
+        environment.reset(spec)
+        assert environment.step(command).valid
+
+
+def test_wrong_command_is_an_answer(world):
+    spec = world.specs["dev"][0]
+    environment = world.environment(spec)
+    before = environment.reset(spec)
+    for command in ("", " ", "juggle the mugs", "{r.name}", "\n", "?" * 5000, "go to 🧊"):
+        result = environment.step(command)
+        assert not result.valid
+        assert not result.terminated
+        assert result.observation.text
+        assert result.observation.admissible == before.admissible
+
+
+@pytest.mark.parametrize("level", [0, 100])
+def test_oracle_wins(world, level):
+    oracle = world.suite.oracle()
+    for spec in world.all_specs():
+        played = demonstrate(world.environment(spec), oracle, spec, hidden(world, spec), level, 50)
+        assert played.success, f"{spec.id} at level {level}: {[step.action.command for step in played.steps]}"
+
+
+def test_privileged_text_is_not_observed(world):
+    for spec in world.specs["train"]:
+        state = hidden(world, spec)
+        assert state.spec_id == spec.id
+        secrets = [line for line in state.text.splitlines() if spec.instruction not in line]
+        assert secrets
+        for observation in wander(world.environment(spec), spec, seed=2):
+            assert not any(line in observation.text for line in secrets)
+
+
+def test_closing_twice_is_fine(world):
+    spec = world.specs["test"][0]
+    environment = world.environment(spec)
+    environment.reset(spec)
+    environment.close()
+    environment.close()
+    assert environment.reset(spec).text
+
+
+def test_worker_processes_play_the_same(world):
+    specs = world.specs["train"][:5]
+    root = world.roots["train"]
+    commands = {spec.id: world.environment(spec).reset(spec).admissible[0] for spec in specs}
+
+    def play(pool: EnvironmentPool):
+        with pool:
+            first = pool.reset_many([(spec.id, spec) for spec in specs])
+            return first, pool.step_many([(spec.id, commands[spec.id]) for spec in specs])
+
+    assert play(open_pool(world.config, root, 2)) == play(open_pool(world.config, root, 0))
