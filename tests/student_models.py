@@ -50,7 +50,10 @@ def make_bpe_tokenizer():
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(sorted(texts()), trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
@@ -82,3 +85,23 @@ def make_model(model_type, vocab_size, **settings):
         },
     )
     return AutoModelForCausalLM.from_config(config).eval()
+
+
+def write_rows(path, episodes, steps, completion=answer):
+    """A Parquet file like that of a dataset artifact."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [
+        {
+            "iteration": 0,
+            "episode": f"episode-{episode}",
+            "step": step,
+            "prompt": [message.model_dump() for message in conversation(episode % 4, step)],
+            "completion": [{"role": "assistant", "content": completion(episode, step)}],
+        }
+        for episode in range(episodes)
+        for step in range(steps)
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    return path

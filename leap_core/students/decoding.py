@@ -113,7 +113,7 @@ class Reply:
     @property
     def max_length(self) -> int:
         """More tokens than this the reply never has, end-of-turn token included."""
-        return self._limit + self._reserve
+        return self._limit + self._reserve + len(self.vocabulary.opening)
 
     @property
     def text(self) -> str:

@@ -68,6 +68,7 @@ def load_model(source: Path | str, dtype: Any) -> Any:
     Raises:
         StudentError: it is missing, damaged or not a causal language model.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
@@ -75,7 +76,7 @@ def load_model(source: Path | str, dtype: Any) -> Any:
     check_source(source, "student.model")
     try:
         return AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise StudentError(
             f"The model {str(source)!r} could not be loaded: {error}. Expected config.json and weights that belong "
             "together (safetensors), or a hub id that is in the local cache or can be reached."

@@ -7,7 +7,7 @@ The same texts, seed and parameters give the same bytes, wherever the directory 
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from leap_core.config import Section, check_keys
 from leap_core.errors import ConfigError
+from leap_core.students.phrases import find_phrases, phrase_pattern
 
 PAD, SYSTEM, USER, ASSISTANT, END = "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIAL_TOKENS = (PAD, SYSTEM, USER, ASSISTANT, END)
@@ -83,22 +84,24 @@ def make_tiny_student(output: Path, texts: Iterable[str], seed: int, params: Tin
         params: size of the model; none: the defaults.
     """
     output.mkdir(parents=True, exist_ok=True)
-    vocabulary = build_vocabulary(texts)
-    _save_tokenizer(output, vocabulary)
+    texts = list(texts)
+    phrases = find_phrases(texts, _cut(_pre_tokenizer()))
+    vocabulary = build_vocabulary(texts, phrases)
+    _save_tokenizer(output, vocabulary, phrases)
     _save_model(output, len(vocabulary), seed, params or TinyParams())
 
 
-def build_vocabulary(texts: Iterable[str]) -> list[str]:
+def build_vocabulary(texts: Iterable[str], phrases: Sequence[str] = ()) -> list[str]:
     """All tokens, in the order of their ids: special tokens, the 256 bytes, then sorted pieces of `texts`.
 
     Every piece is there with a leading blank too, as it would stand within a line. Of every kind of entity all
     numbers are there from 1 to one more than the largest seen.
     """
-    cutter = _pre_tokenizer()
-    seen = {piece for text in set(texts) for piece, _ in cutter.pre_tokenize_str(text)}
+    cut = _cut(_pre_tokenizer())
+    seen = {piece for text in set(texts) for piece in cut(text)}
     pieces = {"REASON:", "ACTION:", "\n", " "} | seen
     pieces |= {" " + piece for piece in pieces if piece[0].isalnum() and not piece.endswith(":")}
-    pieces |= _more_entities(pieces)
+    pieces |= _more_entities(pieces) | set(phrases)
     return [*SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)), *sorted(pieces)]
 
 
@@ -111,19 +114,24 @@ def _more_entities(pieces: set[str]) -> set[str]:
     return {f"{blank}{kind} {n}" for (blank, kind), last in largest.items() for n in range(1, last + 2)}
 
 
-def _pre_tokenizer() -> Any:
+def _pre_tokenizer(phrases: Sequence[str] = ()) -> Any:
     from tokenizers import Regex, pre_tokenizers
 
-    return pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
+    pattern = f"{phrase_pattern(phrases)}|{_PIECES}" if phrases else _PIECES
+    return pre_tokenizers.Split(Regex(pattern), behavior="isolated")
 
 
-def _save_tokenizer(output: Path, vocabulary: list[str]) -> None:
+def _cut(pre_tokenizer: Any) -> Callable[[str], list[str]]:
+    return lambda text: [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)]
+
+
+def _save_tokenizer(output: Path, vocabulary: list[str], phrases: Sequence[str]) -> None:
     """Write tokenizer.json and tokenizer_config.json: Unigram with bytes for what the vocabulary does not hold."""
     from tokenizers import AddedToken, Tokenizer, decoders, models
 
     # Equal scores make the cut with the fewest tokens win; `unk_id` must be set but bytes leave nothing unknown.
     tokenizer = Tokenizer(models.Unigram([(piece, -1.0) for piece in vocabulary], unk_id=0, byte_fallback=True))
-    tokenizer.pre_tokenizer = _pre_tokenizer()
+    tokenizer.pre_tokenizer = _pre_tokenizer(phrases)
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
     (output / "tokenizer.json").write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")

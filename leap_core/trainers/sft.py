@@ -119,12 +119,17 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         """Write nothing: the artifact's record says where a model comes from."""
 
 
-class _MarkWhole(TrainerCallback):  # type: ignore[misc]
+class _Bookkeeping(TrainerCallback):  # type: ignore[misc]
+    """Marks checkpoints that are whole, and logs the last step whatever its number."""
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         mark_whole(self._directory, state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_log |= state.global_step == state.max_steps
 
 
 def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: list[EncodedRow]) -> _Trainer:
@@ -135,7 +140,7 @@ def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: lis
         train_dataset=_dataset(sequences),
         processing_class=tokenizer,
         data_collator=_collator(job.config, learner, tokenizer),
-        callbacks=[_MarkWhole(job.checkpoints)],
+        callbacks=[_Bookkeeping(job.checkpoints)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -163,7 +168,6 @@ def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
     config = job.config
     on_cpu = resolve_device(job.execution.device) == "cpu"
     micro = _micro_batch(min(config.batch_size, num_sequences), job.execution.micro_batch_size)
-    num_steps = -(-num_sequences // config.batch_size)
     return SFTConfig(
         output_dir=str(job.checkpoints),
         per_device_train_batch_size=micro,
@@ -184,7 +188,7 @@ def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
         save_strategy="steps",
         save_steps=job.execution.save_every_steps,
         save_total_limit=2,
-        logging_steps=max(1, min(_LOG_EVERY_STEPS, int(num_steps * config.epochs))),
+        logging_steps=_LOG_EVERY_STEPS,
         logging_nan_inf_filter=False,
         eval_strategy="no",
         report_to="none",

@@ -64,7 +64,9 @@ def test_a_template_without_a_special_end_gets_the_end_of_text():
 
 def test_a_template_without_a_system_role_gets_its_text_in_the_first_user_message():
     tokenizer = make_bpe_tokenizer()
-    tokenizer.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+    )
     text = tokenizer.decode(encode_prompt(tokenizer, conversation(0, 1)))
     assert text.startswith("<|im_start|>user\nAnswer with REASON: and ACTION:.\n\nGoal:")
 
