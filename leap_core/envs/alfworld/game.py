@@ -74,15 +74,22 @@ class Rule:
         self._query = Query(world, schema.precondition, schema.parameters, ())
         slots = {name: position for position, name in enumerate(schema.parameters)}
         self._effects = [_CompiledEffect(effect, slots, world, schema.parameters) for effect in schema.effects]
-        self._pointless = _pointless_check(schema, slots)
-        self._commands: dict[Row, str] | None = {} if _is_steady(text, world) else None
+        self._is_pointless = _pointless_check(schema, slots)
+        self._is_steady = _is_steady(text, world)
+        self._commands: dict[Row, str | None] = {}
 
     def options(self, state: State) -> list[tuple[str, Row]]:
         """Each command that this rule allows now, with the values of the parameters."""
-        rows = self._query.rows(state)
-        if self._pointless is not None:
-            rows = [row for row in rows if not self._pointless(row)]
-        return [(self._command(row, state), row) for row in rows]
+        if not self._is_steady:
+            self._commands.clear()
+        known, options = self._commands, []
+        for row in self._query.rows(state):
+            if row not in known:
+                known[row] = self._command(row, state)
+            command = known[row]
+            if command is not None:
+                options.append((command, row))
+        return options
 
     def apply(self, row: Row, state: State, watched: Iterable[str]) -> None:
         """Change the state: all conditions are judged before, and what is made true wins over what is made false."""
@@ -97,14 +104,10 @@ class Rule:
         """What the game says after the action."""
         return self._narrator.tell(self._text.feedback, state, self._narrator.scope(self._schema.parameters, row))
 
-    def _command(self, row: Row, state: State) -> str:
-        if self._commands is None:
-            return self._worded(row, state)
-        if row not in self._commands:
-            self._commands[row] = self._worded(row, state)
-        return self._commands[row]
-
-    def _worded(self, row: Row, state: State) -> str:
+    def _command(self, row: Row, state: State) -> str | None:
+        """What the player types for this action; None where it is pointless."""
+        if self._is_pointless is not None and self._is_pointless(row):
+            return None
         return self._narrator.tell(self._text.template, state, self._narrator.scope(self._schema.parameters, row))
 
 

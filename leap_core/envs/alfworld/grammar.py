@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 
 class GrammarError(ValueError):
@@ -31,16 +32,14 @@ class Entity:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Placeholder:
+class Placeholder(NamedTuple):
     """A typed variable of a query; one with the same name and another type is another variable."""
 
     name: str
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """One conjunct of a query."""
 
     predicate: str

@@ -8,12 +8,14 @@ the relations when the game starts. Nothing here knows what the predicates mean.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, product
+from operator import itemgetter
 
 from leap_core.envs.alfworld.facts import Relation, Row, State
 from leap_core.envs.alfworld.pddl import ROOT_TYPE, And, Atom, Domain, Exists, Forall, Formula, Not, Or, variables_of
 
 Step = Callable[[State, list[Row]], list[Row]]
 Test = Callable[[State, Row], bool]
+Pick = Callable[[Row], Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class _Plan:
     def __init__(self, constants: Row, steps: Sequence[Step], outputs: Sequence[int], is_set: bool) -> None:
         self._constants = constants
         self._steps = tuple(steps)
-        self._outputs = tuple(outputs)
+        self._output = picker(outputs)
         self._is_set = is_set
 
     def rows(self, state: State, values: Row) -> list[Row]:
@@ -86,9 +88,8 @@ class _Plan:
             rows = step(state, rows)
             if not rows:
                 return rows
-        outputs = self._outputs
-        found = [tuple([row[slot] for slot in outputs]) for row in rows]
-        return found if self._is_set else list(dict.fromkeys(found))
+        found = map(self._output, rows)
+        return list(found if self._is_set else dict.fromkeys(found))
 
 
 def _alternatives(formula: Formula, fresh: "count[int]") -> list[Conjunction]:
@@ -280,18 +281,15 @@ class _Builder:
             self.steps.append(lambda state, rows, test=test: [row for row in rows if test(state, row)])  # type: ignore[misc]
 
     def _membership(self, atom: Atom) -> Test:
-        predicate, slots = atom.predicate, [self.slots[arg] for arg in atom.args]
-        if len(slots) == 1:
-            only = slots[0]
-            return lambda state, row: (row[only],) in state[predicate].rows
-        return lambda state, row: tuple([row[slot] for slot in slots]) in state[predicate].rows
+        predicate, fact = atom.predicate, picker([self.slots[arg] for arg in atom.args])
+        return lambda state, row: fact(row) in state[predicate].rows
 
     def _subquery(self, formula: Exists) -> Test:
         known = sorted(variables_of(formula))
         types = {**{name: self._types[name] for name in known}, **formula.variables}
         query = Query(self._world, formula.part, types, known)
-        slots = [self.slots[name] for name in known]
-        return lambda state, row: query.holds(state, tuple([row[slot] for slot in slots]))
+        values = picker([self.slots[name] for name in known])
+        return lambda state, row: query.holds(state, values(row))
 
     def _is_typed_by(self, atom: Atom, name: str) -> bool:
         """Whether all facts of a predicate that never changes have the variable's type at that place anyway."""
@@ -304,22 +302,22 @@ class _Builder:
 def _join(atom: Atom, slots: Mapping[str, int], new: Sequence[str]) -> Step:
     """The step that extends each row by the facts of `atom` that agree with it."""
     predicate, args = atom.predicate, atom.args
-    known = [(position, slots[arg]) for position, arg in enumerate(args) if arg in slots]
-    added = [args.index(name) for name in new]
     if not new:
-        own = [slots[arg] for arg in args]
-        return lambda state, rows: [row for row in rows if tuple([row[slot] for slot in own]) in state[predicate].rows]
+        fact_of = picker([slots[arg] for arg in args])
+        return lambda state, rows: [row for row in rows if fact_of(row) in state[predicate].rows]
+    known = [(position, slots[arg]) for position, arg in enumerate(args) if arg in slots]
     repeated = [(position, args.index(arg)) for position, arg in enumerate(args) if args.index(arg) != position]
+    pick = picker([args.index(name) for name in new])
     if not known and not repeated:
-        return lambda state, rows: [(*row, *[fact[i] for i in added]) for row in rows for fact in state[predicate].rows]
+        return lambda state, rows: [row + pick(fact) for row in rows for fact in state[predicate].rows]
     if len(known) == 1 and not repeated:
-        return _keyed_join(predicate, *known[0], added)
+        return _keyed_join(predicate, *known[0], pick)
     checks = known[1:]
 
     def step(state: State, rows: list[Row]) -> list[Row]:
         relation = state[predicate]
         return [
-            (*row, *[fact[i] for i in added])
+            row + pick(fact)
             for row in rows
             for fact in (relation.index(known[0][0]).get(row[known[0][1]], ()) if known else relation.rows)
             if all(fact[i] == row[slot] for i, slot in checks) and all(fact[i] == fact[j] for i, j in repeated)
@@ -328,11 +326,20 @@ def _join(atom: Atom, slots: Mapping[str, int], new: Sequence[str]) -> Step:
     return step
 
 
-def _keyed_join(predicate: str, position: int, slot: int, added: Sequence[int]) -> Step:
+def _keyed_join(predicate: str, position: int, slot: int, pick: Pick) -> Step:
     """A join on one known argument: the usual case, kept short because it runs at every step."""
 
     def step(state: State, rows: list[Row]) -> list[Row]:
         index = state[predicate].index(position)
-        return [(*row, *[fact[i] for i in added]) for row in rows for fact in index.get(row[slot], ())]
+        return [row + pick(fact) for row in rows for fact in index.get(row[slot], ())]
 
     return step
+
+
+def picker(positions: Sequence[int]) -> Pick:
+    """A function that takes these positions out of a row, as a row."""
+    if not positions:
+        return lambda row: ()
+    if len(positions) == 1:
+        return itemgetter(slice(positions[0], positions[0] + 1))  # of a tuple: a tuple of one
+    return itemgetter(*positions)
