@@ -127,6 +127,8 @@ DAMAGED = {
     "missing rule": ({"grammar": grammar_text().replace('"here"', '"there"')}, "rule 'here' is used but not defined"),
     "code": ({"grammar": grammar_text().replace("{o.name}", "{open(o)}")}, "more than names, quoted words"),
     "unknown grammar type": ({"grammar": grammar_text().replace("o:object", "o:ghost")}, "type 'ghost'"),
+    "endless rule": ({"grammar": grammar_text().replace("Your task", "#task# Your task")}, "nested without end"),
+    "types in a circle": ({"pddl_domain": "(define (domain d) (:types a - b b - a))"}, "does not declare"),
     "walkthrough": ({"walkthrough": "go"}, "'walkthrough' is not a list"),
     "solvable": ({"solvable": "yes"}, "'solvable' is 'yes'"),
 }

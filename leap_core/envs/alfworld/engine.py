@@ -60,7 +60,7 @@ class NativeEngine:
             raise EnvironmentCrashError("No game is being played: reset the environment before the first command.")
         try:
             return self._episode.act(command)
-        except GrammarError as error:
+        except (GrammarError, RecursionError) as error:
             raise GameFileError(f"{self._file.path}: 'grammar' fails after {command!r}: {error}.") from error
 
     def close(self) -> None:

@@ -53,5 +53,3 @@ class Relation:
 
 State = dict[str, Relation]
 """Relations by predicate. `not_<predicate>` holds what an action made false: a grammar may ask for it."""
-EMPTY = Relation()
-"""Stands for a relation without facts; never changed."""

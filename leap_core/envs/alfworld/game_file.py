@@ -118,6 +118,8 @@ def _parsed(path: Path, content: bytes, sha256: str) -> GameFile:
         game = Game(domain, problem, parse_grammar(texts[key]))
     except (PddlError, GrammarError) as error:
         raise GameFileError(f"{path}: {key!r} cannot be played: {error}. {_ADVICE}") from error
+    except RecursionError as error:
+        raise GameFileError(f"{path}: {key!r} is nested without end. {_ADVICE}") from error
     return GameFile(
         path=path, sha256=sha256, game=game, walkthrough=_walkthrough(path, data), solvable=_solvable(path, data)
     )

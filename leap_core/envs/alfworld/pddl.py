@@ -97,7 +97,9 @@ class Domain:
 
     def descends(self, kind: str, ancestor: str) -> bool:
         """Whether `kind` is `ancestor` or below it."""
-        while kind not in (ancestor, ROOT_TYPE):
+        for _ in range(len(self.parents) + 1):  # no chain is longer, unless the types go round in a circle
+            if kind in (ancestor, ROOT_TYPE):
+                break
             kind = self.parents.get(kind, ROOT_TYPE)
         return kind == ancestor
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from leap_core.envs.alfworld.facts import Relation
 from leap_core.envs.alfworld.game_file import GameFile
 from leap_core.envs.alfworld.goals import Goal
 from leap_core.envs.alfworld.trajectory_data import read_trajectory_data
+from leap_core.errors import GameFileError
 from leap_core.types import PrivilegedState, Spec
 
 SOURCE = "native engine"
@@ -35,7 +37,7 @@ def reveal(spec: Spec, file: GameFile) -> PrivilegedState:
     "hot", "cool" or None), locations (object -> receptacle), receptacles (name, kind, openable, open), walkthrough.
 
     Raises:
-        GameFileError: the data beside the game file is missing or damaged.
+        GameFileError: the data beside the game file is missing or damaged, or its domain is not ALFWorld's.
     """
     goal = read_trajectory_data(file.path).goal
     locations, receptacles = _locations(file), _receptacles(file)
@@ -60,17 +62,26 @@ def reveal(spec: Spec, file: GameFile) -> PrivilegedState:
 def _locations(file: GameFile) -> dict[str, str]:
     """Receptacle by object, in alphabetical order."""
     names = file.game.names
-    return dict(sorted((names[thing], names[place]) for thing, place in file.game.start["inreceptacle"]))
+    return dict(sorted((names[thing], names[place]) for thing, place in _facts(file, "inreceptacle")))
 
 
 def _receptacles(file: GameFile) -> list[_Receptacle]:
     """All receptacles that can be reached, by kind and number."""
-    game = file.game
+    openable, opened = _facts(file, "openable"), _facts(file, "opened")
     found = [
-        _Receptacle(name=game.names[id], openable=(id,) in game.start["openable"], open=(id,) in game.start["opened"])
-        for id, _ in game.start["receptacleatlocation"]
+        _Receptacle(name=file.game.names[id], openable=(id,) in openable, open=(id,) in opened)
+        for id, _ in _facts(file, "receptacleatlocation")
     ]
     return sorted(found, key=lambda place: (place.kind, int(place.name.rpartition(" ")[2] or 0)))
+
+
+def _facts(file: GameFile, predicate: str) -> Relation:
+    if predicate not in file.game.start:
+        raise GameFileError(
+            f"{file.path}: the domain has no predicate {predicate!r}, so the hidden state cannot be described. "
+            "Use games of ALFWorld's own domain."
+        )
+    return file.game.start[predicate]
 
 
 def _text(
