@@ -35,7 +35,9 @@ from leap_core.trainers.packing import (
 )
 from leap_core.trainers.rows import read_rows
 
-_LOG_EVERY_STEPS = 10
+_LOG_STEPS = 10
+"""Steps that one entry of the result's log is the mean of."""
+
 _CHECKPOINTING_FROM = 1_000_000_000
 """Models of at least so many parameters recompute activations on a GPU rather than keep them."""
 
@@ -53,6 +55,7 @@ class SftTrainer:
             ArtifactError: the rows cannot be read.
         """
         logging.disable_progress_bar()
+        logging.set_verbosity_error()
         if job.execution.num_threads is not None:
             torch.set_num_threads(job.execution.num_threads)
         tokenizer = load_tokenizer(tokenizer_source(job.start))
@@ -69,7 +72,7 @@ class SftTrainer:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         validation_loss = _validate(job, trainer, learner, tokenizer)
         learner.export(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.output)
-        log = [_log_entry(entry) for entry in trainer.state.log_history if "loss" in entry]
+        log = _summarise([entry for entry in trainer.state.log_history if "loss" in entry])
         return TrainingResult(
             num_rows=len(rows),
             num_steps=trainer.state.global_step,
@@ -100,7 +103,7 @@ class _Learner:
         packs = takes_own_mask(model.config)
         if is_adapter(job.start):
             model = PeftModel.from_pretrained(model, str(job.start), is_trainable=lora)
-            model = model if lora else model.merge_and_unload()
+            model = model if lora else model.merge_and_unload().requires_grad_(True)
         elif lora:
             model = get_peft_model(model, _lora_config(job.config))
         return cls(model, base, dtype, packs)
@@ -119,17 +122,12 @@ class _Trainer(SFTTrainer):  # type: ignore[misc]
         """Write nothing: the artifact's record says where a model comes from."""
 
 
-class _Bookkeeping(TrainerCallback):  # type: ignore[misc]
-    """Marks checkpoints that are whole, and logs the last step whatever its number."""
-
+class _MarkWhole(TrainerCallback):  # type: ignore[misc]
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         mark_whole(self._directory, state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        control.should_log |= state.global_step == state.max_steps
 
 
 def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: list[EncodedRow]) -> _Trainer:
@@ -140,7 +138,7 @@ def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: lis
         train_dataset=_dataset(sequences),
         processing_class=tokenizer,
         data_collator=_collator(job.config, learner, tokenizer),
-        callbacks=[_Bookkeeping(job.checkpoints)],
+        callbacks=[_MarkWhole(job.checkpoints)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -188,7 +186,8 @@ def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
         save_strategy="steps",
         save_steps=job.execution.save_every_steps,
         save_total_limit=2,
-        logging_steps=_LOG_EVERY_STEPS,
+        # Every step: the mean over several would leave out, after a resume, those before the checkpoint.
+        logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="no",
         report_to="none",
@@ -217,8 +216,17 @@ def _validate(job: TrainingJob, trainer: _Trainer, learner: _Learner, tokenizer:
     return float(metrics["eval_loss"])
 
 
-def _log_entry(entry: dict[str, Any]) -> dict[str, float]:
-    return {"step": float(entry["step"]), "loss": float(entry["loss"]), "learning_rate": float(entry["learning_rate"])}
+def _summarise(entries: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """One entry for every so many steps, the last one included: mean loss, and the last one's learning rate."""
+    groups = [entries[first : first + _LOG_STEPS] for first in range(0, len(entries), _LOG_STEPS)]
+    return [
+        {
+            "step": float(group[-1]["step"]),
+            "loss": sum(float(entry["loss"]) for entry in group) / len(group),
+            "learning_rate": float(group[-1]["learning_rate"]),
+        }
+        for group in groups
+    ]
 
 
 def _lora_config(config: TrainingConfig) -> LoraConfig:

@@ -1,0 +1,239 @@
+"""Fine-tuning: it learns, it resumes to the same weights, and its output is the same bytes everywhere."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from student_models import answer, conversation, make_bpe_tokenizer, make_model, make_small_tiny, write_rows
+
+from leap_core.config import ExecutionConfig, StudentConfig, TrainingConfig
+from leap_core.errors import ArtifactError, StudentError
+from leap_core.students.base import ActRequest
+from leap_core.students.hf import HfStudent
+from leap_core.trainers.base import TrainingJob
+from leap_core.trainers.sft import SftTrainer
+
+LORA = {"method": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return make_small_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    return write_rows(tmp_path_factory.mktemp("rows") / "rows.parquet", episodes=6, steps=3)
+
+
+def make_job(start, rows, folder, save_every_steps=1000, validation_rows=None, micro_batch_size=8, **settings):
+    settings = {"method": "full", "precision": "fp32", "learning_rate": 3e-3, "epochs": 2, "batch_size": 2, **settings}
+    return TrainingJob(
+        rows=rows,
+        validation_rows=validation_rows,
+        start=start,
+        output=folder / "output",
+        checkpoints=folder / "checkpoints",
+        config=TrainingConfig(**settings),
+        execution=ExecutionConfig(
+            device="cpu", save_every_steps=save_every_steps, num_threads=1, micro_batch_size=micro_batch_size
+        ),
+        seed=3,
+    )
+
+
+def digests(folder):
+    return {
+        str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def play(model, episode, turn):
+    student = HfStudent(model, StudentConfig(max_new_tokens=40), ExecutionConfig(device="cpu"), temperature=0)
+    asked = ActRequest(slot="e", messages=conversation(episode, turn), admissible=None, seed=0)
+    return student.act([asked])[0].text
+
+
+def test_a_student_learns_to_say_what_it_was_taught_and_to_stop(tiny, rows, tmp_path):
+    result = SftTrainer().train(make_job(tiny, rows, tmp_path, epochs=60, learning_rate=1e-2, validation_rows=rows))
+    assert result.num_rows == 18
+    assert result.num_steps == 180
+    assert result.final_loss < 0.05
+    assert result.validation_loss < 0.05
+    assert result.log[-1]["step"] == 180
+    assert [entry["step"] for entry in result.log] == sorted(entry["step"] for entry in result.log)
+    for episode, turn in ((0, 0), (2, 1), (3, 2)):
+        assert play(tmp_path / "output", episode, turn) == answer(episode, turn)
+
+
+def test_packing_and_the_size_of_micro_batches_leave_the_loss_as_it_is(tiny, rows, tmp_path):
+    """All six episodes in one step: the mean over all answer tokens, however they are laid out."""
+    settings = {"epochs": 1, "warmup_steps": 0}
+    losses = [
+        SftTrainer().train(make_job(tiny, rows, tmp_path / name, **settings, **more)).final_loss
+        for name, more in {
+            "packed": {"batch_size": 6},
+            "packed_by_two": {"batch_size": 6, "micro_batch_size": 2},
+            "apart": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 18},
+            "apart_by_three": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 3},
+        }.items()
+    ]
+    assert losses == pytest.approx([losses[0]] * 4, abs=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, LORA], ids=["full", "lora"])
+def test_the_same_job_gives_the_same_bytes_wherever_it_runs(settings, tiny, rows, tmp_path):
+    for name in ("first", "a/second"):
+        start = tmp_path / name / "start"
+        shutil.copytree(tiny, start)
+        SftTrainer().train(make_job(start, rows, tmp_path / name, **settings))
+    first, second = tmp_path / "first" / "output", tmp_path / "a" / "second" / "output"
+    assert digests(first) == digests(second)
+    for path in first.rglob("*"):
+        if path.is_file():
+            assert str(tmp_path).encode() not in path.read_bytes(), path
+    allowed = {".json", ".safetensors", ".jinja"}
+    assert {path.suffix for path in first.rglob("*") if path.is_file()} <= allowed
+
+
+@pytest.mark.parametrize("settings", [{}, LORA], ids=["full", "lora"])
+def test_a_run_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(settings, tiny, rows, tmp_path):
+    whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
+    job = make_job(tiny, rows, tmp_path / "cut", save_every_steps=2, **settings)
+    SftTrainer().train(job)
+    torn = job.checkpoints / "checkpoint-6"
+    (torn / "whole").unlink()
+    (torn / "trainer_state.json").write_text("{")
+    shutil.rmtree(job.output)
+    resumed = SftTrainer().train(job)
+    assert resumed.resumed_from_step == 4
+    assert digests(job.output) == digests(tmp_path / "whole" / "output")
+    assert resumed.log == whole.log
+    assert resumed.num_steps == whole.num_steps == 6
+
+
+def test_a_finished_run_only_writes_its_output_again(tiny, rows, tmp_path):
+    job = make_job(tiny, rows, tmp_path, save_every_steps=2)
+    first = SftTrainer().train(job)
+    before = digests(job.output)
+    shutil.rmtree(job.output)
+    again = SftTrainer().train(job)
+    assert digests(job.output) == before
+    assert again.final_loss == first.final_loss
+
+
+def test_checkpoints_of_another_job_are_not_continued(tiny, rows, tmp_path):
+    SftTrainer().train(make_job(tiny, rows, tmp_path, save_every_steps=2))
+    result = SftTrainer().train(make_job(tiny, rows, tmp_path, save_every_steps=2, learning_rate=1e-3))
+    assert result.resumed_from_step is None
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_at_the_same_weights(tiny, rows, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
+        "from test_trainer_sft import SftTrainer, make_job\n"
+        f"job = make_job(Path({str(tiny)!r}), Path({str(rows)!r}), Path(sys.argv[1]), 5, epochs=30)\n"
+        "SftTrainer().train(job)\n"
+    )
+    subprocess.run([sys.executable, script, tmp_path / "whole"], check=True)
+    process = subprocess.Popen([sys.executable, script, tmp_path / "cut"])
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "cut" / "checkpoints" / "checkpoint-20" / "whole").exists():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "cut" / "output").exists()
+    subprocess.run([sys.executable, script, tmp_path / "cut"], check=True)
+    assert digests(tmp_path / "cut" / "output") == digests(tmp_path / "whole" / "output")
+
+
+def test_an_adapter_is_trained_on_and_its_base_goes_with_it(tiny, rows, tmp_path):
+    first = make_job(tiny, rows, tmp_path / "first", **LORA)
+    SftTrainer().train(first)
+    second = make_job(first.output, rows, tmp_path / "second", **LORA)
+    SftTrainer().train(second)
+    settings = json.loads((second.output / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == "base"
+    assert settings["target_modules"] == sorted(settings["target_modules"])
+    base, carried = (tiny / "model.safetensors"), second.output / "base" / "model.safetensors"
+    assert carried.read_bytes() == base.read_bytes()
+    assert not carried.samefile(base)
+    assert carried.samefile(first.output / "base" / "model.safetensors")
+    adapters = [job.output / "adapter_model.safetensors" for job in (first, second)]
+    assert adapters[0].read_bytes() != adapters[1].read_bytes()
+    assert adapters[0].stat().st_size == adapters[1].stat().st_size
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(second.output, moved)
+    shutil.rmtree(tmp_path / "first")
+    assert play(moved, 0, 1) == play(second.output, 0, 1) != play(tiny, 0, 1)
+
+
+def test_all_weights_can_be_trained_from_an_adapter(tiny, rows, tmp_path):
+    first = make_job(tiny, rows, tmp_path / "first", **LORA)
+    SftTrainer().train(first)
+    SftTrainer().train(make_job(first.output, rows, tmp_path / "second"))
+    assert not (tmp_path / "second" / "output" / "adapter_config.json").exists()
+    assert play(tmp_path / "second" / "output", 0, 1)
+
+
+def test_rows_that_are_too_long_are_left_out_and_counted(tiny, tmp_path):
+    long = write_rows(
+        tmp_path / "rows.parquet", 4, 2, lambda episode, step: answer(episode, step) + " x" * 600 * (episode == 1)
+    )
+    for name, packed in (("packed", True), ("apart", False)):
+        result = SftTrainer().train(make_job(tiny, long, tmp_path / name, max_length=500, pack_episodes=packed))
+        assert (result.num_rows, result.num_truncated) == (6, 2)
+
+
+def test_nothing_to_train_on_is_an_error(tiny, rows, tmp_path):
+    with pytest.raises(StudentError, match="max_length"):
+        SftTrainer().train(make_job(tiny, rows, tmp_path, max_length=16))
+
+
+def test_rows_that_cannot_be_read_are_an_error(tiny, tmp_path):
+    with pytest.raises(ArtifactError, match="missing"):
+        SftTrainer().train(make_job(tiny, tmp_path / "missing.parquet", tmp_path))
+
+
+def test_a_missing_start_is_an_error(rows, tmp_path):
+    with pytest.raises(StudentError):
+        SftTrainer().train(make_job(tmp_path / "nothing", rows, tmp_path))
+
+
+def test_a_model_with_sliding_windows_is_trained_on_separate_rows(rows, tmp_path):
+    """Packing is asked for, but cannot be: more sequences, hence more steps, and the model still learns."""
+    tokenizer = make_bpe_tokenizer()
+    start = tmp_path / "start"
+    make_model("mistral", len(tokenizer), sliding_window=16, initializer_range=0.02).save_pretrained(start)
+    tokenizer.save_pretrained(start)
+    result = SftTrainer().train(make_job(start, rows, tmp_path))
+    assert result.num_steps == 18
+    assert result.log[-1]["loss"] < result.log[0]["loss"]
+
+
+def test_half_precision_weights_stay_what_they_were_stored_as(rows, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    tokenizer = make_bpe_tokenizer()
+    start = tmp_path / "start"
+    make_model("llama", len(tokenizer)).to(torch.bfloat16).save_pretrained(start)
+    tokenizer.save_pretrained(start)
+    SftTrainer().train(make_job(start, rows, tmp_path, precision="bf16"))
+    kinds = {tensor.dtype for tensor in load_file(tmp_path / "output" / "model.safetensors").values()}
+    assert kinds == {torch.bfloat16}
+    assert json.loads((tmp_path / "output" / "config.json").read_text())["dtype"] == "bfloat16"
