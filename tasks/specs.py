@@ -11,20 +11,20 @@ from tasks.stage import Run, Stage, StageReport, StageWork
 
 
 class SpecsIdentity(Section):
-    """One split of one environment. `counts` are of this split and of those it must not overlap with."""
+    """One split of one environment. Downloaded data is named by its path; what was found there is in the digest."""
 
     environment: str
     data: str | None
     params: dict[str, JsonValue]
     split: Split
-    counts: dict[str, int]
+    num_specs: int
     seed: int
 
 
 def prepare_specs(run: Run, split: Split) -> ArtifactRef:
     """Return the specs of one split; raise ConfigError where the configuration leaves it empty."""
     environment = run.config.environment
-    sizes: dict[Split, int] = {"train": environment.num_train, "dev": environment.num_dev, "test": environment.num_test}
+    sizes = {"train": environment.num_train, "dev": environment.num_dev, "test": environment.num_test}
     if sizes[split] == 0:
         raise ConfigError(f"The {split} split is empty: set environment.num_{split} to 1 or more.")
     identity = SpecsIdentity(
@@ -32,16 +32,10 @@ def prepare_specs(run: Run, split: Split) -> ArtifactRef:
         data=environment.data,
         params=environment.params,
         split=split,
-        counts=sizes_up_to(sizes, split),
+        num_specs=sizes[split],
         seed=run.config.seed,
     )
     return SPECS(run, identity, {}, part=split)
-
-
-def sizes_up_to(sizes: dict[Split, int], split: Split) -> dict[str, int]:
-    """The sizes that the games of `split` depend on: its own, and those of the splits made before it."""
-    order = list(sizes)
-    return {name: sizes[name] for name in order[: order.index(split) + 1]}
 
 
 def _prepare(work: StageWork[SpecsIdentity]) -> StageReport:
