@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from leap_core.lineage import gc
-
 from flows.opening import artifacts_of, experiment_directory
 from flows.summary import SUMMARY, read_summary
 from leap_core.artifacts import ArtifactStore
+from leap_core.lineage import gc
 
 
 def collect_garbage(home: Path, *, delete: bool) -> Iterator[str]:

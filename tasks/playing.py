@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
-from leap_core.envs.workers import EnvironmentPool
-
 from leap_core.config import LeapConfig
+from leap_core.envs.workers import EnvironmentPool
 from leap_core.loading import load_student, open_pool
 from leap_core.models import locate_model
 from leap_core.prompts import PromptSet, load_prompts
