@@ -6,6 +6,8 @@ head runs on that position alone.
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median_low
 from typing import Any
 
 import torch
@@ -15,6 +17,18 @@ from leap_core.students.slots import SlotCache, SlotTable, common_prefix
 
 _SHRINK_BELOW = 0.85
 """The batch is narrowed when less than this share of its rows is still being written: swapping rows costs, too."""
+
+_MAX_TOKENS_AT_ONCE = 32_768
+"""Tokens, padding included, in one forward pass: more rows than that are prefilled in turns."""
+
+
+@dataclass
+class _Row:
+    """One row of the window: `feed` are its next tokens to compute, after `known` tokens that the cache holds."""
+
+    reply: Reply
+    feed: list[int]
+    known: int
 
 
 class SlotEngine:
@@ -26,77 +40,93 @@ class SlotEngine:
         self._temperature = temperature
         self._cache = SlotCache(model.config.get_text_config().num_hidden_layers)
         self.table = SlotTable(self._cache, max_rows)
-        self._keep_last = {"logits_to_keep": 1} if _takes_logits_to_keep(model) else {}
+        takes_keep = "logits_to_keep" in inspect.signature(type(model).forward).parameters
+        self._keep_last = {"logits_to_keep": 1} if takes_keep else {}
 
     def write(self, slots: Sequence[str], prompts: Sequence[list[int]], replies: Sequence[Reply]) -> None:
         """Write each reply to its end; the episodes' rows then hold their prompts."""
         with torch.inference_mode():
-            self._write(slots, prompts, replies)
+            start, order = self.table.place(slots, prompts)
+            rows = [self._open(start + row, prompts[index], replies[index]) for row, index in enumerate(order)]
+            wanted = [(self.table.tokens[start + number], row.feed) for number, row in enumerate(rows)]
+            self._cache.reserve(len(self.table.tokens), max(row.known + len(row.feed) for row in rows))
+            logits = self._prefill(start, rows)
+            for held, computed in wanted:
+                held.extend(computed)
+            self._decode(start, rows, logits)
 
-    def _write(self, slots: Sequence[str], prompts: Sequence[list[int]], replies: Sequence[Reply]) -> None:
-        start, order = self.table.place(slots, prompts)
-        rows = [replies[index] for index in order]
-        wanted = [list(prompts[index]) + replies[index].begin() for index in order]
-        held = self.table.tokens[start : start + len(order)]
-        # The last token is always computed: its logits are what the reply begins with.
-        known = [min(common_prefix(old, new), len(new) - 1) for old, new in zip(held, wanted, strict=True)]
-        for row, length in zip(held, known, strict=True):
-            del row[length:]
-        self._cache.reserve(len(self.table.tokens), max(map(len, wanted)))
-        feeds = [new[length:] for new, length in zip(wanted, known, strict=True)]
-        logits = self._forward(start, feeds, known)
-        for row, feed in zip(held, feeds, strict=True):
-            row.extend(feed)
-        self._decode(start, rows, logits, [len(new) for new in wanted])
+    def _open(self, number: int, prompt: list[int], reply: Reply) -> _Row:
+        """Keep what the row holds of the prompt. The last token is computed anew: the reply starts from its logits."""
+        tokens = prompt + reply.begin()
+        held = self.table.tokens[number]
+        known = min(common_prefix(held, tokens), len(tokens) - 1)
+        del held[known:]
+        return _Row(reply, tokens[known:], known)
 
-    def _decode(self, start: int, rows: list[Reply], logits: torch.Tensor, known: list[int]) -> None:
+    def _prefill(self, start: int, rows: list[_Row]) -> torch.Tensor:
+        """Compute all feeds; return the logits after each row's last token.
+
+        Where few rows have far more to compute than the others (an episode that begins while others are under way),
+        they go ahead alone, so that the others need not be padded to their length.
+        """
+        typical = median_low([len(row.feed) for row in rows])
+        ahead = [number for number, row in enumerate(rows) if len(row.feed) > 2 * typical + 16]
+        if ahead:
+            self._bring_to_front(start, rows, ahead)
+            whole = [row.feed for row in rows[: len(ahead)]]
+            for row in rows[: len(ahead)]:
+                row.feed = row.feed[:-typical]
+            self._forward(start, rows[: len(ahead)])
+            for row, feed in zip(rows, whole, strict=False):
+                row.feed = feed[-typical:]
+        return self._forward(start, rows)
+
+    def _decode(self, start: int, rows: list[_Row], logits: torch.Tensor) -> None:
         """Choose the next token of each row, feed it, and so on until all replies are done."""
         while True:
-            chosen = choose(logits, rows, self._temperature)
-            feeds = [[] if reply.done else reply.accept(token) for reply, token in zip(rows, chosen, strict=True)]
-            rows, feeds, known = self._shrink(start, rows, feeds, known)
-            if not rows:
+            chosen = choose(logits, [row.reply for row in rows], self._temperature)
+            for row, token in zip(rows, chosen, strict=True):
+                fed = [] if row.reply.done else row.reply.accept(token)
+                # A finished row still in the window repeats a token that nobody reads, after the end of its prompt.
+                row.feed = [0] if row.reply.done else fed
+            live = [number for number, row in enumerate(rows) if not row.reply.done]
+            if not live:
                 return
-            # A finished row still in the window repeats a token that nobody reads, after the end of its prompt.
-            feeds = [[0] if reply.done else feed for reply, feed in zip(rows, feeds, strict=True)]
-            logits = self._forward(start, feeds, known)
-            known = [
-                length if reply.done else length + len(feed)
-                for reply, length, feed in zip(rows, known, feeds, strict=True)
-            ]
+            if len(live) <= _SHRINK_BELOW * len(rows):
+                self._bring_to_front(start, rows, live)
+                del rows[len(live) :]
+            logits = self._forward(start, rows)
 
-    def _shrink(
-        self, start: int, rows: list[Reply], feeds: list[list[int]], known: list[int]
-    ) -> tuple[list[Reply], list[list[int]], list[int]]:
-        """Move the rows that are still being written to the front and drop the rest, once that is worth it."""
-        live = [row for row, reply in enumerate(rows) if not reply.done]
-        size = len(live)
-        if size and size > _SHRINK_BELOW * len(rows):
-            return rows, feeds, known
-        back = [row for row in live if row >= size]
-        holes = [row for row in range(size) if rows[row].done]
-        self.table.swap([start + row for row in back], [start + row for row in holes])
-        order = list(range(size))
-        for hole, row in zip(holes, back, strict=True):
-            order[hole] = row
-        return [rows[row] for row in order], [feeds[row] for row in order], [known[row] for row in order]
+    def _bring_to_front(self, start: int, rows: list[_Row], chosen: Sequence[int]) -> None:
+        """Swap rows of the window so that the `chosen` ones, counted within it, come first."""
+        back = [number for number in chosen if number >= len(chosen)]
+        holes = sorted(set(range(len(chosen))) - set(chosen))
+        self.table.swap([start + number for number in back], [start + number for number in holes])
+        for a, b in zip(back, holes, strict=True):
+            rows[a], rows[b] = rows[b], rows[a]
 
-    def _forward(self, start: int, feeds: list[list[int]], known: list[int]) -> torch.Tensor:
-        """Run the model on new tokens of each row; return the logits after each row's last one."""
-        width = max(map(len, feeds))
-        visible = max(length + len(feed) for length, feed in zip(known, feeds, strict=True))
+    def _forward(self, start: int, rows: Sequence[_Row]) -> torch.Tensor:
+        """Run the model on each row's feed; return the logits after each row's last token."""
+        at_once = max(1, _MAX_TOKENS_AT_ONCE // max(len(row.feed) for row in rows))
+        parts = [
+            self._forward_part(start + first, rows[first : first + at_once]) for first in range(0, len(rows), at_once)
+        ]
+        for row in rows:
+            row.known += 0 if row.reply.done else len(row.feed)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _forward_part(self, start: int, rows: Sequence[_Row]) -> torch.Tensor:
+        width = max(len(row.feed) for row in rows)
+        known = torch.tensor([row.known for row in rows]).unsqueeze(1)
+        ends = torch.tensor([row.known + len(row.feed) for row in rows]).unsqueeze(1)
+        visible = int(ends.max())
         self._cache.reserve(0, visible)
-        spill = self._cache.capacity - 1
-        ids = torch.tensor([[0] * (width - len(feed)) + feed for feed in feeds], device=self._device)
-        last = torch.tensor([length + len(feed) for length, feed in zip(known, feeds, strict=True)])
-        offsets = torch.arange(-width, 0)
-        first = torch.tensor(known).unsqueeze(1)
-        places = last.unsqueeze(1) + offsets
-        padding = places < first
+        places = ends + torch.arange(-width, 0)
+        padding = places < known
         positions = places.masked_fill(padding, 0).to(self._device)
-        self._cache.aim(start, places.masked_fill(padding, spill).to(self._device), visible)
+        self._cache.aim(start, places.masked_fill(padding, self._cache.capacity - 1).to(self._device), visible)
         output = self._model(
-            input_ids=ids,
+            input_ids=torch.tensor([[0] * (width - len(row.feed)) + row.feed for row in rows], device=self._device),
             position_ids=positions,
             attention_mask=self._mask(positions, visible),
             past_key_values=self._cache,
@@ -112,7 +142,3 @@ class SlotEngine:
         # Added to the scores: a mask of booleans would be turned into this anew by every layer.
         mask = torch.zeros(hidden.shape, dtype=self._model.dtype, device=self._device)
         return mask.masked_fill_(hidden, torch.finfo(mask.dtype).min).unsqueeze(1)
-
-
-def _takes_logits_to_keep(model: Any) -> bool:
-    return "logits_to_keep" in inspect.signature(type(model).forward).parameters
