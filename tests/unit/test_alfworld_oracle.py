@@ -57,7 +57,7 @@ def holding(name, place="cabinet 1"):
 
 def test_a_search_starts_where_the_kind_usually_is_at_the_lowest_number():
     assert advise(CLEAN_MUG) == Action(
-        reason="I need a clean mug for the shelf. A mug is often in a cabinet, so next I check cabinet 1.",
+        reason="I have to put a clean mug in shelf. A mug is often in a cabinet, so next I check cabinet 1.",
         command="go to cabinet 1",
     )
 
@@ -126,7 +126,7 @@ def test_the_object_is_first_cleaned_then_delivered():
     advice = advise(CLEAN_MUG, *turns, (cleaned, "go to shelf 1"), now=at_shelf)
     assert advice.command == "move mug 2 to shelf 1"
     assert (
-        advice.reason == "I need a clean mug for the shelf. I hold mug 2 and it is clean, so I move mug 2 to shelf 1."
+        advice.reason == "I have to put a clean mug in shelf. I hold mug 2 and it is clean, so I move mug 2 to shelf 1."
     )
 
 
@@ -165,12 +165,14 @@ def test_the_second_of_two_objects_goes_to_the_first():
     at_shelf = see("You arrive at shelf 2. On the shelf 2, you see nothing.", "move cup 2 to shelf 2")
     advice = advise("put two cup in shelf.", *turns, now=at_shelf)
     assert advice.command == "move cup 2 to shelf 2"
-    assert advice.reason.startswith("I need the first cup for the shelf.")
+    assert advice.reason.startswith("I have to put two cup in shelf. I hold cup 2")
     put = see("You move the cup 2 to the shelf 2.", "take cup 2 from shelf 2")
     turns = (*turns, (at_shelf, "move cup 2 to shelf 2"))
     advice = advise("put two cup in shelf.", *turns, now=put)
     assert advice.command == "go to countertop 1"
-    assert advice.reason.startswith("I need the second cup for the shelf. I saw cup 1 on countertop 1")
+    assert advice.reason.startswith(
+        "I have to put two cup in shelf. One of them is in place. I saw cup 1 on countertop 1"
+    )
     left = see("You arrive at countertop 1. On the countertop 1, you see a cup 1.", "take cup 1 from countertop 1")
     second = see("You pick up the cup 1 from the countertop 1.", "go to shelf 2")
     turns = (*turns, (put, "go to countertop 1"), (left, "take cup 1 from countertop 1"))
@@ -228,7 +230,7 @@ def test_only_the_kind_that_is_searched_for_attracts():
 def test_hidden_places_change_the_choice_and_not_the_style():
     advice = advise(CLEAN_MUG, level=100, locations={"mug 1": "diningtable 1"})
     assert advice == Action(
-        reason="I need a clean mug for the shelf. A mug is often on a diningtable, so next I check diningtable 1.",
+        reason="I have to put a clean mug in shelf. A mug is often on a diningtable, so next I check diningtable 1.",
         command="go to diningtable 1",
     )
 

@@ -52,6 +52,7 @@ class AlfworldOracle:
         hidden = {name: str(place) for name, place in places.items()} if isinstance(places, dict) else {}
         expert = _Expert(
             goal=parse_goal(spec.instruction),
+            instruction=spec.instruction.strip().rstrip("."),
             belief=Belief.after(history, observation),
             admissible=observation.admissible,
             guide=Guide(level=level, places=hidden),
@@ -64,6 +65,7 @@ class _Expert:
     """One decision. Every rule breaks ties by the lowest number."""
 
     goal: Goal
+    instruction: str
     belief: Belief
     admissible: Collection[str]
     guide: Guide
@@ -236,16 +238,9 @@ class _Expert:
         return Action(reason=f"{self._need()} {why}", command=command)
 
     def _need(self) -> str:
-        """The goal, restated; of a pick-two goal, the part that is next."""
-        goal = self.goal
-        if goal.task_type == LOOK:
-            return f"I need {_a(goal.object_kind)} under the {goal.target_kind}."
-        if goal.task_type == PICK_TWO:
-            return (
-                f"I need the {'second' if self._placed() else 'first'} {goal.object_kind} for the {goal.target_kind}."
-            )
-        what = f"{goal.state} {goal.object_kind}" if goal.state else goal.object_kind
-        return f"I need {_a(what)} for the {goal.target_kind}."
+        """The goal in the words that the student was given: to repeat them is what a small model learns first."""
+        done = " One of them is in place." if self.goal.task_type == PICK_TWO and self._placed() else ""
+        return f"I have to {self.instruction}.{done}"
 
 
 def _a(noun: str) -> str:
