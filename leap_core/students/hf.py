@@ -21,7 +21,14 @@ from leap_core.students.architecture import takes_own_mask
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.decoding import Reply, Vocabulary
 from leap_core.students.encoding import encode_prompt, load_tokenizer
-from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device, tokenizer_source
+from leap_core.students.loading import (
+    base_of_adapter,
+    expand_home,
+    is_adapter,
+    load_model,
+    resolve_device,
+    tokenizer_source,
+)
 from leap_core.students.slot_engine import SlotEngine
 from leap_core.students.tiny import TinyParams
 from leap_core.types import Usage
@@ -48,6 +55,7 @@ class HfStudent:
             StudentError: nothing usable is there.
         """
         _check_params(config)
+        path = expand_home(path)
         if execution.num_threads is not None:
             torch.set_num_threads(execution.num_threads)
         self._temperature = temperature
@@ -88,7 +96,9 @@ class HfStudent:
         slots = _distinct([requests[index].slot for index in fitting])
         try:
             self._generate(slots, [prompts[index] for index in fitting], [replies[index] for index in fitting])
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
             cause = str(error).splitlines()[0] if str(error) else type(error).__name__
             for index in fitting:
                 replies[index].fail(f"Out of memory with {len(fitting)} episodes: {cause}. Lower execution.batch_size.")
@@ -123,6 +133,11 @@ def _check_params(config: StudentConfig) -> None:
         TinyParams.read(config.params)
     elif config.params:
         raise ConfigError(f"Config student.params: only student.model = {TINY!r} has any; came: {dict(config.params)}.")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU torch raises a plain RuntimeError that only its text tells apart.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _distinct(slots: list[str]) -> list[str]:

@@ -23,6 +23,11 @@ def resolve_device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def expand_home(source: Path | str) -> Path | str:
+    """The same source, a leading "~" replaced by the home directory."""
+    return Path(source).expanduser() if str(source).startswith("~") else source
+
+
 def is_adapter(path: Path | str) -> bool:
     """Whether `path` is a directory with a PEFT adapter."""
     return (Path(path) / "adapter_config.json").is_file()

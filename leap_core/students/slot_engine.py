@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from leap_core.students.decoding import Reply, choose
+from leap_core.students.slot_attention import use_slot_attention
 from leap_core.students.slots import SlotCache, SlotTable, common_prefix
 
-_SHRINK_BELOW = 0.85
+_SHRINK_BELOW = 0.4
 """The batch is narrowed when less than this share of its rows is still being written: swapping rows costs, too."""
 
 _MAX_TOKENS_AT_ONCE = 32_768
@@ -24,11 +25,21 @@ _MAX_TOKENS_AT_ONCE = 32_768
 
 @dataclass
 class _Row:
-    """One row of the window: `feed` are its next tokens to compute, after `known` tokens that the cache holds."""
+    """One row of the window: `feed` are its next tokens to compute, after `known` tokens that the cache holds.
+
+    An idle row only waits for the others: it repeats a token that nobody reads, after the end of its prompt.
+    """
 
     reply: Reply
     feed: list[int]
     known: int
+    idle: bool = False
+
+    def take(self, token: int) -> None:
+        """Go on with the token chosen for this row."""
+        fed = [] if self.reply.done else self.reply.accept(token)
+        self.idle = self.reply.done
+        self.feed = [0] if self.idle else fed
 
 
 class SlotEngine:
@@ -42,6 +53,9 @@ class SlotEngine:
         self.table = SlotTable(self._cache, max_rows)
         takes_keep = "logits_to_keep" in inspect.signature(type(model).forward).parameters
         self._keep_last = {"logits_to_keep": 1} if takes_keep else {}
+        self._by_row = device == "cpu" and model.config._attn_implementation == "sdpa"
+        if self._by_row:
+            use_slot_attention(model)
 
     def write(self, slots: Sequence[str], prompts: Sequence[list[int]], replies: Sequence[Reply]) -> None:
         """Write each reply to its end; the episodes' rows then hold their prompts."""
@@ -86,10 +100,8 @@ class SlotEngine:
         while True:
             chosen = choose(logits, [row.reply for row in rows], self._temperature)
             for row, token in zip(rows, chosen, strict=True):
-                fed = [] if row.reply.done else row.reply.accept(token)
-                # A finished row still in the window repeats a token that nobody reads, after the end of its prompt.
-                row.feed = [0] if row.reply.done else fed
-            live = [number for number, row in enumerate(rows) if not row.reply.done]
+                row.take(token)
+            live = [number for number, row in enumerate(rows) if not row.idle]
             if not live:
                 return
             if len(live) <= _SHRINK_BELOW * len(rows):
@@ -112,7 +124,7 @@ class SlotEngine:
             self._forward_part(start + first, rows[first : first + at_once]) for first in range(0, len(rows), at_once)
         ]
         for row in rows:
-            row.known += 0 if row.reply.done else len(row.feed)
+            row.known += 0 if row.idle else len(row.feed)
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _forward_part(self, start: int, rows: Sequence[_Row]) -> torch.Tensor:
@@ -132,9 +144,15 @@ class SlotEngine:
             past_key_values=self._cache,
             use_cache=True,
             **self._keep_last,
+            **self._row_lengths(rows),
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
+
+    def _row_lengths(self, rows: Sequence[_Row]) -> dict[str, list[int]]:
+        if not self._by_row:
+            return {}
+        return {"row_lengths": [1 if row.idle else row.known + len(row.feed) for row in rows]}
 
     def _mask(self, positions: torch.Tensor, visible: int) -> torch.Tensor:
         """Each query sees the tokens of its row up to its own position: rows x 1 x queries x keys."""

@@ -30,6 +30,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         self._rows: Any = None
         self._places: Any = None
         self._window = (0, 0, 0)
+        self._num_used = 0
 
     def reserve(self, num_rows: int, num_tokens: int) -> None:
         """Make room for so many rows of so many tokens; what is there is kept."""
@@ -56,6 +57,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         self._rows = torch.arange(start, start + num_rows, device=places.device).unsqueeze(1)
         self._places = places
         self._window = (start, num_rows, num_visible)
+        self._num_used = max(self._num_used, num_visible)
 
     def swap(self, first: Sequence[int], second: Sequence[int]) -> None:
         """Swap the rows `first[i]` and `second[i]`, for each i."""
@@ -65,7 +67,8 @@ class SlotCache(Cache):  # type: ignore[misc]
             if tensor is not None:
                 to = torch.tensor([*first, *second], device=tensor.device)
                 source = torch.tensor([*second, *first], device=tensor.device)
-                tensor[to] = tensor[source]
+                used = tensor[:, :, : self._num_used]
+                used[to] = used[source]
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any

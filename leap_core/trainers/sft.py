@@ -21,7 +21,14 @@ from leap_core.config import TrainingConfig
 from leap_core.errors import StudentError
 from leap_core.students.architecture import takes_own_mask
 from leap_core.students.encoding import end_ids, load_tokenizer
-from leap_core.students.loading import base_of_adapter, is_adapter, load_model, resolve_device, tokenizer_source
+from leap_core.students.loading import (
+    base_of_adapter,
+    expand_home,
+    is_adapter,
+    load_model,
+    resolve_device,
+    tokenizer_source,
+)
 from leap_core.trainers.base import TrainingJob, TrainingResult
 from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
 from leap_core.trainers.export import export_adapter, export_model
@@ -58,7 +65,8 @@ class SftTrainer:
         logging.set_verbosity_error()
         if job.execution.num_threads is not None:
             torch.set_num_threads(job.execution.num_threads)
-        tokenizer = load_tokenizer(tokenizer_source(job.start))
+        start = expand_home(job.start)
+        tokenizer = load_tokenizer(tokenizer_source(start))
         rows, num_truncated = read_rows(job.rows, tokenizer, job.config.max_length)
         if not rows:
             raise StudentError(
@@ -66,7 +74,7 @@ class SftTrainer:
                 f"{job.config.max_length} tokens. Raise it, or make a dataset with rows."
             )
         set_seed(job.seed)
-        learner = _Learner.load(job)
+        learner = _Learner.load(start, job.config)
         trainer = _make_trainer(job, learner, tokenizer, rows)
         checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(rows)))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -94,19 +102,20 @@ class _Learner:
         self.packs = packs
 
     @classmethod
-    def load(cls, job: TrainingJob) -> "_Learner":
-        """Load `job.start` ready to train: in fp32 where weights change, frozen ones in their own precision."""
-        lora = job.config.method == "lora"
-        base = base_of_adapter(job.start) if is_adapter(job.start) else job.start
-        model = load_model(base, "auto" if lora and job.config.precision == "bf16" else torch.float32)
-        dtype = _stored_dtype(base)
+    def load(cls, start: Path | str, config: TrainingConfig) -> "_Learner":
+        """Load `start` ready to train: in fp32 where weights change, frozen ones in their own precision."""
+        lora = config.method == "lora"
+        base = base_of_adapter(start) if is_adapter(start) else start
+        model = load_model(base, "auto" if lora and config.precision == "bf16" else torch.float32)
         packs = takes_own_mask(model.config)
-        if is_adapter(job.start):
-            model = PeftModel.from_pretrained(model, str(job.start), is_trainable=lora)
+        if is_adapter(start):
+            model = PeftModel.from_pretrained(model, str(start), is_trainable=lora)
+            # PEFT looks there when it saves; the relative name would be taken for a hub id.
+            model.peft_config["default"].base_model_name_or_path = str(base)
             model = model if lora else model.merge_and_unload().requires_grad_(True)
         elif lora:
-            model = get_peft_model(model, _lora_config(job.config))
-        return cls(model, base, dtype, packs)
+            model = get_peft_model(model, _lora_config(config))
+        return cls(model, base, _stored_dtype(base), packs)
 
     def export(self, model: Any, tokenizer: Any, output: Path) -> None:
         if isinstance(model, PeftModel):

@@ -110,6 +110,36 @@ def test_a_prompt_beyond_the_context_is_an_error_of_its_own(tiny):
     assert second.error is None
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+def test_running_out_of_memory_is_an_error_of_the_replies_and_the_student_goes_on(tiny, error):
+    def fail(module, args):
+        raise error
+
+    student = make_student(tiny)
+    student.act([request(0, 0), request(1, 0)])
+    hook = student._model.register_forward_pre_hook(fail)
+    assert ["batch_size" in reply.error for reply in student.act([request(0, 1), request(1, 1)])] == [True, True]
+    hook.remove()
+    asked = [request(1, 1), request(0, 2)]
+    assert [reply.text for reply in student.act(asked)] == [reply.text for reply in make_student(tiny).act(asked)]
+
+
+def test_other_failures_of_the_model_are_raised(tiny):
+    def fail(module, args):
+        raise RuntimeError("size mismatch")
+
+    student = make_student(tiny)
+    student._model.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        student.act([request(0, 0)])
+
+
 def test_weights_that_diverged_are_an_error(tiny, tmp_path):
     student = make_student(tiny)
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 import torch
 
+from leap_core.students.slot_attention import runs
 from leap_core.students.slots import SlotCache, SlotTable, common_prefix
 
 
@@ -76,3 +77,12 @@ def test_common_prefix():
     assert common_prefix([1, 2, 3], [1, 2, 4, 5]) == 2
     assert common_prefix([1, 2], [1, 2, 3]) == 2
     assert common_prefix([], [1]) == 0
+
+
+def test_rows_of_like_length_are_attended_together_and_none_is_cut():
+    assert runs([100, 100, 99]) == [(0, 3, 100)]
+    assert runs([100, 1, 100, 400]) == [(0, 1, 100), (1, 2, 1), (2, 3, 100), (3, 4, 400)]
+    lengths = [37, 40, 300, 290, 310, 5]
+    covered = [(row, length) for first, stop, length in runs(lengths) for row in range(first, stop)]
+    assert [row for row, _ in covered] == list(range(6))
+    assert all(length >= lengths[row] for row, length in covered)
