@@ -150,7 +150,7 @@ def report(
 
 @app.command()
 def doctor(home: Home = None) -> None:
-    """Check what a run needs on this machine: Python, packages, device, home, data; say what is missing and how to get it.
+    """Check what a run needs on this machine; say what is missing and how to get it.
 
     \b
     leap doctor

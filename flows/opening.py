@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leap_core.config import LeapConfig, load_config
 from leap_core.errors import UnknownNameError
-from leap_core.models import TINY
+from leap_core.models import TINY, resolve_model
 
 PRESETS = Path(__file__).parent / "presets"
 HOME_VARIABLE = "LEAP_HOME"
@@ -36,7 +36,7 @@ def resolve_home(home: str | Path | None) -> Path:
 def read_config(preset: str, overrides: Sequence[str]) -> LeapConfig:
     """Read a preset with overrides, and keep the hub out of runs that need nothing from it."""
     config = load_config(find_preset(preset), overrides)
-    if config.student.model == TINY or Path(config.student.model).expanduser().exists():
+    if config.student.model == TINY or Path(resolve_model(config.student.model)).exists():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     return config
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from leap_core.errors import ConfigError, UnknownNameError
 from leap_core.types import Level
@@ -41,7 +41,7 @@ class StudentConfig(Section):
     """The policy that plays and learns."""
 
     kind: str = Field("hf", description="Kind of student.")
-    model: str = Field("tiny", description="Path or hub id of a causal LM; 'tiny' makes a small Llama on the spot.")
+    model: str = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
     prompt: str = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
     temperature: float = Field(0.3, ge=0, description="Sampling temperature; 0 is greedy.")
     max_new_tokens: int = Field(256, ge=1, description="Limit on tokens of one reply.")
@@ -165,11 +165,6 @@ class LeapConfig(Section):
                 f"{needed} train specs: raise environment.num_train, or lower the others"
             )
         return self
-
-    @field_validator("experiment", mode="before")
-    @classmethod
-    def _lower(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
 
 
 def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:

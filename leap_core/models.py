@@ -13,6 +13,8 @@ from leap_core.errors import StudentError
 from leap_core.files import sha256_file, write_json
 
 TINY = "tiny"
+BUNDLED = "bundled"
+BUNDLED_DIRECTORY = Path(__file__).parents[1] / "data" / "base_student"
 SOURCE = "source.json"
 _FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 
@@ -25,7 +27,8 @@ def fingerprint_model(model: str, cache: Path) -> str:
     Raises:
         StudentError: a path that is not a model directory.
     """
-    directory = Path(model).expanduser()
+    model = resolve_model(model)
+    directory = Path(model)
     if not directory.exists():
         if looks_like_path(model):
             raise StudentError(f"No model at {model}. Give a directory with config.json, or a hub id such as org/name.")
@@ -51,7 +54,14 @@ def looks_like_path(model: str) -> bool:
 
 def locate_model(artifact: Path, model: str) -> Path | str:
     """Return what transformers can load for the base artifact at `artifact`: its own files, or the outside `model`."""
-    return model if (artifact / SOURCE).is_file() else artifact
+    return resolve_model(model) if (artifact / SOURCE).is_file() else artifact
+
+
+def resolve_model(model: str) -> str:
+    """Put the path of the bundled student in place of its name, and a home directory in place of `~`."""
+    if model == BUNDLED:
+        return str(BUNDLED_DIRECTORY)
+    return str(Path(model).expanduser()) if looks_like_path(model) else model
 
 
 def write_source(artifact: Path, source: str) -> None:

@@ -1,7 +1,7 @@
 """Frequent phrases as single tokens: a tiny model then reads and writes a fraction of the tokens.
 
-A phrase is what stands between two content words: ", so next I check" in "..., so next I check cabinet 3." Content words
-(kinds of entities, and entities themselves) stay apart, because the model has to copy them.
+A phrase is what stands between two content words: ", so next I check" in "..., so next I check cabinet 3." Content
+words (kinds of entities, and entities themselves) stay apart, because the model has to copy them.
 """
 
 import re

@@ -28,7 +28,7 @@ def test_overrides_are_json_or_text():
         ("trainig.epochs=1", "Did you mean 'training'"),
         ("training.lora.rnk=1", "Did you mean 'training.lora.rank'"),
         ("training.epochs", "not of the form"),
-        ("seed.x=1", "is a value, not a section"),
+        ("experiment.x=1", "is a value, not a section"),
         ("training.epochs=-1", "training.epochs"),
         ("training.epochs=many", "came: 'many'"),
         ("correction.level=33", "correction.level"),
