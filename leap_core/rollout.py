@@ -79,10 +79,11 @@ def play_episodes(
     while waiting or live:
         starting = [waiting.pop() for _ in range(min(settings.batch_size - len(live), len(waiting)))]
         for spec, first in zip(starting, pool.reset_many([(spec.id, spec) for spec in starting]), strict=True):
-            failed = isinstance(first, EnvironmentFailure)
-            live[spec.id] = _Episode(spec=spec, observation=Observation(text="") if failed else first)
-            if failed:
+            if isinstance(first, EnvironmentFailure):
+                live[spec.id] = _Episode(spec=spec, observation=Observation(text=""))
                 finish(spec.id, StopReason.ENV_ERROR, first.text)
+            else:
+                live[spec.id] = _Episode(spec=spec, observation=first)
         replies = _answer(student, prompts, live, settings)
         commands = []
         for slot, reply in replies.items():

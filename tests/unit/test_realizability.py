@@ -62,7 +62,8 @@ def gate(reason, command="go to cabinet 3", step=0):
 def test_naming_what_was_not_seen_is_a_leak(reason):
     rejected = gate(reason)
     assert rejected.status is CorrectionStatus.REJECTED
-    assert rejected.why.startswith("leak") and "mug 2" in rejected.why
+    assert rejected.why.startswith("leak")
+    assert "mug 2" in rejected.why
 
 
 @pytest.mark.parametrize(
