@@ -1,0 +1,131 @@
+"""Does the student learn, and what from? LEAP against behaviour cloning with the same training budget, over seeds.
+
+For each seed: the demo as it is; then two controls that clone as many more demonstration steps as LEAP had corrected
+steps, for as many passes over rows: (a) demonstrations of the demo's own kind, (b) of the expert that searches as the
+student could. Runs are cached, so a broken-off benchmark goes on where it stopped.
+
+    python -m tests.benchmarks.bench_learning --home /tmp/leap-learning --seeds 0 1 2
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import fmean, stdev
+from tempfile import TemporaryDirectory
+
+from flows.opening import artifacts_of
+from leap_core.artifacts import ArtifactStore
+from leap_core.config import EnvironmentConfig
+from leap_core.demonstrations import demonstrate
+from leap_core.loading import load_suite
+
+T_QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+"""Student's t at 97.5 % for a number of seeds (one more than its degrees of freedom)."""
+
+
+def leap_run(home, experiment, seed, settings):
+    """Run the demo with some settings; return its JSON summary, with the seconds it took."""
+    overrides = [f"experiment={experiment}", f"seed={seed}", *settings]
+    command = [sys.executable, "-m", "flows", "run", "demo", "--json", "--home", str(home)]
+    started = time.monotonic()
+    done = subprocess.run(
+        [*command, *(part for override in overrides for part in ("--set", override))],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1]) | {"seconds": time.monotonic() - started}
+
+
+def budget_of(home, summary):
+    """What LEAP's iterations learned from: demonstrated and corrected steps, and passes over rows in all."""
+    store = ArtifactStore(artifacts_of(home))
+    config = summary["config"]["training"]
+    passes, rows = 0.0, []
+    for iteration in summary["artifacts"]:
+        record = store.record(store.resolve(f"{iteration['dataset']['stage']}/{_name(iteration['dataset'])}"))
+        rows.append(record.counts["train_rows"])
+        own = config["bootstrap_epochs"] if iteration["iteration"] == 0 else None
+        passes += rows[-1] * (own or config["epochs"])
+    return rows[0], rows[-1], passes
+
+
+def _name(ref):
+    return f"{ref['name']}-{ref['key'][:8]}"
+
+
+def control(home, summary, seed, level):
+    """Clone more demonstrations: as many rows, and as many passes over rows, as LEAP had."""
+    demonstrated, total, passes = budget_of(home, summary)
+    own = summary["config"]["demonstrations"]["num_episodes"]
+    if level == 100:
+        num_episodes = round(own * total / demonstrated)
+    else:
+        num_episodes = round(total / steps_per_episode(summary["config"], seed, level))
+    settings = [
+        "num_iterations=0",
+        f"demonstrations.num_episodes={num_episodes}",
+        f"demonstrations.level={level}",
+        f"environment.num_train={max(num_episodes, summary['config']['environment']['num_train'])}",
+        f"training.bootstrap_epochs={passes / total:.3f}",
+    ]
+    return leap_run(home, f"{'more' if level == 100 else 'realizable'}-s{seed}", seed, settings)
+
+
+def steps_per_episode(config, seed, level):
+    """Mean length of the expert's demonstrations at a level, over a hundred games."""
+    environment = EnvironmentConfig.model_validate(config["environment"] | {"num_train": 100})
+    suite = load_suite(environment)
+    with TemporaryDirectory() as directory:
+        root = Path(directory)
+        played = [
+            demonstrate(
+                suite.make(root), suite.oracle(), spec, suite.privileged_state(root, spec), level, environment.max_steps
+            )
+            for spec in suite.prepare(root, "train", seed)
+        ]
+    return fmean(len(episode.steps) for episode in played)
+
+
+def interval(values):
+    """Mean and 95 % t-interval over seeds."""
+    mean = fmean(values)
+    if len(values) < 2:
+        return f"{mean:+.3f}"
+    half = T_QUANTILES[len(values)] * stdev(values) / len(values) ** 0.5
+    return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments = parser.parse_args()
+    rows = []
+    for seed in arguments.seeds:
+        leap = leap_run(arguments.home, f"demo-s{seed}", seed, [])
+        more, realizable = (control(arguments.home, leap, seed, level) for level in (100, 0))
+        rows.append(
+            {
+                "seed": seed,
+                "iteration 0": leap["test_of_iteration_0"]["success"],
+                "dev": [result["success"] for result in leap["iterations"]],
+                "best": leap["best_iteration"],
+                "leap": leap["test"]["success"],
+                "more": more["test"]["success"],
+                "realizable": realizable["test"]["success"],
+                "seconds": [round(run["seconds"]) for run in (leap, more, realizable)],
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    for name in ("iteration 0", "leap", "more", "realizable"):
+        print(f"{name:<12} {fmean(row[name] for row in rows):.3f}")
+    for name in ("iteration 0", "more", "realizable"):
+        print(f"leap - {name:<12} {interval([row['leap'] - row[name] for row in rows])}")
+
+
+if __name__ == "__main__":
+    main()
