@@ -2,9 +2,11 @@
 
 from prefect import flow
 
+from flows.publishing import progress
 from flows.running import open_run
 from leap_core.errors import UnknownNameError
-from leap_core.types import EvaluationResult, Split
+from leap_core.names import find_named
+from leap_core.types import ArtifactRef, Split
 from tasks.base_student import provide_base_student
 from tasks.evaluation import evaluate as evaluate_stage
 from tasks.evaluation import read_result
@@ -36,11 +38,19 @@ def evaluate(
     Returns:
         The result, as JSON values.
     """
-    return run_evaluate(open_run(preset, overrides or [], home), model, split).model_dump(mode="json")
+    run = open_run(preset, overrides or [], home)
+    with progress(run, lambda run: walk_evaluate(run, model, split)):
+        done = walk_evaluate(run, model, split)
+    return read_result(run.store.path(done)).model_dump(mode="json")
 
 
-def run_evaluate(run: Run, model: str, split: str) -> EvaluationResult:
-    """Find the model and judge it."""
+def walk_evaluate(run: Run, model: str, split: str) -> ArtifactRef:
+    """Find the model and let it play.
+
+    Raises:
+        UnknownNameError: there is no such split.
+        ArtifactError: there is no such model, or more than one.
+    """
     known = {name: name for name in SPLITS}
     if split not in known:
         raise UnknownNameError("split", split, known)
@@ -48,7 +58,6 @@ def run_evaluate(run: Run, model: str, split: str) -> EvaluationResult:
         train = prepare_specs(run, "train")
         ref, iteration = provide_base_student(run, train, reveal_privileged_states(run, train)), 0
     else:
-        ref = run.store.resolve(model)
+        ref = find_named(model, [record.ref for record in run.store.records("training")])
         iteration = run.store.record(ref).iteration or 0
-    done = evaluate_stage(run, iteration, prepare_specs(run, known[split]), ref, known[split])
-    return read_result(run.store.path(done))
+    return evaluate_stage(run, iteration, prepare_specs(run, known[split]), ref, known[split])

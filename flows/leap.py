@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.iteration import Iteration, bootstrap, improve
-from flows.publishing import publish
+from flows.publishing import progress, publish
 from flows.running import open_run
 from flows.summary import Summary
 from leap_core.types import ArtifactRef
@@ -24,7 +24,9 @@ def leap(preset: str = "demo", overrides: list[str] | None = None, home: str | N
     Returns:
         The experiment's summary, as JSON values.
     """
-    return run_leap(open_run(preset, overrides or [], home)).model_dump(mode="json")
+    run = open_run(preset, overrides or [], home)
+    with progress(run, walk_leap):
+        return run_leap(run).model_dump(mode="json")
 
 
 def run_leap(run: Run) -> Summary:

@@ -6,10 +6,9 @@ already is served from the store. So a night that failed goes on where it stoppe
 
 from prefect import flow
 
-from flows.iteration import bootstrap, improve
-from flows.publishing import publish
+from flows.iteration import Iteration, bootstrap, improve
+from flows.publishing import progress, publish
 from flows.running import next_iteration, open_run
-from flows.summary import Summary
 from leap_core.errors import ConfigError
 from tasks.stage import Run
 
@@ -31,11 +30,16 @@ def leap_iteration(
     """
     run = open_run(preset, overrides or [], home)
     number = next_iteration(run.config, run.store) if iteration is None else iteration
-    return run_up_to(run, number).model_dump(mode="json")
+    with progress(run, lambda run: walk_up_to(run, number)):
+        return publish(run, walk_up_to(run, number)).model_dump(mode="json")
 
 
-def run_up_to(run: Run, number: int) -> Summary:
-    """Walk the chain of iterations to `number`; those that exist are served from the store."""
+def walk_up_to(run: Run, number: int) -> list[Iteration]:
+    """All stages of iterations 0 to `number`; those that exist are served from the store.
+
+    Raises:
+        ConfigError: `number` is negative.
+    """
     if number < 0:
         raise ConfigError(f"There is no iteration {number}: they count from 0, which is behaviour cloning.")
     iterations = [bootstrap(run)]
@@ -44,4 +48,4 @@ def run_up_to(run: Run, number: int) -> Summary:
         if following is None:
             break
         iterations.append(following)
-    return publish(run, iterations)
+    return iterations

@@ -1,12 +1,25 @@
-"""The end of a flow: the summary, the report, and what Prefect's UI shows of them."""
+"""What Prefect's UI shows of a run: its progress, and at its end the table of iterations and the report.
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
+These are pictures. The results are in the store, the summary and the report, so where Prefect's API does not take a
+picture, after its client has tried again, the run says so and goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from httpx import HTTPError
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 
 from flows.iteration import Iteration
 from flows.reporting import write_experiment_report
 from flows.summary import Summary, summarise_run, write_summary
 from leap_core.types import ArtifactRef
-from tasks.stage import Run
+from tasks.stage import Run, StageOutcome
 
 
 def publish(run: Run, iterations: list[Iteration], tests: list[ArtifactRef] | None = None) -> Summary:
@@ -14,13 +27,49 @@ def publish(run: Run, iterations: list[Iteration], tests: list[ArtifactRef] | No
     summary = summarise_run(run, iterations, tests or [])
     write_summary(summary)
     report = write_experiment_report(run.store, summary)
-    create_table_artifact(
-        key=f"{slug(summary.experiment)}-iterations", table=table_of(summary), description="Success by iteration"
-    )
-    create_link_artifact(
-        key=f"{slug(summary.experiment)}-report", link=report.as_uri(), link_text="Report", description=str(report)
-    )
+    prefix = slug(summary.experiment)
+    with _picture(run):
+        create_table_artifact(
+            key=f"{prefix}-iterations", table=table_of(summary), description=f"Success of {summary.experiment}"
+        )
+        create_link_artifact(key=f"{prefix}-report", link=report.as_uri(), link_text="Report", description=str(report))
     return summary
+
+
+@contextmanager
+def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
+    """Keep one progress artifact of this flow run up to date, from stage to stage.
+
+    `walk` is what the flow is about to do with `run`; done first as a plan, it tells how many stages there are.
+    """
+    plan = Run(config=run.config, store=run.store, planning=True)
+    walk(plan)
+    total, picture = len(plan.outcomes), None
+    with _picture(run):
+        key = f"{slug(run.config.experiment)}-progress"
+        picture = create_progress_artifact(0.0, key=key, description=f"0 of {total} stages")
+
+    def show(percent: float, text: str) -> None:
+        if picture is not None:
+            with _picture(run):
+                update_progress_artifact(picture, percent, text)
+
+    def show_stage(outcome: StageOutcome) -> None:
+        done = len(run.outcomes)
+        show(min(100 * done / total, 99.0), f"{done} of {total} stages; the last: {outcome.label}, {outcome.state}")
+
+    run.on_outcome = show_stage
+    yield
+    made = sum(outcome.state != "cached" for outcome in run.outcomes)
+    show(100.0, f"{len(run.outcomes)} stages, {made} of them made in this run")
+
+
+@contextmanager
+def _picture(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except HTTPError as error:
+        run.say(f"Prefect's UI misses something of this run: {error}")
 
 
 def slug(experiment: str) -> str:
@@ -30,15 +79,14 @@ def slug(experiment: str) -> str:
 
 def table_of(summary: Summary) -> list[dict[str, object]]:
     """One row an evaluation."""
-    results = [*summary.iterations, *(one for one in (summary.test_of_iteration_0, summary.test) if one is not None)]
     return [
         {
             "iteration": result.iteration,
             "split": result.split,
-            "success": f"{result.success:.3f}",
-            "interval": f"{result.interval.low:.3f} - {result.interval.high:.3f}",
+            "success": f"{result.success:.1%}",
+            "interval": f"{result.interval.low:.1%} to {result.interval.high:.1%}",
             "actions": f"{result.mean_actions:.1f}",
             "episodes": result.num_episodes,
         }
-        for result in results
+        for result in summary.results
     ]

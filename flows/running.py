@@ -3,6 +3,9 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from prefect.context import FlowRunContext
+from prefect.logging import get_run_logger
+
 from flows.iteration import Iteration, bootstrap, improve
 from flows.opening import artifacts_of, read_config, resolve_home
 from leap_core.artifacts import ArtifactStore
@@ -18,12 +21,24 @@ def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
         ArtifactError: the home cannot be written.
     """
     config = read_config(preset, overrides)
+    say = say_in_log if is_deployed() else say_in_terminal
     return Run(config=config, store=ArtifactStore(artifacts_of(resolve_home(home))), say=say)
 
 
-def say(line: str) -> None:
+def say_in_terminal(line: str) -> None:
     """Show one line of progress; standard output is kept for results."""
     print(line, file=sys.stderr, flush=True)
+
+
+def say_in_log(line: str) -> None:
+    """Write one line of progress where Prefect's UI and the worker's terminal show it."""
+    get_run_logger().info(line)
+
+
+def is_deployed() -> bool:
+    """Whether this is a flow run that a worker started for a deployment."""
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
 
 
 def plan_iterations(

@@ -51,6 +51,12 @@ class Summary(Record):
     evaluations: list[ArtifactRef]
     config: dict[str, JsonValue]
 
+    @property
+    def results(self) -> list[EvaluationResult]:
+        """All of them: on dev in order, then iteration 0 and the best one on test, told once if they are the same."""
+        tests = {one.iteration: one for one in (self.test_of_iteration_0, self.test) if one is not None}
+        return [*self.iterations, *tests.values()]
+
 
 def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef]) -> Summary:
     """Collect the results of an experiment from its artifacts."""
@@ -75,10 +81,8 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
 
 def lines_of(summary: Summary) -> list[str]:
     """The summary for people."""
-    lines = [line_of(result) for result in summary.iterations]
-    lines.append(f"best on dev: iteration {summary.best_iteration}")
-    lines += [line_of(one) for one in (summary.test_of_iteration_0, summary.test) if one is not None]
-    return [*lines, f"report: {summary.report}"]
+    best = f"best on dev: iteration {summary.best_iteration}"
+    return [*(line_of(result) for result in summary.results), best, f"report: {summary.report}"]
 
 
 def line_of(result: EvaluationResult) -> str:

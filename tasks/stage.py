@@ -198,6 +198,7 @@ class _Execution(Generic[IdentityT]):
         return self.run.note(found.ref, outcome)
 
     def _work(self, key: str) -> StageReport:
+        self.run.say(f"{self.label:<20} started")
         workspace = self.run.store.workspace(self.stage.name, key)
         return self.stage.work(
             StageWork(
