@@ -13,8 +13,8 @@ from leap_core.tables import read_privileged, read_specs
 from leap_core.types import ArtifactRef, Level
 from tasks.stage import Run, Stage, StageReport, StageWork
 
-NUM_VOCABULARY_SPECS = 200
-"""Specs whose texts the tiny student's tokenizer is fitted to."""
+NUM_VOCABULARY_SPECS = 600
+"""Specs whose texts the tiny student's tokenizer is fitted to: enough to meet every kind of thing in every role."""
 
 
 class BaseIdentity(Section):
@@ -25,6 +25,7 @@ class BaseIdentity(Section):
     params: dict[str, JsonValue]
     prompt: str
     max_steps: int
+    num_vocabulary_specs: int
     seed: int
 
 
@@ -37,6 +38,7 @@ def provide_base_student(run: Run, specs: ArtifactRef, privileged: ArtifactRef) 
         params=config.student.params,
         prompt=config.student.prompt if tiny else "",
         max_steps=config.environment.max_steps if tiny else 0,
+        num_vocabulary_specs=NUM_VOCABULARY_SPECS if tiny else 0,
         seed=config.seed if tiny else 0,
     )
     return BASE(run, identity, {"specs": specs, "privileged": privileged} if tiny else {})
@@ -60,7 +62,7 @@ def _texts(work: StageWork[BaseIdentity]) -> Iterator[str]:
     prompts = load_prompts(suite.name, work.identity.prompt)
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
     levels: tuple[Level, Level] = (0, 100)
-    for spec in read_specs(root)[:NUM_VOCABULARY_SPECS]:
+    for spec in read_specs(root)[: work.identity.num_vocabulary_specs]:
         for level in levels:
             episode = demonstrate(environment, oracle, spec, states[spec.id], level, work.identity.max_steps)
             for step in episode.steps:

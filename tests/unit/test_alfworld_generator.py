@@ -138,7 +138,7 @@ def test_objects_lie_where_their_kind_usually_lies():
     """In rooms that have all the places of a kind, its first place is the commonest and the shares fit the prior."""
     places = {kind: Counter() for kind in (*OBJECTS, LAMP)}
     priors = {kind: spec.prior for kind, spec in OBJECTS.items()} | {LAMP: LAMP_PRIOR}
-    for game in drawn("train", 3000):
+    for game in drawn("train", 3000, "full"):
         for placed in game.objects:
             prior = priors[placed.kind]
             if prior.keys() <= game.scene.receptacles.keys() and game.goal.num_objects == 1:

@@ -43,6 +43,13 @@ _ROOMS_OF_TASK = {
 }
 _ABILITY_OF_TASK = {CLEAN: "cleanable", HEAT: "heatable", COOL: "coolable"}
 _NUM_OBJECTS = {"small": (8, 12), "full": (18, 30)}
+_FEW_KINDS = (
+    *("Mug", "Plate", "Apple", "Tomato", "Potato", "Fork", "Pan"),
+    *("Cloth", "SoapBar", "SprayBottle", "ToiletPaper"),
+    *("Book", "CellPhone", "KeyChain", "Pillow", "CD", "RemoteControl"),
+)
+_KINDS_OF = {"small": {name: OBJECTS[name] for name in _FEW_KINDS}, "full": OBJECTS}
+"""Small rooms hold few kinds, so that a very small student meets each of them often enough to learn where it lies."""
 _MOST_OF_A_KIND = {"small": 2, "full": 4}
 _EXTRA_SHARE = 0.2
 """How often there is one more object of the goal's kind than needed; any of them will do."""
@@ -106,9 +113,10 @@ def may_be_in(split: str, game: Game) -> bool:
 def draw_game(scenes: Sequence[Scene], source: str, split: str, index: int, attempt: int) -> Game:
     """Draw game number `index` of a split; `source` is "<seed>/<size>", `attempt` tells redraws apart."""
     rng = Random(f"{source}/{split}/{index}/{attempt}")
-    choice = _choose(TASK_TYPES[index % len(TASK_TYPES)], scenes, rng)
+    size = source.rpartition("/")[2]
+    choice = _choose(TASK_TYPES[index % len(TASK_TYPES)], scenes, size, rng)
     receptacles = furnish(choice.scene, source)
-    kinds = _kinds_to_place(choice, source.rpartition("/")[2], rng)
+    kinds = _kinds_to_place(choice, size, rng)
     goal = Goal(
         task_type=choice.task_type, object_kind=choice.object_kind.lower(), target_kind=choice.target_kind.lower()
     )
@@ -125,12 +133,12 @@ def draw_game(scenes: Sequence[Scene], source: str, split: str, index: int, atte
     )
 
 
-def _choose(task_type: str, scenes: Sequence[Scene], rng: Random) -> _Choice:
+def _choose(task_type: str, scenes: Sequence[Scene], size: str, rng: Random) -> _Choice:
     """Draw room, scene, object and target, again until the scene offers a pair that fits."""
     while True:
         room = rng.choice(_ROOMS_OF_TASK[task_type])
         scene = rng.choice([scene for scene in scenes if scene.room == room])
-        pairs = {kind: _targets(task_type, kind, scene) for kind in OBJECTS}
+        pairs = {kind: _targets(task_type, kind, scene) for kind in _KINDS_OF[size]}
         kinds = [kind for kind, targets in pairs.items() if targets]
         if kinds:
             kind = rng.choice(kinds)
@@ -161,7 +169,7 @@ def _kinds_to_place(choice: _Choice, size: str, rng: Random) -> list[str]:
     kinds = [choice.object_kind] * num_goal + [LAMP] * (choice.scene.room in LAMP_ROOMS)
     others = [
         kind
-        for kind, spec in OBJECTS.items()
+        for kind, spec in _KINDS_OF[size].items()
         if choice.scene.room in spec.rooms and kind != choice.object_kind and _present(spec.prior, choice.scene)
     ]
     pool = others * _MOST_OF_A_KIND[size]
