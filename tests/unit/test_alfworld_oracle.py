@@ -57,7 +57,8 @@ def holding(name, place="cabinet 1"):
 
 def test_a_search_starts_where_the_kind_usually_is_at_the_lowest_number():
     assert advise(CLEAN_MUG) == Action(
-        reason="I have to put a clean mug in shelf. A mug is often in a cabinet, so next I check cabinet 1.",
+        reason="I have to put a clean mug in shelf. A mug is often in a cabinet: cabinet 1 not yet, so next I check "
+        "cabinet 1.",
         command="go to cabinet 1",
     )
 
@@ -227,7 +228,7 @@ def test_only_the_kind_that_is_searched_for_attracts():
     assert Guide(level=100, places={"pencil 1": "drawer 3"}).choose("pen", DRAWERS) == "drawer 1"
 
 
-def test_hidden_places_change_the_choice_and_not_the_style():
+def test_a_choice_that_hidden_places_made_is_asserted_not_argued():
     advice = advise(CLEAN_MUG, level=100, locations={"mug 1": "diningtable 1"})
     assert advice == Action(
         reason="I have to put a clean mug in shelf. A mug is often on a diningtable, so next I check diningtable 1.",
@@ -291,7 +292,7 @@ def test_the_expert_wins_within_twenty_actions(world, level):
         privileged = suite.privileged_state(root, spec)
         episode = demonstrate(environment, suite.oracle(), spec, privileged, level, 20)
         assert episode.success, (spec.instruction, [step.action.command for step in episode.steps])
-        assert all(8 <= len(step.action.reason.split()) <= 40 for step in episode.steps)
+        assert all(8 <= len(step.action.reason.split()) <= 80 for step in episode.steps)
     assert {spec.group for spec in specs} == set(TASK_TYPES)
 
 

@@ -1,12 +1,13 @@
 """ALFWorld's rule-based expert: right advice from any state, with reasons that a student could have found itself.
 
 What it may know is a `Belief` read from the episode's text, the goal sentence, and general knowledge (`kinds`). Only
-`Guide` holds hidden places, and it only ever decides *which* unseen receptacle is next: the reason given is the same
-function of the belief at every level.
+`Guide` holds hidden places, and it only ever decides *which* unseen receptacle is next. The reason never speaks of them:
+a choice that follows from what was seen is argued, one that hidden places made is only asserted.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from leap_core.envs.alfworld.belief import Belief, kind_of, number_of
 from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
@@ -114,25 +115,45 @@ class _Expert:
                 "receptacles named by the opening). Leave this step out."
             )
         choice = self.guide.choose(kind, candidates)
-        often = "is often" if kind_of(choice) in usual_places(kind) else "may also be"
-        usual = f"{_a(kind).capitalize()} {often} {preposition(kind_of(choice))} {_a(kind_of(choice))}"
-        if not self._is_at(choice):
-            return self._act(f"{self._so_far(kind)}{usual}, so next I check {choice}.", f"go to {choice}")
-        if choice in self.belief.closed:
-            return self._open(choice, f"{self._so_far(kind)}{usual} and {choice} is closed")
-        return self._act(f"{self._so_far(kind)}{usual}, so I examine {choice}.", f"examine {choice}")
+        if self._is_at(choice):
+            known = f"{self._so_far(kind)}{self._usual(kind, choice)}"
+            if choice in self.belief.closed:
+                return self._open(choice, f"{known} and {choice} is closed")
+            return self._act(f"{known}, so I examine {choice}.", f"examine {choice}")
+        return self._act(
+            f"{self._so_far(kind)}{self._ruling_out(kind, choice)}, so next I check {choice}.", f"go to {choice}"
+        )
+
+    def _ruling_out(self, kind: str, choice: str) -> str:
+        """Walk the search order up to the first unseen place. A choice that this does not lead to is just asserted.
+
+        Each word of the walk is one look-up in what was seen, which even a very small model can learn; to find the
+        first unseen place in one go is more than it can compute.
+        """
+        order = sorted(self.belief.receptacles, key=lambda place: self._likeliness(kind, place))
+        seen = list(takewhile(lambda place: place in self.belief.seen, order))
+        if order[len(seen)] != choice:
+            return self._usual(kind, choice)
+        return f"{self._usual(kind, order[0])}: {''.join(f'{place} seen, ' for place in seen)}{choice} not yet"
+
+    def _usual(self, kind: str, place: str) -> str:
+        often = "is often" if kind_of(place) in usual_places(kind) else "may also be"
+        return f"{_a(kind).capitalize()} {often} {preposition(kind_of(place))} {_a(kind_of(place))}"
 
     def _search_order(self, kind: str) -> list[str]:
-        """Unseen receptacles: a likely closed one here, then kinds by how likely, other kinds by name; by number."""
-        usual = usual_places(kind)
+        """Unseen receptacles: a likely closed one here, then by likeliness."""
 
-        def rank(place: str) -> tuple[bool, int, str, int]:
-            place_kind = kind_of(place)
-            likely = usual.index(place_kind) if place_kind in usual else len(usual)
-            here = place == self.belief.location and place_kind in usual
-            return not here, likely, place_kind, number_of(place)
+        def rank(place: str) -> tuple[bool, tuple[int, str, int]]:
+            here = place == self.belief.location and kind_of(place) in usual_places(kind)
+            return not here, self._likeliness(kind, place)
 
         return sorted((place for place in self.belief.receptacles if place not in self.belief.seen), key=rank)
+
+    @staticmethod
+    def _likeliness(kind: str, place: str) -> tuple[int, str, int]:
+        """The order of search: kinds by how likely, other kinds by name; by number within a kind."""
+        usual, place_kind = usual_places(kind), kind_of(place)
+        return usual.index(place_kind) if place_kind in usual else len(usual), place_kind, number_of(place)
 
     def _so_far(self, kind: str) -> str:
         """What the hand holds and what the place here lacks, as sentences; empty where there is nothing to say."""
