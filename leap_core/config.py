@@ -41,7 +41,7 @@ class StudentConfig(Section):
     """The policy that plays and learns."""
 
     kind: str = Field("hf", description="Kind of student.")
-    model: str = Field("tiny", description="Path or hub id of a causal LM; 'tiny' makes a small Llama on the spot.")
+    model: str = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
     prompt: str = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
     temperature: float = Field(0.3, ge=0, description="Sampling temperature; 0 is greedy.")
     max_new_tokens: int = Field(256, ge=1, description="Limit on tokens of one reply.")

@@ -13,6 +13,8 @@ from leap_core.errors import StudentError
 from leap_core.files import sha256_file, write_json
 
 TINY = "tiny"
+BUNDLED = "bundled"
+BUNDLED_DIRECTORY = Path(__file__).parents[1] / "data" / "base_student"
 SOURCE = "source.json"
 _FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 
@@ -56,7 +58,9 @@ def locate_model(artifact: Path, model: str) -> Path | str:
 
 
 def resolve_model(model: str) -> str:
-    """Put the home directory in place of `~` in a path; a hub id stays as it is."""
+    """Put the path of the bundled student in place of its name, and a home directory in place of `~`."""
+    if model == BUNDLED:
+        return str(BUNDLED_DIRECTORY)
     return str(Path(model).expanduser()) if looks_like_path(model) else model
 
 

@@ -1,8 +1,8 @@
 """ALFWorld's rule-based expert: right advice from any state, with reasons that a student could have found itself.
 
 What it may know is a `Belief` read from the episode's text, the goal sentence, and general knowledge (`kinds`). Only
-`Guide` holds hidden places, and it only ever decides *which* unseen receptacle is next. The reason never speaks of them:
-a choice that follows from what was seen is argued, one that hidden places made is only asserted.
+`Guide` holds hidden places, and it only ever decides *which* unseen receptacle is next. The reason never speaks of
+them: a choice that follows from what was seen is argued, one that hidden places made is only asserted.
 """
 
 from collections.abc import Collection, Mapping, Sequence

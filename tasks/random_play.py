@@ -1,0 +1,48 @@
+"""Stage `random-play`: narrated random episodes, which the bundled base student is pre-trained on."""
+
+from random import Random
+
+from leap_core.config import Section
+from leap_core.dataset import demonstration_rows
+from leap_core.envs.alfworld.random_play import play_randomly
+from leap_core.loading import load_suite
+from leap_core.prompts import load_prompts
+from leap_core.tables import read_specs, write_turn_rows
+from leap_core.types import ArtifactRef
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+NUM_STEPS = (8, 20)
+"""Least and most steps of an episode."""
+
+
+class RandomPlayIdentity(Section):
+    """How much is played, and the prompts that rows are rendered with."""
+
+    episodes_per_spec: int
+    prompt: str
+    seed: int
+
+
+def play_at_random(run: Run, specs: ArtifactRef, episodes_per_spec: int) -> ArtifactRef:
+    """Return narrated random episodes of every spec, as turn rows."""
+    identity = RandomPlayIdentity(
+        episodes_per_spec=episodes_per_spec, prompt=run.config.student.prompt, seed=run.config.seed
+    )
+    return RANDOM_PLAY(run, identity, {"specs": specs})
+
+
+def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
+    identity, suite = work.identity, load_suite(work.config.environment)
+    environment, rng = suite.make(work.inputs["specs"]), Random(identity.seed)
+    prompts = load_prompts(suite.name, identity.prompt)
+    rows = []
+    for spec in read_specs(work.inputs["specs"]):
+        for number in range(identity.episodes_per_spec):
+            played = play_randomly(environment, spec, rng.randint(*NUM_STEPS), rng)
+            rows += demonstration_rows([played.model_copy(update={"id": f"{played.id}/{number}"})], prompts, 0)
+    environment.close()
+    write_turn_rows(work.output, rows)
+    return StageReport(counts={"steps": len(rows)})
+
+
+RANDOM_PLAY = Stage(name="random-play", version=1, work=_play)
