@@ -45,4 +45,4 @@ def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
     return StageReport(counts={"steps": len(rows)})
 
 
-RANDOM_PLAY = Stage(name="random-play", version=1, work=_play)
+RANDOM_PLAY = Stage(name="random-play", version=2, work=_play)
