@@ -2,23 +2,37 @@
 
 import json
 import sys
+import time
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leap_core.errors import LeapError
 
+if TYPE_CHECKING:
+    from flows.summary import Summary
+
+HELP = """LEAP: agents that learn from privileged corrections of their own episodes, as a pipeline of cached stages.
+
+\b
+leap doctor             is everything there that a run needs?
+leap run demo           run the embedded default; ends with the path of a report
+leap plan demo          what would the same command do now, and why?
+leap artifacts list     what has been made
+"""
+
 app = typer.Typer(
     name="leap",
-    help="LEAP: agents that learn from privileged corrections of their own episodes, as a pipeline of cached stages.",
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 artifacts_app = typer.Typer(
-    help="Look at what stages have made, check it, and clean up.", no_args_is_help=True, rich_markup_mode=None
+    help="Look at what stages have made, check it, clean up.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(artifacts_app, name="artifacts")
 
@@ -37,20 +51,23 @@ def run(
     overrides: Overrides = None,
     as_json: AsJson = False,
     only_next: Annotated[
-        bool, typer.Option("--next", help="Only the next iteration that the experiment lacks, as the nightly run does.")
+        bool, typer.Option("--next", help="Only the next iteration that the experiment lacks, as scheduled runs do.")
     ] = False,
 ) -> None:
-    """Run an experiment: behaviour cloning, iterations of LEAP, the best on dev reported on test.
+    """Run an experiment to its end.
 
-    Stages that exist already are served from the store; after a crash, the same command goes on where it stopped.
+    Behaviour cloning, iterations of LEAP, then the iteration that is best on dev is reported on test. Stages that
+    exist already are served from the store, so after a crash the same command goes on where it stopped.
 
     \b
-    leap run demo                                      the embedded default, a few minutes on two cores
-    leap run demo --home /tmp/leap --json              elsewhere; a JSON summary as the last line
-    leap run demo --set seed=1 --set experiment=demo-1     another seed, under another name
-    leap run demo --next                               one more iteration
-    leap run my_experiment.toml                        a preset of your own
+    leap run demo                                         the embedded default
+    leap run smoke                                        the whole loop in a minute; learns next to nothing
+    leap run demo --home /tmp/leap --json                 elsewhere; a JSON summary as the last line
+    leap run demo --set seed=1 --set experiment=demo-1    another seed, under another name
+    leap run demo --next                                  only the next iteration
+    leap run my_experiment.toml                           a preset of your own
     """
+    started = time.monotonic()
     from flows.environment import set_up_prefect
     from flows.opening import read_config, resolve_home
 
@@ -69,17 +86,28 @@ def run(
 
     for line in lines_of(Summary.model_validate(summary)):
         typer.echo(line)
+    typer.echo(_account(Summary.model_validate(summary), time.monotonic() - started))
     if as_json:
         typer.echo(json.dumps(summary))
 
 
+def _account(summary: "Summary", seconds: float) -> str:
+    """How many stages were made, and the time that took: `15 stages: 3 computed, 12 cached; 1 min 5 s`."""
+    states = Counter(stage.state for stage in summary.stages)
+    minutes, rest = divmod(round(seconds), 60)
+    took = f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{len(summary.stages)} stages: {', '.join(f'{n} {state}' for state, n in states.items())}; {took}"
+
+
 @app.command()
 def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Say, stage by stage, what `leap run` would do with the same arguments, and why. Nothing is done.
+    """Say what `leap run` would do, and why.
+
+    One line a stage, in order: `cached` with its artifact, or `run` with the reason. Nothing is done.
 
     \b
     leap plan demo
-    leap plan demo --set training.learning_rate=0.001      what would a changed setting cost?
+    leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import plan_experiment
@@ -105,12 +133,15 @@ def evaluate(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge one model on one split, without training anything.
+    """Judge one model on one split.
+
+    Nothing is trained. `leap artifacts list training` names the models that experiments have made.
 
     \b
-    leap eval training/demo-i2-1a2b3c4d                    a model that an experiment made
-    leap eval demo-i2 --split dev                          a unique part of the name will do
-    leap eval base --set student.model=/models/my-llm      a model from outside, as it is
+    leap eval training/demo-i2-1a2b3c4d                   a model that an experiment made
+    leap eval demo-i2 --split dev                         a unique part of its name will do
+    leap eval base --preset smoke                         the preset's student before any training
+    leap eval base --set student.model=/models/my-llm     a model from outside, as it is
     """
     from flows.environment import set_up_prefect
     from flows.opening import read_config, resolve_home
@@ -133,7 +164,9 @@ def evaluate(
 def report(
     experiment: Annotated[str, typer.Argument(help="Name of an experiment.")] = "demo", home: Home = None
 ) -> None:
-    """Write an experiment's report again, from its artifacts, and say where it is.
+    """Write an experiment's report again.
+
+    It is made from the artifacts of the experiment's last run. Prints its path.
 
     \b
     leap report demo
@@ -150,10 +183,13 @@ def report(
 
 @app.command()
 def doctor(home: Home = None) -> None:
-    """Check what a run needs on this machine; say what is missing and how to get it.
+    """Check what a run needs on this machine.
+
+    Says what is missing and how to get it; exits with 1 if something is.
 
     \b
     leap doctor
+    leap doctor --home /data/leap      is there room, and may I write?
     """
     from flows.diagnosis import diagnose
     from flows.opening import resolve_home
@@ -187,7 +223,9 @@ def list_artifacts(
 def show(
     artifact: Annotated[str, typer.Argument(help="An artifact, or a unique part of its name.")], home: Home = None
 ) -> None:
-    """Print an artifact's record: settings, inputs, files, counts, time, cost.
+    """Print an artifact's record.
+
+    Settings, inputs, files with their hashes, counts, time, cost, package versions, git revision.
 
     \b
     leap artifacts show correction/demo-i1-1a2b3c4d
@@ -202,10 +240,13 @@ def show(
 def verify(
     artifact: Annotated[str | None, typer.Argument(help="One artifact; none: all.")] = None, home: Home = None
 ) -> None:
-    """Hash every file again and compare; exit with 1 if anything is damaged.
+    """Hash every file again and compare.
+
+    Exits with 1 if anything is damaged. The next run makes damaged artifacts again.
 
     \b
     leap artifacts verify
+    leap artifacts verify training/demo-i2-1a2b3c4d
     """
     store = _open_store(home)
     refs = [store.resolve(artifact)] if artifact else [record.ref for record in store.records()]
@@ -219,8 +260,12 @@ def verify(
 
 
 @artifacts_app.command()
-def diff(first: str, second: str, home: Home = None) -> None:
-    """Say in what two artifacts of one stage differ.
+def diff(
+    first: Annotated[str, typer.Argument(help="An artifact, or a unique part of its name.")],
+    second: Annotated[str, typer.Argument(help="Another one of the same stage.")],
+    home: Home = None,
+) -> None:
+    """Say in what two artifacts differ.
 
     \b
     leap artifacts diff training/demo-i1-1a2b3c4d training/demo-i1-5e6f7a8b
@@ -234,10 +279,12 @@ def diff(first: str, second: str, home: Home = None) -> None:
 
 @artifacts_app.command()
 def gc(home: Home = None, delete: Annotated[bool, typer.Option("--delete", help="Really delete.")] = False) -> None:
-    """List, or delete, what no experiment's last run used: artifacts, and leftovers of crashed work.
+    """List or delete what nothing uses.
+
+    That is: artifacts that no experiment's last run used, and leftovers of crashed work.
 
     \b
-    leap artifacts gc
+    leap artifacts gc               what would go, and how much room it takes
     leap artifacts gc --delete
     """
     from flows.cleaning import collect_garbage
