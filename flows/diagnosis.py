@@ -1,5 +1,6 @@
 """What `leap doctor` checks."""
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 from flows.opening import artifacts_of
 from leap_core.artifacts import ArtifactStore
 from leap_core.errors import LeapError
+
+ALFWORLD_DATA = "~/.cache/alfworld"
+"""Where `alfworld-download` puts its games unless told otherwise."""
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "pyarrow", "prefect", "openai")
 
@@ -24,7 +28,12 @@ class Finding:
 
 def diagnose(home: Path) -> list[Finding]:
     """Look at everything a run needs, cheapest first."""
-    return [_python(), *(_package(name) for name in PACKAGES), _device(), _home(home), _game()]
+    findings = [_python(), *(_package(name) for name in PACKAGES)]
+    if all(finding.ok for finding in findings):  # what follows imports them
+        findings += [_device(), _game(), _alfworld_data(), _home(home)]
+    if all(finding.ok for finding in findings):  # Prefect's own data may go there
+        findings.append(_prefect_api(home))
+    return findings
 
 
 def _python() -> Finding:
@@ -52,7 +61,30 @@ def _home(home: Path) -> Finding:
     except LeapError as error:
         return Finding(what="home", ok=False, text=str(error))
     free = shutil.disk_usage(home).free / 1e9
-    return Finding(what="home", ok=free > 1, text=f"{home}, {free:.1f} GB free")
+    advice = "" if free > 1 else "; make room, at least 1 GB, or choose another place with --home"
+    return Finding(what="home", ok=free > 1, text=f"{home}, {free:.1f} GB free{advice}")
+
+
+def _prefect_api(home: Path) -> Finding:
+    """Ask the server that runs would report to, if one is named."""
+    from flows.environment import set_up_prefect
+
+    try:
+        set_up_prefect(home)
+    except LeapError as error:
+        return Finding(what="prefect api", ok=False, text=str(error))
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    if url is None:
+        return Finding(what="prefect api", ok=True, text="no server named: each run starts its own for its length")
+    try:
+        httpx.get(f"{url}/health", timeout=5).raise_for_status()
+    except httpx.HTTPError as error:
+        advice = "start it (`prefect server start`), or unset PREFECT_API_URL"
+        return Finding(what="prefect api", ok=False, text=f"{url} does not answer ({error}): {advice}")
+    return Finding(what="prefect api", ok=True, text=url)
 
 
 def _game() -> Finding:
@@ -69,3 +101,16 @@ def _game() -> Finding:
         spec = suite.prepare(root, "train", 0)[0]
         played = demonstrate(suite.make(root), suite.oracle(), spec, suite.privileged_state(root, spec), 100, 30)
     return Finding(what="alfworld", ok=bool(played.success), text=f"native engine; expert plays {spec.instruction!r}")
+
+
+def _alfworld_data() -> Finding:
+    """Look for downloaded games; nothing needs them but presets that name them."""
+    data = Path(os.environ.get("ALFWORLD_DATA", ALFWORLD_DATA)).expanduser()
+    if (data / "json_2.1.1" / "train").is_dir():
+        text = f"downloaded games in {data}: --set environment.data={data}"
+    else:
+        text = (
+            f"none in {data}, games are generated. For the real ones: `pip install alfworld`, "
+            "`alfworld-download --data-dir DIR`, then --set environment.data=DIR"
+        )
+    return Finding(what="alfworld data", ok=True, text=text)

@@ -14,7 +14,7 @@ from leap_core.errors import ArtifactError
 
 TEMPORARY_SUFFIX = ".tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT}
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
