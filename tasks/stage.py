@@ -246,6 +246,8 @@ class _Execution(Generic[IdentityT]):
 
     def _pending(self, why: str) -> ArtifactRef:
         ref = ArtifactRef(stage=self.stage.name, name=self.artifact_name, key="", digest=PENDING)
+        if any(outcome.label == self.label for outcome in self.run.outcomes):  # an earlier call of this plan
+            return ref
         return self.run.note(ref, self._outcome(ref, "run", 0.0, why))
 
     def _what_changed(self) -> str:

@@ -141,3 +141,10 @@ def test_the_same_stage_twice_in_one_run_is_told_once(open_run):
     run = open_run()
     assert FIRST(run, Identity(), {}) == FIRST(run, Identity(), {})
     assert states(run) == ["computed"]
+
+
+def test_the_same_stage_twice_is_told_once_in_a_plan(open_run):
+    run = open_run(planning=True)
+    chain(run)
+    chain(run)
+    assert [outcome.label for outcome in run.outcomes] == ["first", "second"]
