@@ -1,5 +1,7 @@
 """What a stage promises: made once, found again, never trusted when damaged, resumed, and planned with a reason."""
 
+import time
+
 import pytest
 
 from leap_core.artifacts import ArtifactStore
@@ -61,10 +63,16 @@ def test_a_state_in_prefect_says_cached(open_run):
         chain(open_run())
         return str(FlowRunContext.get().flow_run.id)
 
-    flow_run_id = walk()
-    with get_client(sync_client=True) as client:
+    def task_states(client):
         runs = [run for run in client.read_task_runs() if str(run.flow_run_id) == flow_run_id]
-    assert sorted((run.name, run.state_name) for run in runs) == [("first", "Cached"), ("second", "Cached")]
+        return sorted((run.name, run.state_name) for run in runs)
+
+    flow_run_id, deadline = walk(), time.monotonic() + 60
+    with get_client(sync_client=True) as client:
+        expected = [("first", "Cached"), ("second", "Cached")]
+        while task_states(client) != expected and time.monotonic() < deadline:
+            time.sleep(0.1)  # the server learns of task states from events, a moment later
+        assert task_states(client) == expected
 
 
 @pytest.mark.parametrize("change", [{"text": "b"}, {"copies": 2}])
