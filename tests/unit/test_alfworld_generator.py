@@ -17,7 +17,7 @@ from leap_core.envs.alfworld.scenes import make_scenes
 from leap_core.errors import GameFileError, UnknownNameError
 
 COUNTS = {"train": 24, "dev": 12, "test": 12}
-SIZES = {"small": (8, 13), "full": (18, 30)}
+SIZES = {"small": (6, 9), "full": (18, 30)}
 
 
 @pytest.fixture(scope="module")

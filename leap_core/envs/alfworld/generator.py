@@ -77,7 +77,7 @@ def generate_games(root: Path, counts: Mapping[str, int], seed: int, scene_size:
         root: the directory to write to; made if it is missing.
         counts: how many games each of "train", "dev", "test" gets; a split left out gets none.
         seed: of everything that is drawn.
-        scene_size: "small" (8-13 receptacles) or "full" (18-30, like ALFWorld's own rooms).
+        scene_size: "small" (6-9 receptacles) or "full" (18-30, like ALFWorld's own rooms).
 
     Returns:
         (split, path of `game.tw-pddl` relative to `root`), train first, then dev, then test, in playing order.

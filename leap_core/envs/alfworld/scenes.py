@@ -11,7 +11,7 @@ from leap_core.errors import UnknownNameError
 SceneSize = Literal["small", "full"]
 Range = tuple[int, int]
 
-_TOTALS: dict[str, Range] = {"small": (8, 13), "full": (18, 30)}
+_TOTALS: dict[str, Range] = {"small": (6, 9), "full": (18, 30)}
 """Receptacles in a room, fewest and most."""
 _FIRST_NUMBER = {KITCHEN: 1, LIVING_ROOM: 201, BEDROOM: 301, BATHROOM: 401}
 _NUM_TEST = 6
@@ -20,56 +20,56 @@ _NUM_TRAIN = 24
 # How many of each kind of receptacle a room has: (fewest, most) in a small and in a full scene.
 _PLANS: dict[str, dict[str, tuple[Range, Range]]] = {
     KITCHEN: {
-        "Cabinet": ((2, 5), (5, 10)),
+        "Cabinet": ((1, 3), (5, 10)),
         "CoffeeMachine": ((0, 1), (1, 1)),
-        "CounterTop": ((1, 3), (2, 3)),
+        "CounterTop": ((1, 2), (2, 3)),
         "DiningTable": ((0, 1), (0, 1)),
-        "Drawer": ((2, 4), (3, 6)),
+        "Drawer": ((0, 2), (3, 6)),
         "Fridge": ((1, 1), (1, 1)),
         "GarbageCan": ((0, 1), (1, 1)),
         "Microwave": ((1, 1), (1, 1)),
         "Shelf": ((0, 1), (0, 3)),
         "SinkBasin": ((1, 1), (1, 1)),
-        "StoveBurner": ((0, 2), (2, 4)),
+        "StoveBurner": ((0, 1), (2, 4)),
     },
     LIVING_ROOM: {
-        "ArmChair": ((1, 2), (1, 3)),
+        "ArmChair": ((0, 1), (1, 3)),
         "Cabinet": ((0, 1), (0, 5)),
         "CoffeeTable": ((1, 2), (1, 2)),
         "DiningTable": ((0, 1), (0, 1)),
-        "Drawer": ((1, 3), (3, 7)),
-        "Dresser": ((1, 1), (1, 1)),
+        "Drawer": ((0, 2), (3, 7)),
+        "Dresser": ((0, 1), (1, 1)),
         "GarbageCan": ((0, 1), (1, 1)),
         "Ottoman": ((0, 1), (0, 1)),
         "Safe": ((0, 1), (0, 1)),
-        "Shelf": ((2, 3), (3, 6)),
-        "SideTable": ((1, 3), (2, 4)),
+        "Shelf": ((0, 2), (3, 6)),
+        "SideTable": ((1, 2), (2, 4)),
         "Sofa": ((1, 2), (1, 2)),
     },
     BEDROOM: {
         "ArmChair": ((0, 1), (0, 2)),
-        "Bed": ((1, 2), (1, 2)),
+        "Bed": ((1, 1), (1, 2)),
         "Desk": ((1, 2), (1, 2)),
-        "Drawer": ((2, 4), (4, 9)),
+        "Drawer": ((0, 2), (4, 9)),
         "Dresser": ((0, 1), (1, 1)),
         "GarbageCan": ((0, 1), (1, 1)),
         "LaundryHamper": ((0, 1), (0, 1)),
         "Safe": ((0, 1), (0, 1)),
-        "Shelf": ((2, 3), (3, 6)),
-        "SideTable": ((1, 3), (2, 3)),
+        "Shelf": ((0, 2), (3, 6)),
+        "SideTable": ((1, 2), (2, 3)),
     },
     BATHROOM: {
         "BathtubBasin": ((0, 1), (1, 1)),
-        "Cabinet": ((3, 4), (4, 6)),
-        "CounterTop": ((1, 3), (1, 2)),
-        "Drawer": ((2, 3), (2, 5)),
+        "Cabinet": ((1, 3), (4, 6)),
+        "CounterTop": ((1, 2), (1, 2)),
+        "Drawer": ((0, 2), (2, 5)),
         "GarbageCan": ((0, 1), (1, 1)),
-        "HandTowelHolder": ((1, 2), (1, 2)),
+        "HandTowelHolder": ((0, 1), (1, 2)),
         "LaundryHamper": ((0, 1), (0, 1)),
-        "Shelf": ((0, 2), (1, 4)),
-        "SinkBasin": ((1, 2), (1, 2)),
+        "Shelf": ((0, 1), (1, 4)),
+        "SinkBasin": ((1, 1), (1, 2)),
         "Toilet": ((1, 1), (1, 1)),
-        "ToiletPaperHanger": ((1, 1), (1, 1)),
+        "ToiletPaperHanger": ((0, 1), (1, 1)),
         "TowelHolder": ((0, 1), (1, 2)),
     },
 }
