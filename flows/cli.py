@@ -68,20 +68,21 @@ def run(
     leap run my_experiment.toml                           a preset of your own
     """
     started = time.monotonic()
-    from flows.environment import set_up_prefect
+    from flows.environment import plain_errors, provide_server
     from flows.opening import read_config, resolve_home
 
     read_config(preset, overrides or [])  # a wrong setting should not wait for Prefect to start
     where = resolve_home(home)
-    set_up_prefect(where)
-    if only_next:
-        from flows.leap_iteration import leap_iteration
+    provide_server(where)
+    with plain_errors(where):
+        if only_next:
+            from flows.leap_iteration import leap_iteration
 
-        summary = leap_iteration(preset, overrides or [], str(where))
-    else:
-        from flows.leap import leap
+            summary = leap_iteration(preset, overrides or [], str(where))
+        else:
+            from flows.leap import leap
 
-        summary = leap(preset, overrides or [], str(where))
+            summary = leap(preset, overrides or [], str(where))
     from flows.summary import Summary, lines_of
 
     for line in lines_of(Summary.model_validate(summary)):
@@ -143,15 +144,17 @@ def evaluate(
     leap eval base --preset smoke                         the preset's student before any training
     leap eval base --set student.model=/models/my-llm     a model from outside, as it is
     """
-    from flows.environment import set_up_prefect
-    from flows.opening import read_config, resolve_home
+    from flows.environment import plain_errors, provide_server
+    from flows.opening import check_split, read_config, resolve_home
 
+    check_split(split)
     read_config(preset, overrides or [])
     where = resolve_home(home)
-    set_up_prefect(where)
-    from flows.evaluate import evaluate as evaluate_flow
+    provide_server(where)
+    with plain_errors(where):
+        from flows.evaluate import evaluate as evaluate_flow
 
-    result = evaluate_flow(model, split, preset, overrides or [], str(where))
+        result = evaluate_flow(model, split, preset, overrides or [], str(where))
     from flows.summary import line_of
     from leap_core.types import EvaluationResult
 

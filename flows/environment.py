@@ -1,32 +1,101 @@
-"""Settings of Prefect for a run from the command line; they must stand before Prefect is imported."""
+"""Which Prefect server a command line reports to, and settings that must stand before Prefect is imported."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from flows.server import is_answering, start_server
+from leap_core.errors import ArtifactError, LeapError
 from leap_core.files import disk_errors
+
+MIN_FREE_BYTES = 50_000_000
+"""A run does not begin with less: Prefect's database alone would fill it."""
+_FULL_BYTES = 1_000_000
+"""With less than that, whatever failed probably failed for want of room."""
+
+
+def provide_server(home: Path) -> None:
+    """Make sure that a Prefect server answers: the one that the user points to, else one of our own.
+
+    Raises:
+        ArtifactError: the home cannot be written, or its disk is nearly full.
+        LeapError: the server does not answer, or ours does not start.
+    """
+    set_up_prefect(home)
+    free = shutil.disk_usage(home).free
+    if free < MIN_FREE_BYTES:
+        raise ArtifactError(_no_room(home))
+    url = os.environ.get("PREFECT_API_URL")
+    if not has_server():
+        os.environ["PREFECT_API_URL"] = start_server(Path(os.environ["PREFECT_HOME"]))
+    elif url and not is_answering(url):
+        raise LeapError(
+            f"The Prefect server {url} does not answer. Start it (`prefect server start`), or unset PREFECT_API_URL: "
+            "each run then starts its own for its length."
+        )
 
 
 def set_up_prefect(home: Path) -> None:
-    """Use the server that the user points to, else Prefect's ephemeral mode with its data below `home`.
-
-    Prefect's own lines are left out: the run says itself what happens.
+    """Keep Prefect's data below `home`, unless the user has a place for it, and its own lines out of the terminal.
 
     Raises:
         ArtifactError: the home cannot be written.
     """
-    settings = {"PREFECT_LOGGING_LEVEL": "CRITICAL", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
+    with disk_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
+    settings = {"PREFECT_LOGGING_LEVEL": "CRITICAL"}  # the run says itself what happens
     if not has_server():
-        with disk_errors(home):
-            (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect itself makes it below an existing home only
-        settings["PREFECT_HOME"] = str(home / "prefect")
-        settings["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "true"
+        directory = Path(os.environ.get("PREFECT_HOME", home / "prefect"))
+        with disk_errors(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+        settings["PREFECT_HOME"] = str(directory)
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 
 
 def has_server() -> bool:
-    """Whether the environment or Prefect's active profile names an API."""
-    if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_HOME"):
+    """Whether the environment, or a profile of Prefect's, names an API."""
+    if os.environ.get("PREFECT_API_URL"):
         return True
-    profiles = Path("~/.prefect/profiles.toml").expanduser()
+    profiles = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "profiles.toml"
     return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8")
+
+
+@contextmanager
+def plain_errors(home: Path) -> Iterator[None]:
+    """Turn what a full disk or a lost server raises, deep inside other libraries, into one message.
+
+    Raises:
+        ArtifactError: something failed, and the disk of `home` is full.
+        LeapError: Prefect's server failed or was lost.
+    """
+    try:
+        yield
+    except LeapError:
+        raise
+    except Exception as error:
+        # Libraries report a full disk in ways of their own: safetensors, torch and SQLite each another.
+        if shutil.disk_usage(home).free < _FULL_BYTES:
+            raise ArtifactError(_no_room(home)) from error
+        if _is_of_server(error):
+            raise LeapError(
+                f"Prefect's server failed: {error}. What was finished is kept; run the same command again."
+            ) from error
+        raise
+
+
+def _is_of_server(error: Exception) -> bool:
+    from httpx import HTTPError
+    from prefect.exceptions import PrefectException
+
+    return isinstance(error, HTTPError | PrefectException)
+
+
+def _no_room(home: Path) -> str:
+    return (
+        f"No room in {home}: {shutil.disk_usage(home).free / 1e6:.1f} MB free, and {MIN_FREE_BYTES / 1e6:.0f} MB are "
+        "needed to begin. Free some space, for example with `leap artifacts gc --delete`, or choose another place with "
+        "--home. What was finished before is kept."
+    )

@@ -2,19 +2,16 @@
 
 from prefect import flow
 
+from flows.opening import check_split
 from flows.publishing import progress
 from flows.running import open_run
-from leap_core.errors import UnknownNameError
-from leap_core.names import find_named
-from leap_core.types import ArtifactRef, Split
+from leap_core.types import ArtifactRef
 from tasks.base_student import provide_base_student
 from tasks.evaluation import evaluate as evaluate_stage
 from tasks.evaluation import read_result
 from tasks.privileged import reveal_privileged_states
 from tasks.specs import prepare_specs
 from tasks.stage import Run
-
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 @flow(name="evaluate", flow_run_name="evaluate {model} on {split}")
@@ -49,15 +46,13 @@ def walk_evaluate(run: Run, model: str, split: str) -> ArtifactRef:
 
     Raises:
         UnknownNameError: there is no such split.
-        ArtifactError: there is no such model, or more than one.
+        ArtifactError: there is no such model, or more than one, or it is damaged.
     """
-    known = {name: name for name in SPLITS}
-    if split not in known:
-        raise UnknownNameError("split", split, known)
+    known = check_split(split)
     if model == "base":
         train = prepare_specs(run, "train")
         ref, iteration = provide_base_student(run, train, reveal_privileged_states(run, train)), 0
     else:
-        ref = find_named(model, [record.ref for record in run.store.records("training")])
+        ref = run.store.find("training", model)
         iteration = run.store.record(ref).iteration or 0
-    return evaluate_stage(run, iteration, prepare_specs(run, known[split]), ref, known[split])
+    return evaluate_stage(run, iteration, prepare_specs(run, known), ref, known)

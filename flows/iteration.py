@@ -71,9 +71,13 @@ def base_model(run: Run) -> ArtifactRef:
 
 
 def given_corrections(run: Run, number: int) -> ArtifactRef | None:
-    """The correction artifact that the configuration names for iteration `number`, if it names one."""
+    """The correction artifact that the configuration names for iteration `number`, if it names one.
+
+    Raises:
+        ArtifactError: there is no such artifact, or more than one, or it is damaged.
+    """
     names = run.config.dataset.corrections
-    return run.store.resolve(names[number - 1]) if number <= len(names) else None
+    return run.store.find("correction", names[number - 1]) if number <= len(names) else None
 
 
 def has_nothing_to_teach(run: Run, correction: ArtifactRef) -> bool:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from leap_core.config import LeapConfig, load_config
 from leap_core.errors import UnknownNameError
+from leap_core.loading import check_names
 from leap_core.models import TINY, resolve_model
+from leap_core.types import Split
 
 PRESETS = Path(__file__).parent / "presets"
 HOME_VARIABLE = "LEAP_HOME"
 DEFAULT_HOME = "data"
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 def find_preset(preset: str) -> Path:
@@ -34,8 +37,13 @@ def resolve_home(home: str | Path | None) -> Path:
 
 
 def read_config(preset: str, overrides: Sequence[str]) -> LeapConfig:
-    """Read a preset with overrides, and keep the hub out of runs that need nothing from it."""
+    """Read a preset with overrides, and keep the hub out of runs that need nothing from it.
+
+    Raises:
+        LeapError: the preset, a key, a value, or a name or path in it is wrong.
+    """
     config = load_config(find_preset(preset), overrides)
+    check_names(config)
     if config.student.model == TINY or Path(resolve_model(config.student.model)).exists():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     return config
@@ -49,3 +57,15 @@ def artifacts_of(home: Path) -> Path:
 def experiment_directory(home: Path, experiment: str) -> Path:
     """Where the summary and the report of an experiment are."""
     return home / "experiments" / experiment
+
+
+def check_split(split: str) -> Split:
+    """Return `split`, known to be one.
+
+    Raises:
+        UnknownNameError: it is none.
+    """
+    known = {name: name for name in SPLITS}
+    if split not in known:
+        raise UnknownNameError("split", split, known)
+    return known[split]

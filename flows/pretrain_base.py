@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from flows.environment import set_up_prefect
+from flows.environment import provide_server
 from flows.opening import resolve_home
 from leap_core.models import BUNDLED_DIRECTORY
 
@@ -17,7 +17,7 @@ EPISODES_PER_SPEC = 2
 def main(home: str | None = None) -> None:
     """Pre-train on narrated random play and put the model where `student.model = "bundled"` finds it."""
     where = resolve_home(home)
-    set_up_prefect(where)
+    provide_server(where)
     from prefect import flow
 
     from flows.running import open_run

@@ -227,6 +227,18 @@ class ArtifactStore:
         """
         return find_named(name, (record.ref for record in self._all_records()))
 
+    def find(self, stage: str, name: str) -> ArtifactRef:
+        """Find the artifact of one stage that a person names, as in `resolve`, and verify it: it is to be used.
+
+        Raises:
+            ArtifactError: none, several, or one that is damaged.
+        """
+        ref = find_named(name, [record.ref for record in self._all_records() if record.stage == stage])
+        why = self.verify(ref)
+        if why is not None:
+            raise ArtifactError(f"{ref.id} is damaged: {why}. Run the experiment that made it: it is then made again.")
+        return ref
+
     def records(self, stage: str | None = None) -> Iterator[ArtifactRecord]:
         """Yield the records of all whole artifacts, by stage and directory; damaged ones are for `problems`."""
         for directory in self.directories(stage):

@@ -35,6 +35,10 @@ class GameFileError(LeapError):
     """A game file is missing, damaged, or in a dialect that the engine does not play."""
 
 
+class LeftOutGameError(GameFileError):
+    """A game file is whole, but of a kind that the environment does not play."""
+
+
 class EnvironmentCrashError(LeapError):
     """An environment failed while it was played. Never to be mistaken for a low score."""
 

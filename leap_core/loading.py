@@ -3,17 +3,37 @@
 from functools import partial
 from pathlib import Path
 
-from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
+from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.base import Environment, Suite
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.registry import load_kind
+from leap_core.models import TINY, find_model
+from leap_core.prompts import load_prompts
+from leap_core.registry import check_kind, load_kind
 from leap_core.students import STUDENTS
 from leap_core.students.base import Student
+from leap_core.students.tiny import TinyParams
 from leap_core.teachers import TEACHERS
 from leap_core.teachers.base import Teacher
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
+
+
+def check_names(config: LeapConfig) -> None:
+    """Make sure that every name and path in the configuration leads somewhere, before hours of work find out.
+
+    Raises:
+        LeapError: the first that does not; says what is known.
+    """
+    load_suite(config.environment)
+    check_kind("student", config.student.kind, STUDENTS)
+    check_kind("teacher", config.correction.teacher, TEACHERS)
+    check_kind("trainer", config.training.trainer, TRAINERS)
+    load_prompts(config.environment.name, config.student.prompt)
+    if config.student.model == TINY:
+        TinyParams.read(config.student.params)
+    else:
+        find_model(config.student.model)
 
 
 def load_suite(config: EnvironmentConfig) -> Suite:

@@ -16,35 +16,82 @@ TINY = "tiny"
 BUNDLED = "bundled"
 BUNDLED_DIRECTORY = Path(__file__).parents[1] / "data" / "base_student"
 SOURCE = "source.json"
+_BASE, _ADAPTER_CONFIG = "base", "adapter_config.json"
+_MODEL_FILES = ("config.json", _ADAPTER_CONFIG)
 _FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
 
 
 def fingerprint_model(model: str, cache: Path) -> str:
     """Say what a local model directory holds: a hash over its files' hashes. A hub id stands for itself.
 
-    Hashes of files that have not changed since last time come from a small file in `cache`.
+    An adapter is what it and its base are. Hashes of files that have not changed since last time come from a small
+    file in `cache`.
+
+    Raises:
+        StudentError: a path that is not a model directory, or an adapter that does not name its base.
+    """
+    directory = find_model(model)
+    if directory is None:
+        return f"hub:{model}"
+    remembered = cache / ".verified" / "models.json"
+    known = _read_hashes(remembered)
+    hashes = {path.relative_to(directory).as_posix(): _hash(path, known) for path in _files_of(directory)}
+    base = _base_directory(directory)
+    if base is not None:
+        hashes |= {f"{_BASE}/{path.name}": _hash(path, known) for path in _files_of(base)}
+    write_json(remembered, known)
+    return sha256(canonical_json(hashes).encode()).hexdigest()
+
+
+def _files_of(directory: Path) -> list[Path]:
+    return sorted({path for pattern in _FINGERPRINTED for path in directory.glob(pattern)})
+
+
+def _hash(path: Path, known: dict[str, str]) -> str:
+    stat = path.stat()
+    # The change time and the inode are what no copy and no `touch` can bring back.
+    signature = f"{path.absolute()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
+    if signature not in known:
+        known[signature] = sha256_file(path)
+    return known[signature]
+
+
+def _read_hashes(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return {}  # without the file, or with a torn one, every model file is hashed
+
+
+def _base_directory(adapter: Path) -> Path | None:
+    """The directory of the model that an adapter belongs to; None for a whole model, or where the base is a hub id."""
+    config = adapter / _ADAPTER_CONFIG
+    if not config.is_file():
+        return None
+    try:
+        base = str(json.loads(config.read_bytes())["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudentError(f"{config} is damaged or does not name the adapter's base ({error!r}).") from error
+    return next((path for path in (adapter / base, Path(base)) if path.is_dir()), None)
+
+
+def find_model(model: str) -> Path | None:
+    """Return the directory of a local model, or None where `model` can only be a hub id.
 
     Raises:
         StudentError: a path that is not a model directory.
     """
-    model = resolve_model(model)
-    directory = Path(model)
-    if not directory.exists():
-        if looks_like_path(model):
-            raise StudentError(f"No model at {model}. Give a directory with config.json, or a hub id such as org/name.")
-        return f"hub:{model}"
-    if not (directory / "config.json").is_file():
-        raise StudentError(f"{model} is no model directory: it has no config.json.")
-    remembered = cache / ".verified" / "models.json"
-    known = json.loads(remembered.read_text()) if remembered.is_file() else {}
-    hashes = {}
-    for path in sorted({path for pattern in _FINGERPRINTED for path in directory.glob(pattern)}):
-        stat = path.stat()
-        signature = f"{path.absolute()}:{stat.st_size}:{stat.st_mtime_ns}"
-        hashes[path.name] = known.setdefault(signature, "") or sha256_file(path)
-        known[signature] = hashes[path.name]
-    write_json(remembered, known)
-    return sha256(canonical_json(hashes).encode()).hexdigest()
+    directory = Path(resolve_model(model))
+    if directory.exists():
+        if any((directory / name).is_file() for name in _MODEL_FILES):
+            return directory
+        raise StudentError(f"{model} is no model directory: it has neither {' nor '.join(_MODEL_FILES)}.")
+    if looks_like_path(model) or model == BUNDLED:
+        raise StudentError(
+            f"No model at {directory}. Give a directory with config.json or adapter_config.json, or a hub id such as "
+            "org/name."
+        )
+    return None
 
 
 def looks_like_path(model: str) -> bool:

@@ -13,7 +13,12 @@ def load_kind(what: str, name: str, kinds: Mapping[str, str]) -> Any:
     Raises:
         UnknownNameError: no such name; suggests the nearest.
     """
-    if name not in kinds:
-        raise UnknownNameError(what, name, kinds)
+    check_kind(what, name, kinds)
     module, _, attribute = kinds[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def check_kind(what: str, name: str, kinds: Mapping[str, str]) -> None:
+    """Raise UnknownNameError unless `name` is one of `kinds`; nothing is imported."""
+    if name not in kinds:
+        raise UnknownNameError(what, name, kinds)

@@ -24,10 +24,12 @@ def data(tmp_path):
         for number in range(count):
             write_game(folder / split / f"pick_heat-Apple-None-DiningTable-{number}" / f"trial_{number}")
     write_game(folder / "valid_seen" / "unsolvable" / "trial", solvable=False)
-    write_game(folder / "valid_seen" / "damaged" / "trial", pddl_problem="(define")
+    movable = write_game(folder / "valid_seen" / "movable" / "trial").parent / "traj_data.json"
+    movable.write_text(
+        movable.read_text().replace("pick_heat_then_place_in_recep", "pick_and_place_with_movable_recep")
+    )
     sliced = write_game(folder / "valid_seen" / "sliced" / "trial").parent / "traj_data.json"
     sliced.write_text(sliced.read_text().replace("false", "true"))
-    (write_game(folder / "valid_seen" / "alone" / "trial").parent / "traj_data.json").unlink()
     return tmp_path / "data"
 
 
@@ -42,9 +44,24 @@ def test_downloaded_games(tmp_path, data):
     assert "valid_unseen" in test[0].params["game"]
     assert suite.make(root).reset(dev[0]).text.startswith("You are in the middle of a room.")
     skipped = json.loads((root / "skipped-dev.json").read_text())
-    assert {path.split("/")[0] for path in skipped} == {"unsolvable", "damaged", "sliced", "alone"}
+    assert {path.split("/")[0] for path in skipped} == {"unsolvable", "movable", "sliced"}
     assert "not solvable" in skipped["unsolvable/trial/game.tw-pddl"]
-    assert "parentheses" in skipped["damaged/trial/game.tw-pddl"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda game: game.write_text(game.read_text()[:1000]), "is not JSON"),
+        (lambda game: game.write_text(game.read_text().replace("(define", "define", 1)), "cannot be played"),
+        (lambda game: game.with_name("traj_data.json").unlink(), "traj_data.json"),
+    ],
+)
+def test_a_damaged_download_is_named_and_not_passed_over(tmp_path, data, damage, message):
+    game = data / "json_2.1.1" / "valid_seen" / "pick_heat-Apple-None-DiningTable-1" / "trial_1" / "game.tw-pddl"
+    damage(game)
+    with pytest.raises(GameFileError, match=message) as error:
+        suite_of(data=str(data)).prepare(tmp_path / "x", "dev", 0)
+    assert str(game.parent) in str(error.value)
 
 
 def test_choice_of_downloaded_games(tmp_path, data):

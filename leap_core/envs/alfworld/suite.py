@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from leap_core.envs.alfworld.game_file import GAME_FILE, GameFile, load_game_fil
 from leap_core.envs.alfworld.privileged import reveal
 from leap_core.envs.alfworld.trajectory_data import TrajectoryData, read_trajectory_data
 from leap_core.envs.base import Environment, Oracle
-from leap_core.errors import ConfigError, GameFileError, LeapError, UnknownNameError
+from leap_core.errors import ConfigError, GameFileError, LeapError, LeftOutGameError, UnknownNameError
 from leap_core.types import PrivilegedState, Spec, Split
 
 DATA_SPLITS = ("train", "valid_seen", "valid_unseen")
@@ -51,9 +52,10 @@ class AlfworldSuite:
         """Write what the specs of a split need below `root`; return them.
 
         Downloaded games stay where they are. `skipped-<split>.json` below `root` tells which of them were passed
-        over, and why.
+        over, as ALFWorld itself does, and why.
 
         Raises:
+            GameFileError: a game that would have been taken is damaged.
             LeapError: the data is missing, or holds no playable game.
         """
         count = self._count(split)
@@ -104,13 +106,17 @@ class AlfworldSuite:
         folder = self._data_folder() / (split if split == "train" else self._params[f"{split}_split"])
         specs: list[Spec] = []
         skipped: dict[str, str] = {}
+        damaged: list[str] = []
         for path in sorted(folder.rglob(GAME_FILE), key=partial(_mixed, folder)):
             if len(specs) == count:
                 break
             try:
                 specs.append(_playable(path, split, Path(split, path.parent.relative_to(folder))))
-            except GameFileError as error:
+            except LeftOutGameError as error:
                 skipped[path.relative_to(folder).as_posix()] = str(error)
+            except GameFileError as error:
+                damaged.append(str(error))
+        _check_whole(damaged, folder)
         root.mkdir(parents=True, exist_ok=True)
         (root / f"skipped-{split}.json").write_text(json.dumps(skipped, indent=1) + "\n", encoding="utf-8")
         if not specs:
@@ -150,15 +156,25 @@ def _playable(path: Path, split: Split, id: Path) -> Spec:
     """The spec of a downloaded game.
 
     Raises:
-        GameFileError: it is damaged, known to be unsolvable, or of a kind that ALFWorld leaves out.
+        LeftOutGameError: it is known to be unsolvable, or of a kind that ALFWorld leaves out.
+        GameFileError: it is damaged, or not complete.
     """
     data = read_trajectory_data(path)
     if data.sliced:
-        raise GameFileError(f"{path}: the task needs a sliced object, which ALFWorld leaves out.")
+        raise LeftOutGameError(f"{path}: the task needs a sliced object, which ALFWorld leaves out.")
     file = load_game_file(path)
     if file.solvable is False:
-        raise GameFileError(f"{path}: marked as not solvable.")
+        raise LeftOutGameError(f"{path}: marked as not solvable.")
     return _spec(file, path, split, id, data)
+
+
+def _check_whole(damaged: Sequence[str], folder: Path) -> None:
+    """Raise GameFileError for games that cannot be read: to pass them over would be to train on other data unsaid."""
+    if damaged:
+        raise GameFileError(
+            f"{len(damaged)} of the games looked at in {folder} cannot be played. First: {damaged[0]} "
+            "To go on without a game, delete its folder."
+        )
 
 
 def _spec(file: GameFile, path: Path, split: Split, id: Path, data: TrajectoryData) -> Spec:

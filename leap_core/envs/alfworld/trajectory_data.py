@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leap_core.envs.alfworld.goals import LOOK, TASK_TYPES, Goal
-from leap_core.errors import GameFileError
+from leap_core.errors import GameFileError, LeftOutGameError
 
 TRAJECTORY_FILE = "traj_data.json"
 
@@ -22,7 +22,8 @@ def read_trajectory_data(game: Path) -> TrajectoryData:
     """Read the file beside `game`.
 
     Raises:
-        GameFileError: it is missing or damaged, or the task is of a kind that ALFWorld does not play.
+        LeftOutGameError: the task is of a kind that ALFWorld does not play.
+        GameFileError: the file is missing or damaged.
     """
     path = game.parent / TRAJECTORY_FILE
     try:
@@ -40,5 +41,5 @@ def read_trajectory_data(game: Path) -> TrajectoryData:
             f"{path} is damaged ({type(error).__name__}: {error}). Get or generate it again."
         ) from error
     if task_type not in TASK_TYPES:
-        raise GameFileError(f"{path}: task type {task_type!r} is none of ALFWorld's: {', '.join(TASK_TYPES)}.")
+        raise LeftOutGameError(f"{path}: task type {task_type!r} is none of ALFWorld's: {', '.join(TASK_TYPES)}.")
     return TrajectoryData(goal=goal, sliced=sliced)
