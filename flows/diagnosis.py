@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from flows.opening import artifacts_of
+from flows.server import is_answering
 from leap_core.artifacts import ArtifactStore
 from leap_core.errors import LeapError
 
@@ -73,17 +74,14 @@ def _prefect_api(home: Path) -> Finding:
         set_up_prefect(home)
     except LeapError as error:
         return Finding(what="prefect api", ok=False, text=str(error))
-    import httpx
     from prefect.settings import PREFECT_API_URL
 
     url = PREFECT_API_URL.value()
     if url is None:
         return Finding(what="prefect api", ok=True, text="no server named: each run starts its own for its length")
-    try:
-        httpx.get(f"{url}/health", timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
+    if not is_answering(url):
         advice = "start it (`prefect server start`), or unset PREFECT_API_URL"
-        return Finding(what="prefect api", ok=False, text=f"{url} does not answer ({error}): {advice}")
+        return Finding(what="prefect api", ok=False, text=f"{url} does not answer: {advice}")
     return Finding(what="prefect api", ok=True, text=url)
 
 
