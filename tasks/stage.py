@@ -175,7 +175,7 @@ class _Execution(Generic[IdentityT]):
             # Another run may have made it while this one waited for the lock.
             found = store.inspect(self.stage.name, key)
             if found.problem:
-                self.run.say(f"{self.label}: {found.problem} It is made again.")
+                self.run.say(f"{self.label}: {found.problem}. It is made again.")
             if found.ref is not None:
                 self._finish(found.ref, "cached", started)
                 return Completed(name="Cached", message=f"Served from {found.ref.id}", data=found.ref)

@@ -1,6 +1,20 @@
-"""A private Prefect server for the pipeline's tests."""
+"""What the pipeline's tests share: a private Prefect server, and one run of the whole loop that nothing disturbed."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from leap_command import QUIET, leap
+
+OFFLINE = Path(__file__).parent / "offline"
+LOOPBACK_ONLY = """
+import fcntl, os, socket, struct, sys
+with socket.socket() as any_socket:  # a new network namespace begins with everything down, loopback too
+    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sH14x", b"lo", 0x49))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,3 +35,36 @@ def prefect_server():
     }
     with temporary_settings(settings), prefect_test_harness():
         yield
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undisturbed:
+    """`leap run smoke --json` on an empty home, two environment workers, a server of its own, and no network."""
+
+    home: Path
+    done: subprocess.CompletedProcess
+    network_log: str
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("undisturbed")
+    log = directory / "network.log"
+    done = leap(
+        *("run", "smoke", "--json", "--home", directory / "home", *QUIET, "--set", "execution.env_workers=2"),
+        prefix=no_network(),
+        PYTHONPATH=str(OFFLINE),
+        LEAP_TEST_NETWORK_LOG=str(log),
+    )
+    assert done.returncode == 0, done.stderr
+    return Undisturbed(home=directory / "home", done=done, network_log=log.read_text())
+
+
+def no_network():
+    """What to put before a command so that it has no network but loopback; nothing where that is not allowed."""
+    namespace = ("unshare", "--map-root-user", "--net", sys.executable, "-S", "-c", LOOPBACK_ONLY)
+    try:
+        allowed = subprocess.run([*namespace, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return ()
+    return namespace if allowed else ()
