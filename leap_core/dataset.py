@@ -160,7 +160,8 @@ def assemble(
         sources: the rows of iteration 0, 1, ..., i; rejected ones are left out here.
         aggregate: `equal` takes as many episodes of each iteration as the smallest has; `all` takes every episode;
             `latest` those of iteration i alone.
-        validation_fraction: share of episodes, never of steps, that goes to the validation part.
+        validation_fraction: share of episodes, never of steps, that goes to the validation part; one at least
+            stays to train on.
         seed: decides which episodes, through a hash of their ids, so that the choice does not depend on order.
 
     Returns:
@@ -175,7 +176,7 @@ def assemble(
         for episode in sorted(group, key=lambda name: _rank(seed, name))[:quota]:
             chosen[f"{number}:{episode}"] = group[episode]
     ranked = sorted(chosen, key=lambda name: _rank(seed + 1, name))
-    validation = set(ranked[: round(validation_fraction * len(ranked))])
+    validation = set(ranked[: min(round(validation_fraction * len(ranked)), len(ranked) - 1)])
     return [
         _training_row(row, "validation" if name in validation else "train")
         for name, rows in chosen.items()
