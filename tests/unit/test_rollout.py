@@ -4,51 +4,18 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from corridor import ADMISSIBLE, Corridor, corridors
 
 from leap_core.config import ExecutionConfig, StudentConfig
-from leap_core.envs.base import StepResult
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
 from leap_core.prompts import load_prompts
 from leap_core.rollout import RolloutSettings, play_episodes, turn_seed
 from leap_core.students.base import ActReply
 from leap_core.students.scripted import ScriptedStudent
-from leap_core.types import Action, Observation, Spec, StopReason, Usage
+from leap_core.types import Action, StopReason, Usage
 
 SETTINGS = RolloutSettings(iteration=1, seed=3, max_steps=6, max_consecutive_invalid=3, constrain=False, batch_size=2)
-ADMISSIBLE = ("left", "right")
-
-
-class Corridor:
-    """Won after so many steps to the right; all it tells is where one stands and what was tried last."""
-
-    def reset(self, spec):
-        if spec.instruction == "locked":
-            raise ValueError("no way in")
-        self.spec, self.place = spec, 0
-        return Observation(text=f"{spec.id}: place 0.", admissible=ADMISSIBLE)
-
-    def step(self, command):
-        if command == "dig":
-            raise RuntimeError("the roof came down")
-        if command == "jump":
-            return self.result(command, terminated=True)
-        self.place += {"left": -1, "right": 1}.get(command, 0)
-        return self.result(command, terminated=self.place == self.spec.params["length"])
-
-    def result(self, command, terminated):
-        won = self.place == self.spec.params["length"]
-        text = f"{self.spec.id}: place {self.place} after {command!r}."
-        return StepResult(
-            observation=Observation(text=text, admissible=ADMISSIBLE),
-            terminated=terminated,
-            score=self.place / self.spec.params["length"],
-            success=won,
-            valid=command in (*ADMISSIBLE, "jump"),
-        )
-
-    def close(self):
-        """Nothing is held."""
 
 
 class Recording(ScriptedStudent):
@@ -60,12 +27,6 @@ class Recording(ScriptedStudent):
 
     def release(self, slots):
         self.released = [*getattr(self, "released", []), *slots]
-
-
-def corridors(**lengths):
-    return [
-        Spec(id=id, env="alfworld", split="train", instruction="out", params={"length": n}) for id, n in lengths.items()
-    ]
 
 
 def play(student, specs, num_workers=0, **changes):
