@@ -28,7 +28,7 @@ def fingerprint_model(model: str, cache: Path) -> str:
     file in `cache`.
 
     Raises:
-        StudentError: a path that is not a model directory, or an adapter that does not name its base.
+        StudentError: a path that is not a model directory, or an adapter that does not name its base or lacks it.
     """
     directory = find_model(model)
     if directory is None:
@@ -64,15 +64,24 @@ def _read_hashes(path: Path) -> dict[str, str]:
 
 
 def _base_directory(adapter: Path) -> Path | None:
-    """The directory of the model that an adapter belongs to; None for a whole model, or where the base is a hub id."""
+    """The directory of the model that an adapter belongs to; None for a whole model, or where the base is a hub id.
+
+    Raises:
+        StudentError: the adapter does not name its base, or names a path that is no directory.
+    """
     config = adapter / _ADAPTER_CONFIG
     if not config.is_file():
         return None
     try:
-        base = str(json.loads(config.read_bytes())["base_model_name_or_path"])
+        base = json.loads(config.read_bytes())["base_model_name_or_path"]
+        if not isinstance(base, str) or not base:
+            raise ValueError(f"base_model_name_or_path is {base!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise StudentError(f"{config} is damaged or does not name the adapter's base ({error!r}).") from error
-    return next((path for path in (adapter / base, Path(base)) if path.is_dir()), None)
+    found = next((path for path in (adapter / base, Path(base)) if path.is_dir()), None)
+    if found is None and looks_like_path(base):
+        raise StudentError(f"{config} names {base!r} as the adapter's base, but there is no such directory.")
+    return found
 
 
 def find_model(model: str) -> Path | None:
