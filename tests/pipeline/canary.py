@@ -1,0 +1,28 @@
+"""ALFWorld with a hidden state that can be recognised wherever it turns up, and a teacher that gives it away."""
+
+from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.teachers.oracle import OracleTeacher
+
+IN_TEXT, IN_FACTS = "zyzzyva", "quokka 17"
+
+
+class MarkedSuite(AlfworldSuite):
+    """Generated games whose hidden state holds two words that occur nowhere else."""
+
+    def privileged_state(self, root, spec):
+        state = super().privileged_state(root, spec)
+        facts = {**state.facts, "note": IN_FACTS}
+        return state.model_copy(update={"text": f"{IN_TEXT}.\n{state.text}", "facts": facts})
+
+
+class TalkativeTeacher(OracleTeacher):
+    """At every second step it gives a reason that quotes the hidden state: once its text, once its facts."""
+
+    name = "talkative"
+
+    def correct(self, trajectory, privileged):
+        correction = super().correct(trajectory, privileged)
+        steps = list(correction.steps)
+        for number, told in ((1, privileged.text), (3, f"I look for the {IN_FACTS}.")):
+            steps[number::4] = [step.model_copy(update={"reason": told}) for step in steps[number::4]]
+        return correction.model_copy(update={"steps": tuple(steps)})
