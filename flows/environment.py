@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flows.server import is_answering, start_server
 from leap_core.errors import ArtifactError, LeapError
-from leap_core.files import disk_errors
+from leap_core.files import disk_errors, is_full
 
 MIN_FREE_BYTES = 50_000_000
 """A run does not begin with less: Prefect's database alone would fill it."""
@@ -77,7 +77,7 @@ def plain_errors(home: Path) -> Iterator[None]:
         raise
     except Exception as error:
         # Libraries report a full disk in ways of their own: safetensors, torch and SQLite each another.
-        if shutil.disk_usage(home).free < _FULL_BYTES:
+        if is_full(error) or shutil.disk_usage(home).free < _FULL_BYTES:
             raise ArtifactError(_no_room(home)) from error
         if _is_of_server(error):
             raise LeapError(

@@ -11,7 +11,7 @@ from flows.environment import provide_server
 from flows.opening import resolve_home
 from leap_core.models import BUNDLED_DIRECTORY
 
-EPISODES_PER_SPEC = 2
+EPISODES_PER_SPEC = 3
 
 
 def main(home: str | None = None) -> None:

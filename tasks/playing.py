@@ -46,6 +46,7 @@ def play_in_shards(
             tag=f"batch-{settings.batch_size}",
             write=write_trajectories,
             read=read_trajectories,
+            failed=lambda episode: episode.error is not None,
         )
         return shards.map(player.play, specs), shards.num_resumed > 0
 

@@ -11,7 +11,7 @@ from leap_core.tables import read_specs, write_turn_rows
 from leap_core.types import ArtifactRef
 from tasks.stage import Run, Stage, StageReport, StageWork
 
-NUM_STEPS = (8, 20)
+NUM_STEPS = (8, 15)
 """Least and most steps of an episode."""
 
 
@@ -45,4 +45,4 @@ def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
     return StageReport(counts={"steps": len(rows)})
 
 
-RANDOM_PLAY = Stage(name="random-play", version=2, work=_play)
+RANDOM_PLAY = Stage(name="random-play", version=3, work=_play)

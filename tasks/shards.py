@@ -1,5 +1,6 @@
 """Long work inside a stage, in shards: each is published by rename when it is whole, so a crash loses at most one."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ R = TypeVar("R")
 class Shards(Generic[R]):
     """Shards of results below `scratch`. `write` and `read` store a list of results in a directory.
 
-    `tag` names everything beside the items that shards depend on; shards of another tag are not reused.
+    `tag` names everything beside the items that shards depend on; shards of another tag are not reused. A shard of an
+    earlier attempt with a result that `failed` is done again: what made it fail may have been mended.
     """
 
     scratch: Path
@@ -21,6 +23,7 @@ class Shards(Generic[R]):
     tag: str
     write: Callable[[Path, Sequence[R]], object]
     read: Callable[[Path], list[R]]
+    failed: Callable[[R], bool] = lambda result: False
     num_resumed: int = 0
 
     def map(self, work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
@@ -28,10 +31,13 @@ class Shards(Generic[R]):
         results: list[R] = []
         for start in range(0, len(items), self.size):
             shard = self.scratch / f"shard-{start:06d}-of-{self.size}-{self.tag}"
+            unfinished = shard.with_name(f".{shard.name}")
+            if shard.is_dir() and any(self.failed(result) for result in self.read(shard)):
+                shutil.rmtree(unfinished, ignore_errors=True)
+                shard.rename(unfinished)
             if shard.is_dir():
                 self.num_resumed += 1
             else:
-                unfinished = shard.with_name(f".{shard.name}")
                 unfinished.mkdir(parents=True, exist_ok=True)
                 self.write(unfinished, work(items[start : start + self.size]))
                 unfinished.rename(shard)

@@ -9,18 +9,27 @@ import re
 from pathlib import Path
 from typing import Any
 
-from leap_core.errors import StudentError
+from leap_core.errors import ConfigError, StudentError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 def resolve_device(name: str) -> str:
-    """The torch device that "auto" or a name stands for."""
+    """The torch device that "auto" or a name stands for.
+
+    Raises:
+        ConfigError: torch cannot use a device of this name here.
+    """
     import torch
 
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter from builds without CUDA
+        why = str(error).partition("\n")[0]
+        raise ConfigError(f"Config execution.device: torch cannot use {name!r} here: {why}") from error
+    return name
 
 
 def expand_home(source: Path | str) -> Path | str:
@@ -82,7 +91,8 @@ def load_model(source: Path | str, dtype: Any) -> Any:
     try:
         return AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        why = " ".join(str(error).split()).rstrip(".")  # in one line
         raise StudentError(
-            f"The model {str(source)!r} could not be loaded: {error}. Expected config.json and weights that belong "
+            f"The model {str(source)!r} could not be loaded: {why}. Expected config.json and weights that belong "
             "together (safetensors), or a hub id that is in the local cache or can be reached."
         ) from error

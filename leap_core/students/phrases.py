@@ -1,7 +1,7 @@
 """Frequent phrases as single tokens: a tiny model then reads and writes a fraction of the tokens.
 
-A phrase is what stands between two content words: ", so next I check" in "..., so next I check cabinet 3." Content
-words (kinds of entities, and entities themselves) stay apart, because the model has to copy them.
+A phrase is what stands between two content words or ends of sentences: " Next I check" in "Next I check cabinet 3."
+Content words (kinds of entities, and entities themselves) stay apart, because the model has to copy them.
 """
 
 import re
@@ -13,6 +13,9 @@ _MIN_COUNT = 8
 _ENTITY = re.compile(r" ?([a-z]+) [0-9]+")
 _APART = re.compile(r"\s+|.*:$|.*[0-9].*", re.DOTALL)
 """Pieces that no phrase may hold: line breaks, headings, numbers."""
+
+_ENDS = (".", "?")
+"""A phrase ends with its sentence, so that an answer is the same token whatever follows it."""
 
 
 def find_phrases(texts: Iterable[str], cut: Callable[[str], Sequence[str]]) -> list[str]:
@@ -43,7 +46,8 @@ def _runs(pieces: Sequence[str], kinds: set[str]) -> Iterable[str]:
     for piece in [*pieces, "\n"]:
         if piece.strip() not in kinds and not _APART.fullmatch(piece):
             run.append(piece)
-            continue
+            if piece not in _ENDS:
+                continue
         if len(run) > 1:
             yield "".join(run)
         run = []

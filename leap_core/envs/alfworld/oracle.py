@@ -5,7 +5,7 @@ What it may know is a `Belief` read from the episode's text, the goal sentence, 
 them: a choice that follows from what was seen is argued, one that hidden places made is only asserted.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -99,12 +99,12 @@ class _Expert:
 
     def _fetch(self, name: str) -> Action:
         place = self.belief.places[name]
-        where = f"{name} {preposition(kind_of(place))} {place}"
+        saw = f"I saw {name} {preposition(kind_of(place))} {place}."
         if not self._is_at(place):
-            return self._go(place, f"I saw {where}")
+            return self._go(place, f"{self._look_for(self.goal.object_kind)}{saw}")
         if place in self.belief.closed:
-            return self._open(place, f"I saw {where} and {place} is closed")
-        return self._act(f"I see {where}, so I take {name}.", f"take {name} from {place}")
+            return self._open(place, saw)
+        return self._act(f"Is {_a(kind_of(name))} here? Yes, {name}. So I take {name}.", f"take {name} from {place}")
 
     def _search(self, kind: str) -> Action:
         """Go to, or open, the next receptacle whose contents were not seen."""
@@ -115,13 +115,12 @@ class _Expert:
                 "receptacles named by the opening). Leave this step out."
             )
         choice = self.guide.choose(kind, candidates)
+        if self._is_at(choice) and choice in self.belief.closed:
+            return self._open(choice, f"Is {_a(kind)} here?")
         if self._is_at(choice):
-            known = f"{self._so_far(kind)}{self._usual(kind, choice)}"
-            if choice in self.belief.closed:
-                return self._open(choice, f"{known} and {choice} is closed")
-            return self._act(f"{known}, so I examine {choice}.", f"examine {choice}")
+            return self._act(f"{self._usual(kind, choice)}. So I examine {choice}.", f"examine {choice}")
         return self._act(
-            f"{self._so_far(kind)}{self._ruling_out(kind, choice)}, so next I check {choice}.", f"go to {choice}"
+            f"{self._look_for(kind)}{self._ruling_out(kind, choice)}. Next I check {choice}.", f"go to {choice}"
         )
 
     def _ruling_out(self, kind: str, choice: str) -> str:
@@ -134,7 +133,7 @@ class _Expert:
         seen = list(takewhile(lambda place: place in self.belief.seen, order))
         if order[len(seen)] != choice:
             return self._usual(kind, choice)
-        return f"{self._usual(kind, order[0])}: {''.join(f'{place} seen, ' for place in seen)}{choice} not yet"
+        return f"{self._usual(kind, order[0])}. {''.join(f'{place} seen. ' for place in seen)}{choice} not yet"
 
     def _usual(self, kind: str, place: str) -> str:
         often = "is often" if kind_of(place) in usual_places(kind) else "may also be"
@@ -155,60 +154,56 @@ class _Expert:
         usual, place_kind = usual_places(kind), kind_of(place)
         return usual.index(place_kind) if place_kind in usual else len(usual), place_kind, number_of(place)
 
-    def _so_far(self, kind: str) -> str:
-        """What the hand holds and what the place here lacks, as sentences; empty where there is nothing to say."""
-        belief = self.belief
-        held = f"I hold {belief.holding}. " if belief.holding else ""
-        here = belief.location
-        if here is None or here not in belief.seen or any(kind_of(name) == kind for name in belief.objects_in(here)):
-            return held
-        return f"{held}There is no {kind} {preposition(kind_of(here))} {here}. "
+    def _look_for(self, kind: str) -> str:
+        """Say that what can be seen here is of no such kind; empty where there is nothing to say."""
+        here = self.belief.location
+        if here is None or here not in self.belief.seen or here in self.belief.closed:
+            return ""
+        found = any(kind_of(name) == kind for name in self.belief.objects_in(here))
+        return "" if found else f"Is {_a(kind)} here? No. "
 
     def _change(self, held: str) -> Action:
         verb, appliance_kind = APPLIANCES[self.goal.task_type]
         appliance = self._nearest(appliance_kind.lower())
+        why = f"Is it {self.goal.state}? Not yet."
         if not self._is_at(appliance):
-            return self._go(appliance, f"I hold {held} and it is not {self.goal.state} yet")
-        return self._act(
-            f"I hold {held} and it is not {self.goal.state} yet, so I {verb} {held} with {appliance}.",
-            f"{verb} {held} with {appliance}",
-        )
+            return self._go(appliance, why)
+        return self._act(f"{why} So I {verb} {held} with {appliance}.", f"{verb} {held} with {appliance}")
 
     def _deliver(self, held: str) -> Action:
         target = self._target()
-        ready = f"I hold {held}" + (f" and it is {self.goal.state}" if self.goal.state else "")
+        ready = f"Is it {self.goal.state}? Yes." if self.goal.state else ""
         if not self._is_at(target):
             return self._go(target, ready)
         if target in self.belief.closed:
-            return self._open(target, f"{ready} but {target} is closed")
-        return self._act(f"{ready}, so I move {held} to {target}.", self._putting(held, target))
+            return self._open(target, ready)
+        return self._act(f"{ready} So I move {held} to {target}.".lstrip(), self._putting(held, target))
 
     def _bring_to_light(self, held: str) -> Action:
+        kind = self.goal.target_kind
         lamps = sorted(
-            self.belief.of_kind(self.goal.target_kind),
-            key=lambda name: (not self._is_at(self.belief.places[name]), number_of(name)),
+            self.belief.of_kind(kind), key=lambda name: (not self._is_at(self.belief.places[name]), number_of(name))
         )
         if not lamps:
-            return self._search(self.goal.target_kind)
+            return self._search(kind)
         lamp, place = lamps[0], self.belief.places[lamps[0]]
-        where = f"{lamp} {preposition(kind_of(place))} {place}"
         if not self._is_at(place):
-            return self._go(place, f"I hold {held} and I saw {where}")
-        return self._act(f"I hold {held} and I see {where}, so I use {lamp}.", f"use {lamp}")
+            saw = f"I saw {lamp} {preposition(kind_of(place))} {place}."
+            return self._go(place, f"{self._look_for(kind)}{saw}")
+        return self._act(f"Is {_a(kind)} here? Yes, {lamp}. So I use {lamp}.", f"use {lamp}")
 
     def _put_away(self, held: str) -> Action:
         """Free the hand of a wrong object: here if that is possible, else where it came from, else where it fits."""
-        wrong = f"I hold {held} and it is not {_a(self.goal.object_kind)}"
         for place in self.belief.receptacles:
             if self._is_at(place) and self._allows(self._putting(held, place)):
-                return self._act(f"{wrong}, so I move {held} to {place}.", self._putting(held, place))
+                return self._act(f"So I move {held} to {place}.", self._putting(held, place))
         source = self.belief.taken_from.get(held)
         suitable = [place for place in self.belief.receptacles if fits(kind_of(held), kind_of(place))]
         for place in sorted(suitable, key=lambda place: (place != source, place in self.belief.closed)):
             if not self._is_at(place):
-                return self._go(place, wrong)
+                return self._go(place, "")
             if place in self.belief.closed:
-                return self._open(place, f"{wrong} and {place} is closed")
+                return self._open(place, "")
         raise TeacherReplyError(f"There is no place to put {held}. Leave this step out.")
 
     def _target(self) -> str:
@@ -245,10 +240,10 @@ class _Expert:
         return older if self._allows(older) else f"move {held} to {place}"
 
     def _go(self, place: str, why: str) -> Action:
-        return self._act(f"{why}, so I go to {place}.", f"go to {place}")
+        return self._act(f"{why} So I go to {place}.".lstrip(), f"go to {place}")
 
     def _open(self, place: str, why: str) -> Action:
-        return self._act(f"{why}, so I open {place}.", f"open {place}")
+        return self._act(f"{why} {place} is closed. So I open {place}.".lstrip(), f"open {place}")
 
     def _act(self, why: str, command: str) -> Action:
         if not self._allows(command):
@@ -256,12 +251,19 @@ class _Expert:
                 f"The advice {command!r} is not admissible at this step: the episode's text does not tell the whole "
                 "state. Leave this step out."
             )
-        return Action(reason=f"{self._need()} {why}", command=command)
+        return Action(reason=" ".join((*self._known(), why)), command=command)
 
-    def _need(self) -> str:
-        """The goal in the words that the student was given: to repeat them is what a small model learns first."""
-        done = " One of them is in place." if self.goal.task_type == PICK_TWO and self._placed() else ""
-        return f"I have to {self.instruction}.{done}"
+    def _known(self) -> Iterator[str]:
+        """The goal in the words that the student was given, how far it is met, and what the hand holds.
+
+        Questions name what is looked up before they answer it. A model that has to answer first guesses.
+        """
+        yield f"I have to {self.instruction}."
+        if self.goal.task_type == PICK_TWO and self._placed():
+            yield "One of them is in place."
+        if held := self.belief.holding:
+            answer = "Yes" if kind_of(held) == self.goal.object_kind else "No"
+            yield f"I hold {held}. Is it {_a(self.goal.object_kind)}? {answer}."
 
 
 def _a(noun: str) -> str:

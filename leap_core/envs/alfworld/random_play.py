@@ -5,6 +5,7 @@ says what it was told to do, what of that is in view or in hand, and what it doe
 observations, keep to the form and name what it acts on, and knows of no task how it is done.
 """
 
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from leap_core.envs.alfworld.belief import Belief, kind_of, number_of
@@ -14,7 +15,14 @@ from leap_core.envs.base import Environment
 from leap_core.prompts import format_reply
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
 
-_MOST_PLACES = 7
+_STATES = ("clean", "cool", "hot")
+_MOST_PLACES = 8
+_SHARE_LOOKING = 0.6
+"""Of the steps other than walks, those that look back too.
+
+To look up whether a place was seen, or a kind is in view, is what such a model learns last, and it needs many examples
+in every update: with a few, it never gets beyond guessing. So the narrator asks more than it needs to know."""
+
 VERB_WEIGHTS = {
     "go": 4.0,
     "open": 4.0,
@@ -68,50 +76,72 @@ def _pick(observation: Observation, rng: Random) -> str:
 
 
 def _say(goal: Goal, belief: Belief, command: str, rng: Random) -> str:
-    """What of the goal is in hand or in view, what of the room was looked at, and the command, in words."""
-    known, act = _what_is_known(goal, belief), _what_is_done(belief, command)
-    if command.startswith("go to "):
-        looked = ", ".join(_looked_at(belief, command.removeprefix("go to "), rng))
-        return f"{known}. {looked}, so {act}." if known else f"{looked}, so {act}."
-    return f"{known}, so {act}." if known else f"So {act}."
+    """What is in hand or in view, what of the room was looked at, and the command, in words."""
+    said = list(_ask_of_held(goal, belief, rng) if belief.holding else _ask_of_here(goal, belief, rng))
+    target = command.removeprefix("go to ") if command.startswith("go to ") else None
+    if target or rng.random() < _SHARE_LOOKING:
+        said += _looked_at(belief, target, rng)
+    return " ".join((*said, f"{_what_is_done(belief, command)}."))
 
 
-def _what_is_known(goal: Goal, belief: Belief) -> str:
-    here, held = belief.location, belief.holding
-    if held is not None:
-        if kind_of(held) != goal.object_kind:
-            return f"I hold {held} and it is not {_a(goal.object_kind)}"
-        if goal.state is None:
-            return f"I hold {held}"
-        done = belief.has_state(held, goal.state)
-        return f"I hold {held} and it is {goal.state}" if done else f"I hold {held} and it is not {goal.state} yet"
-    known = sorted(belief.of_kind(goal.object_kind), key=lambda name: belief.places[name] != here)
-    if known:
-        place = belief.places[known[0]]
-        return f"I {'see' if place == here else 'saw'} {known[0]} {preposition(kind_of(place))} {place}"
+def _ask_of_held(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
+    """Whether the object in hand is of some kinds and in some states; the goal's own kind is asked about last."""
+    held = belief.holding
+    assert held is not None
+    yield f"I hold {held}."
+    for kind in (*_some_kinds(goal, belief, [kind_of(held)], rng), goal.object_kind):
+        yield f"Is it {_a(kind)}? {'Yes' if kind == kind_of(held) else 'No'}."
+    for state in rng.sample(_STATES, rng.randint(0, len(_STATES))):
+        yield f"Is it {state}? {'Yes' if belief.has_state(held, state) else 'Not yet'}."
+
+
+def _ask_of_here(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
+    """Whether objects of some kinds can be seen here; the goal's own kind is asked about last."""
+    here = belief.location
     if here is None:
-        return ""
+        return
     if here in belief.closed:
-        return f"{here} is closed"
-    return f"There is no {goal.object_kind} {preposition(kind_of(here))} {here}"
+        yield f"Is {_a(goal.object_kind)} here? {here} is closed."
+        return
+    present = sorted(belief.objects_in(here), key=number_of)
+    for kind in (*_some_kinds(goal, belief, [kind_of(name) for name in present], rng), goal.object_kind):
+        first = next((name for name in present if kind_of(name) == kind), None)
+        yield f"Is {_a(kind)} here? {f'Yes, {first}' if first else 'No'}."
+    elsewhere = sorted(name for name, place in belief.places.items() if place != here)
+    for name in _some(elsewhere, 1, rng):
+        yield f"I saw {name} {preposition(kind_of(belief.places[name]))} {belief.places[name]}."
 
 
-def _looked_at(belief: Belief, target: str, rng: Random) -> list[str]:
-    """For some places, the last of them `target`, whether their contents were seen."""
-    kinds = sorted({kind_of(place) for place in belief.receptacles} - {kind_of(target)})
-    chosen = [*rng.sample(kinds, min(len(kinds), rng.randint(0, 2))), kind_of(target)]
-    places = [place for kind in chosen for place in sorted(belief.receptacles, key=number_of) if kind_of(place) == kind]
-    told = places[: places.index(target) + 1][-_MOST_PLACES:]
-    return [f"{place} {'seen' if place in belief.seen else 'not yet'}" for place in told]
+def _some_kinds(goal: Goal, belief: Belief, present: Sequence[str], rng: Random) -> list[str]:
+    """Kinds to ask about beside the goal's: about as many that are `present` as others met so far."""
+    there, met = set(present) - {goal.object_kind}, {kind_of(name) for name in belief.places} - {goal.object_kind}
+    chosen = [*_some(sorted(there), 2, rng), *_some(sorted(met - there), 2, rng)]
+    rng.shuffle(chosen)
+    return chosen
+
+
+def _some(of: Sequence[str], most: int, rng: Random) -> list[str]:
+    return rng.sample(of, rng.randint(0, min(most, len(of))))
+
+
+def _looked_at(belief: Belief, target: str | None, rng: Random) -> list[str]:
+    """For some places, by kind and number, whether their contents were seen; a target is the last of them."""
+    last = kind_of(target) if target else ""
+    kinds = sorted({kind_of(place) for place in belief.receptacles} - {last})
+    rng.shuffle(kinds)
+    ordered = sorted(belief.receptacles, key=number_of)
+    places = [place for kind in (*kinds, last) for place in ordered if kind_of(place) == kind]
+    told = (places[: places.index(target) + 1] if target else places)[-rng.randint(1, _MOST_PLACES) :]
+    return [f"{place} {'seen' if place in belief.seen else 'not yet'}." for place in told]
 
 
 def _what_is_done(belief: Belief, command: str) -> str:
     if command.startswith("go to "):
         place = command.removeprefix("go to ")
-        return f"I go to {place}" if belief.holding else f"next I check {place}"
+        return f"So I go to {place}" if belief.holding else f"Next I check {place}"
     if command.startswith("take "):
-        return f"I {command.partition(' from ')[0]}"
-    return f"I {command}"
+        return f"So I {command.partition(' from ')[0]}"
+    return f"So I {command}"
 
 
 def _a(noun: str) -> str:
