@@ -11,16 +11,22 @@ from tasks.stage import Run, Stage, StageReport, StageWork
 class RolloutIdentity(PlayedIdentity):
     """How many episodes are collected, and how."""
 
+    first_spec: int
     num_episodes: int
     max_consecutive_invalid: int | None
 
 
 def roll_out(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef) -> ArtifactRef:
-    """Return episodes of `model` on train specs; each iteration takes the next specs of the split, around its end."""
+    """Return episodes of `model` on train specs.
+
+    Those without a demonstration come first: on the others the student knows the way by heart, and errs less than it
+    will on new ones. Each iteration takes the next specs of the split, around its end.
+    """
     config = run.config
     identity = RolloutIdentity(
         environment=PlayedEnvironment.of(config.environment),
         student=PlayedStudent.of(config.student, config.rollout.temperature),
+        first_spec=config.demonstrations.num_episodes + (iteration - 1) * config.rollout.num_episodes,
         num_episodes=config.rollout.num_episodes,
         max_consecutive_invalid=config.rollout.max_consecutive_invalid,
         iteration=iteration,
@@ -31,9 +37,9 @@ def roll_out(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef) -
 
 def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
     identity = work.identity
-    specs, count = read_specs(work.inputs["specs"]), identity.num_episodes
-    first = (identity.iteration - 1) * count
-    chosen = [specs[number % len(specs)] for number in range(first, first + min(count, len(specs)))]
+    specs = read_specs(work.inputs["specs"])
+    first, count = identity.first_spec, min(identity.num_episodes, len(specs))
+    chosen = [specs[number % len(specs)] for number in range(first, first + count)]
     episodes, resumed = play_in_shards(work, chosen, identity.max_consecutive_invalid)
     check_episodes(episodes, work.config.rollout.max_error_share)
     write_trajectories(work.output, episodes)
@@ -50,4 +56,4 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
     )
 
 
-ROLLOUT = Stage(name="rollout", version=1, work=_roll_out)
+ROLLOUT = Stage(name="rollout", version=2, work=_roll_out)
