@@ -14,7 +14,7 @@ from leap_core.errors import ArtifactError
 
 TEMPORARY_SUFFIX = ".tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT}
+_UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.EEXIST}
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -76,7 +76,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise ArtifactError(
                 f"No room to write {path}: {error.strerror} ({_free_space(path)}). Free some space, for example "
                 "with `leap artifacts gc`, or choose another artifact home; what was finished before is kept."
@@ -87,6 +87,11 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "another artifact home."
             ) from error
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether `error` says that a disk, or a user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def _free_space(path: Path) -> str:

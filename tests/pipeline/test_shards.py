@@ -51,6 +51,15 @@ def test_a_shard_cut_off_while_it_was_written_is_done_again(shards):
     assert shards().map(Work(), list("ab")) == ["aa", "bb"]
 
 
+def test_a_shard_in_which_something_failed_is_done_again(shards):
+    first, again = Work(), Work()
+    shards().map(first, list("abcdef"))
+    resumed = shards(failed=lambda result: result == "dd")
+    assert resumed.map(again, list("abcdef")) == ["aa", "bb", "cc", "dd", "ee", "ff"]
+    assert again.done == list("cd")
+    assert resumed.num_resumed == 2
+
+
 @pytest.mark.parametrize("other", [{"tag": "y"}, {"size": 3}])
 def test_shards_of_other_settings_are_not_mixed_in(shards, other):
     shards().map(Work(), list("abcd"))

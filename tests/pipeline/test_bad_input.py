@@ -1,0 +1,301 @@
+"""What goes wrong outside ends in one line that says what to do, exit code 1, and nothing that a later run trusts."""
+
+import errno
+import json
+import os
+import shutil
+import sys
+from collections import namedtuple
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from leap_command import shared_server
+
+from flows import environment
+from flows.cli import main
+from leap_core.artifacts import ArtifactStore
+from leap_core.config import EnvironmentConfig
+from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.errors import ArtifactError, LeapError
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    *("execution.num_threads=1", "execution.env_workers=0", "environment.max_steps=4"),
+    *("environment.num_train=3", "environment.num_dev=2", "environment.num_test=2"),
+    *("demonstrations.num_episodes=3", "rollout.num_episodes=3"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    output: str
+    lines: list[str]
+
+
+@pytest.fixture
+def leap(monkeypatch, capsys):
+    """Run the command in this process; an exception that it lets through fails the test."""
+    for name, value in {**shared_server(), "PREFECT_LOGGING_LEVEL": "CRITICAL"}.items():
+        monkeypatch.setenv(name, value)
+
+    def leap(*arguments, settings=()):
+        overrides = [part for setting in settings for part in ("--set", setting)]
+        monkeypatch.setattr(sys, "argv", ["leap", *map(str, arguments), *overrides])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main()
+        said = capsys.readouterr()
+        return Ended(code=exit.value.code, output=said.out, lines=said.err.splitlines())
+
+    return leap
+
+
+@pytest.fixture
+def judge(leap, tmp_path):
+    """Judge a student that says the same in every turn: a short run of five stages, without a model."""
+
+    def judge(*settings, reply="REASON: why not\nACTION: look"):
+        student = (
+            "student.kind=scripted",
+            "student.model=bundled",
+            f"student.params={json.dumps({'replies': [reply]})}",
+        )
+        return leap(
+            *("eval", "base", "--preset", "smoke", "--split", "dev", "--json", "--home", tmp_path / "home"),
+            settings=(*SMALL, *student, *settings),
+        )
+
+    return judge
+
+
+@pytest.fixture
+def store(tmp_path):
+    return lambda: ArtifactStore(tmp_path / "home" / "artifacts")
+
+
+def stages(store):
+    """The stages that have a whole artifact; nothing else is in the store."""
+    assert store.problems() == []
+    return [record.stage for record in store.records()]
+
+
+def states(ended):
+    """What happened to each stage, by label."""
+    return {line.split()[0]: line.split()[1] for line in ended.lines if not line.endswith("started")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "smok"), "Unknown preset 'smok'. Did you mean 'smoke'?"),
+        (("plan", "smok"), "Unknown preset 'smok'. Did you mean 'smoke'?"),
+        (("run", "nowhere.toml"), "Cannot read the preset nowhere.toml: No such file"),
+        (("run", "smoke", "--set", "training.epoch=1"), "Unknown config key 'training.epoch'. Did you mean"),
+        (("run", "smoke", "--set", "environment.name=alfwrld"), "Unknown environment 'alfwrld'. Did you mean"),
+        (("run", "smoke", "--set", "environment.engine=nativ"), "Config environment.engine: "),
+        (("run", "smoke", "--set", "correction.teacher=oracel"), "Unknown teacher 'oracel'. Did you mean 'oracle'?"),
+        (("run", "smoke", "--set", "student.kind=script"), "Unknown student 'script'. Did you mean 'scripted'?"),
+        (("run", "smoke", "--set", "student.prompt=compat"), "Unknown prompt set for alfworld 'compat'. Did you mean"),
+        (("run", "smoke", "--set", "student.model=/no/such"), "No model at /no/such. Give a directory"),
+        (("run", "smoke", "--set", 'student.params={"layers": 1}'), "Unknown config key 'student.params.layers'"),
+        (("run", "smoke", "--set", "training.trainer=ssft"), "Unknown trainer 'ssft'. Did you mean 'sft'?"),
+        (("eval", "base", "--split", "tst"), "Unknown split 'tst'. Did you mean 'test'?"),
+        (("report", "nobody"), "No experiment 'nobody' in "),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_is_told_before_anything_is_touched(leap, tmp_path, arguments, message):
+    ended = leap(*arguments, "--home", tmp_path / "home")
+    assert ended.code == 1
+    assert len(ended.lines) == 1
+    assert ended.lines[0].startswith(f"error: {message}")
+    assert ended.output == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "smoke", "--set", "environment.num_dev=0"), "The dev split is empty: set environment.num_dev"),
+        (("run", "smoke", "--set", 'dataset.corrections=["x"]'), "There is no artifact 'x'."),
+        (("eval", "demo-i7", "--preset", "smoke"), "There is no artifact 'demo-i7'."),
+        (("artifacts", "show", "demo-i7"), "There is no artifact 'demo-i7'."),
+    ],
+)
+def test_what_is_not_there_is_told_before_any_stage_starts(leap, tmp_path, store, arguments, message):
+    ended = leap(*arguments, "--home", tmp_path / "home")
+    assert ended.code == 1
+    assert len(ended.lines) == 1
+    assert ended.lines[0].startswith(f"error: {message}")
+    assert store().workspaces() == store().directories() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("environment.data=/no/data", "environment.data is '/no/data', but there is no folder 'train'"),
+        ("environment.params.scene_size=hugh", "Unknown scene size 'hugh'."),
+    ],
+)
+def test_settings_that_only_a_stage_can_judge(judge, store, setting, message):
+    ended = judge(setting)
+    assert ended.code == 1
+    assert ended.lines[-1].startswith(f"error: {message}")
+    assert states(ended) == {"error:": message.split()[0]}
+    assert stages(store()) == []
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "smoke"),
+        ("eval", "base"),
+        ("plan", "smoke"),
+        *(("artifacts", verb) for verb in ("list", "verify", "gc")),
+    ],
+)
+def test_a_home_that_cannot_be_written(leap, tmp_path, arguments, below):
+    (tmp_path / "file").write_text("precious")
+    ended = leap(*arguments, "--home", tmp_path / "file" / below)
+    assert ended.code == 1
+    assert len(ended.lines) == 1
+    assert ended.lines[0].startswith("error: ")
+    assert str(tmp_path / "file") in ended.lines[0]
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Downloaded games: generated ones in the folders of a download."""
+    suite = AlfworldSuite(EnvironmentConfig(num_train=3, num_dev=2, num_test=2))
+    for split, folder in (("train", "train"), ("dev", "valid_seen"), ("test", "valid_unseen")):
+        suite.prepare(tmp_path / "generated", split, 0)
+        shutil.copytree(tmp_path / "generated" / "games" / split, tmp_path / "data" / folder)
+    return tmp_path / "data"
+
+
+def test_a_damaged_game_is_named_and_the_run_goes_on_when_it_is_mended(judge, store, data):
+    game = min((data / "valid_seen").rglob("*.tw-pddl"))
+    whole = game.read_bytes()
+    game.write_bytes(whole[: len(whole) // 2])
+    ended = judge(f"environment.data={data}")
+    assert ended.code == 1
+    assert ended.lines[-1].startswith("error: ")
+    assert str(game) in ended.lines[-1]
+    assert "specs-dev" not in states(ended)
+    assert stages(store()) == ["base", "privileged", "specs"]
+    game.write_bytes(whole)
+    mended = judge(f"environment.data={data}")
+    assert mended.code == 0
+    assert states(mended)["specs-dev"] == "computed"
+
+
+def test_games_that_are_lost_while_they_are_needed_fail_the_stage_and_are_played_when_they_are_back(judge, store, data):
+    settings = (f"environment.data={data}", "execution.shard_size=1")
+    assert judge(*settings, "environment.max_steps=3").code == 0
+    lost = min((data / "valid_seen").iterdir())
+    lost.rename(data / "lost")
+    ended = judge(*settings)
+    assert ended.code == 1
+    assert ended.lines[-1].startswith("error: 1 of 2 episodes failed, more than the allowed share")
+    assert f"{lost.name}" in ended.lines[-1]
+    assert len(list(store().records("evaluation"))) == 1
+    (data / "lost").rename(lost)
+    back = judge(*settings)
+    assert back.code == 0
+    assert states(back)["evaluation-i0-dev"] == "resumed"
+    assert json.loads(back.output.splitlines()[-1])["num_errors"] == 0
+
+
+def test_a_student_that_answers_rubbish(judge, store):
+    ended = judge(reply="bla\nbla")
+    assert ended.code == 1
+    assert ended.lines[-1].startswith(
+        "error: The student's replies had not the form 'REASON: ... ACTION: ...' in 8 of 8"
+    )
+    assert "student.max_new_tokens" in ended.lines[-1]
+    assert "evaluation" not in stages(store())
+
+
+def test_an_unknown_device(leap, tmp_path, store):
+    ended = leap(
+        *("eval", "base", "--preset", "smoke", "--home", tmp_path / "home"),
+        settings=(*SMALL, "student.params={}", "student.model=bundled", "execution.device=abacus"),
+    )
+    assert ended.code == 1
+    assert ended.lines[-1].startswith("error: Config execution.device: torch cannot use 'abacus' here: ")
+    assert "evaluation" not in stages(store())
+
+
+def test_a_model_that_cannot_be_loaded_is_told_in_one_line(leap, tmp_path, store):
+    ended = leap(
+        *("eval", "base", "--preset", "smoke", "--home", tmp_path / "home"),
+        settings=(*SMALL, "student.params={}", "student.model=no-such/model"),
+    )
+    assert ended.code == 1
+    assert ended.lines[-1].startswith("error: The model 'no-such/model' could not be loaded: ")
+    assert ended.lines[-2].startswith("evaluation-i0-test")
+    assert "evaluation" not in stages(store())
+
+
+@pytest.mark.parametrize("at", ["/artifacts/specs/", "/artifacts/privileged/", "/artifacts/evaluation/"])
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_while_a_stage_writes(judge, store, monkeypatch, at, reason):
+    def fsync(descriptor, to_disk=os.fsync):
+        if at in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(reason, os.strerror(reason))
+        to_disk(descriptor)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fsync)
+        ended = judge()
+    assert ended.code == 1
+    assert ended.lines[-1].startswith("error: No room to write ")
+    assert os.strerror(reason) in ended.lines[-1]
+    assert "leap artifacts gc" in ended.lines[-1]
+    stage = Path(at).name
+    assert stage not in stages(store())
+    finished = {label for label, state in states(ended).items() if state == "computed"}
+    again = judge()
+    assert again.code == 0
+    assert {label for label, state in states(again).items() if state == "cached"} == finished
+    assert stages(store()) == ["base", "evaluation", "privileged", "specs", "specs"]
+
+
+Disk = namedtuple("Disk", "total used free")
+
+
+def test_a_disk_that_is_full_from_the_start(judge, store, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(10**9, 10**9 - 10**6, 10**6))
+    ended = judge()
+    assert ended.code == 1
+    assert len(ended.lines) == 1
+    assert "1.0 MB free, and 50 MB are needed to begin." in ended.lines[0]
+    assert stages(store()) == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "free", "expected", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 10**9, ArtifactError, "No room in"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 10**9, ArtifactError, "No room in"),
+        (RuntimeError("PytorchStreamWriter failed"), 1000, ArtifactError, "No room in"),
+        (httpx.ConnectError("refused"), 10**9, LeapError, "Prefect's server failed: refused"),
+        (LeapError("said already"), 1000, LeapError, "said already"),
+        (OSError(errno.EIO, "bad block"), 10**9, OSError, "bad block"),
+        (RuntimeError("a bug"), 10**9, RuntimeError, "a bug"),
+    ],
+)
+def test_what_libraries_raise_is_told_plainly_and_a_bug_stays_a_bug(
+    tmp_path, monkeypatch, raised, free, expected, message
+):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(10**12, 0, free))
+    with pytest.raises(expected, match=message) as error, environment.plain_errors(tmp_path):
+        raise raised
+    assert type(error.value) is expected
