@@ -88,7 +88,7 @@ def make_tiny_student(output: Path, texts: Iterable[str], seed: int, params: Tin
     phrases = find_phrases(texts, _cut(_pre_tokenizer()))
     vocabulary = build_vocabulary(texts, phrases)
     _save_tokenizer(output, vocabulary, phrases)
-    _save_model(output, len(vocabulary), seed, params or TinyParams())
+    _save_model(output, vocabulary, seed, params or TinyParams())
 
 
 def build_vocabulary(texts: Iterable[str], phrases: Sequence[str] = ()) -> list[str]:
@@ -146,7 +146,7 @@ def _save_tokenizer(output: Path, vocabulary: list[str], phrases: Sequence[str])
     (output / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _save_model(output: Path, vocab_size: int, seed: int, params: TinyParams) -> None:
+def _save_model(output: Path, vocabulary: list[str], seed: int, params: TinyParams) -> None:
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
@@ -154,7 +154,7 @@ def _save_model(output: Path, vocab_size: int, seed: int, params: TinyParams) ->
     logging.disable_progress_bar()
     pad, end = SPECIAL_TOKENS.index(PAD), SPECIAL_TOKENS.index(END)
     config = LlamaConfig(
-        vocab_size=vocab_size,
+        vocab_size=len(vocabulary),
         hidden_size=params.hidden_size,
         intermediate_size=params.intermediate_size,
         num_hidden_layers=params.num_layers,
@@ -170,5 +170,22 @@ def _save_model(output: Path, vocab_size: int, seed: int, params: TinyParams) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
+        _compose_entities(model.get_input_embeddings().weight.data, vocabulary)
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad)
     model.save_pretrained(output)
+
+
+def _compose_entities(embeddings: Any, vocabulary: Sequence[str]) -> None:
+    """Let each entity begin as a mixture of its kind, its number and itself; shape of `embeddings`: (tokens, hidden).
+
+    Else nothing tells that a "mug 2" is a "mug", and to see whether there is a mug takes very long to learn.
+    """
+    import torch
+
+    ids = {piece: number for number, piece in enumerate(vocabulary)}
+    numbers = torch.randn(_MAX_ENTITY_NUMBER + 2, embeddings.shape[1]) * embeddings.std()
+    for piece, own in ids.items():
+        match = _ENTITY.fullmatch(piece)
+        kind = ids.get(f"{match[1]}{match[2]}") if match else None
+        if match and kind is not None:
+            embeddings[own] = (embeddings[kind] + numbers[int(match[3])] + embeddings[own]) / 3**0.5

@@ -15,6 +15,8 @@ from leap_core.envs.base import Environment
 from leap_core.prompts import format_reply
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
 
+_SHARE_PRESENT = 0.7
+"""Of the kinds in hand or in view, those that are asked about: "yes" and "no" come up about equally often."""
 _STATES = ("clean", "cool", "hot")
 _MOST_PLACES = 8
 _SHARE_LOOKING = 0.6
@@ -108,20 +110,17 @@ def _ask_of_here(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
         first = next((name for name in present if kind_of(name) == kind), None)
         yield f"Is {_a(kind)} here? {f'Yes, {first}' if first else 'No'}."
     elsewhere = sorted(name for name, place in belief.places.items() if place != here)
-    for name in _some(elsewhere, 1, rng):
+    for name in rng.sample(elsewhere, min(len(elsewhere), rng.randint(0, 1))):
         yield f"I saw {name} {preposition(kind_of(belief.places[name]))} {belief.places[name]}."
 
 
 def _some_kinds(goal: Goal, belief: Belief, present: Sequence[str], rng: Random) -> list[str]:
-    """Kinds to ask about beside the goal's: about as many that are `present` as others met so far."""
+    """Kinds to ask about beside the goal's: most of those `present` and at times another one met so far."""
     there, met = set(present) - {goal.object_kind}, {kind_of(name) for name in belief.places} - {goal.object_kind}
-    chosen = [*_some(sorted(there), 2, rng), *_some(sorted(met - there), 2, rng)]
+    chosen = [kind for kind in sorted(there) if rng.random() < _SHARE_PRESENT]
+    chosen += rng.sample(sorted(met - there), min(len(met - there), rng.randint(0, 1)))
     rng.shuffle(chosen)
     return chosen
-
-
-def _some(of: Sequence[str], most: int, rng: Random) -> list[str]:
-    return rng.sample(of, rng.randint(0, min(most, len(of))))
 
 
 def _looked_at(belief: Belief, target: str | None, rng: Random) -> list[str]:
