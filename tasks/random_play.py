@@ -23,11 +23,9 @@ class RandomPlayIdentity(Section):
     seed: int
 
 
-def play_at_random(run: Run, specs: ArtifactRef, episodes_per_spec: int) -> ArtifactRef:
+def play_at_random(run: Run, specs: ArtifactRef, episodes_per_spec: int, seed: int) -> ArtifactRef:
     """Return narrated random episodes of every spec, as turn rows."""
-    identity = RandomPlayIdentity(
-        episodes_per_spec=episodes_per_spec, prompt=run.config.student.prompt, seed=run.config.seed
-    )
+    identity = RandomPlayIdentity(episodes_per_spec=episodes_per_spec, prompt=run.config.student.prompt, seed=seed)
     return RANDOM_PLAY(run, identity, {"specs": specs})
 
 
