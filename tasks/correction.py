@@ -58,6 +58,7 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
         tag=identity.teacher,
         write=write_corrections,
         read=read_corrections,
+        failed=lambda correction: correction.error is not None,
     )
     corrections = shards.map(
         lambda some: [correct_episode(teacher, one, states[one.spec.id], identity.level) for one in some], failed
