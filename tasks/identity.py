@@ -30,6 +30,7 @@ class PlayedStudent(Section):
     temperature: float
     max_new_tokens: int
     constrain: bool
+    params: dict[str, JsonValue]
 
     @classmethod
     def of(cls, config: StudentConfig, temperature: float | None) -> "PlayedStudent":
@@ -40,6 +41,7 @@ class PlayedStudent(Section):
             temperature=config.temperature if temperature is None else temperature,
             max_new_tokens=config.max_new_tokens,
             constrain=config.constrain,
+            params=config.params,
         )
 
 
