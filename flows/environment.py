@@ -76,7 +76,8 @@ def plain_errors(home: Path) -> Iterator[None]:
     except LeapError:
         raise
     except Exception as error:
-        # Libraries report a full disk in ways of their own: safetensors, torch and SQLite each another.
+        # Libraries report a full disk in ways of their own: safetensors, torch and SQLite each another. So everything
+        # is looked at here, and what is of neither kind goes on as it came.
         if is_full(error) or shutil.disk_usage(home).free < _FULL_BYTES:
             raise ArtifactError(_no_room(home)) from error
         if _is_of_server(error):

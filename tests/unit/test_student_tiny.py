@@ -1,6 +1,7 @@
 """The tiny student: its tokens, exact round trips, and the same bytes everywhere."""
 
 import random
+import re
 from hashlib import sha256
 
 import pytest
@@ -8,6 +9,7 @@ from student_models import SMALL, make_small_tiny, texts
 
 from leap_core.errors import ConfigError
 from leap_core.students.encoding import load_tokenizer
+from leap_core.students.phrases import find_phrases
 from leap_core.students.tiny import TinyParams, build_vocabulary, make_tiny_student
 
 
@@ -78,3 +80,29 @@ def test_it_loads_like_any_other_model(tmp_path):
 def test_wrong_params_are_named(params, message):
     with pytest.raises(ConfigError, match=message):
         TinyParams.read(params)
+
+
+def test_an_entity_begins_nearer_to_its_kind_than_to_any_other(tmp_path):
+    make_tiny_student(
+        tmp_path, ["You see a mug 1, a pan 1, and a plate 2. Take the mug, the pan or the plate."], seed=0
+    )
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(tmp_path)
+    weights = AutoModelForCausalLM.from_pretrained(tmp_path).get_input_embeddings().weight.detach()
+
+    def vector(piece):
+        row = weights[tokenizer.convert_tokens_to_ids(piece)]
+        return row / row.norm()
+
+    for entity, kind in ((" mug 1", " mug"), (" pan 1", " pan"), (" plate 2", " plate")):
+        likeness = {other: float(vector(entity) @ vector(other)) for other in (" mug", " pan", " plate")}
+        assert max(likeness, key=likeness.get) == kind
+        assert likeness[kind] > 0.3
+
+
+def test_a_phrase_ends_with_its_sentence():
+    texts = [f"Is a {kind} here? Not yet. Next I check shelf {n}." for kind in ("mug", "pan") for n in range(1, 9)]
+    phrases = find_phrases([*texts, "pan 1 mug 1"], lambda text: re.findall(r" ?[a-z]+ [0-9]+| ?\w+|[^\w\s]", text))
+    assert " Not yet." in phrases
+    assert not any("." in phrase[:-1] or "?" in phrase[:-1] for phrase in phrases)
