@@ -10,6 +10,7 @@ from leap_command import QUIET, copy_home, digests, last_json, leap, shared_serv
 from flows.leap import leap as leap_flow
 from leap_core.artifacts import ArtifactStore
 from leap_core.errors import ArtifactError
+from leap_core.tables import read_trajectories
 
 pytestmark = pytest.mark.slow
 
@@ -186,3 +187,14 @@ def test_a_student_with_nothing_left_to_learn_ends_the_iterations_well(tmp_path)
     assert summary["best_iteration"] == 0
     assert summary["stages"][-1]["stage"] == "evaluation"
     assert Path(summary["report"]).is_file()
+
+
+def test_rollouts_begin_with_the_games_that_have_no_demonstration(copied):
+    run(copied, "experiment=apart", "demonstrations.num_episodes=12")
+    store = ArtifactStore(copied / "artifacts")
+    demonstrated, played = (
+        {episode.spec.id for episode in read_trajectories(store.path(store.resolve(name)))}
+        for name in ("demonstrations/apart-i0", "rollout/apart-i1")
+    )
+    assert (len(demonstrated), len(played)) == (12, 12)
+    assert demonstrated.isdisjoint(played)
