@@ -72,4 +72,4 @@ def _texts(work: StageWork[BaseIdentity]) -> Iterator[str]:
     environment.close()
 
 
-BASE = Stage(name="base", version=4, work=_provide)
+BASE = Stage(name="base", version=5, work=_provide)

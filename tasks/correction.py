@@ -85,4 +85,4 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
     )
 
 
-CORRECTION = Stage(name="correction", version=3, work=_correct)
+CORRECTION = Stage(name="correction", version=4, work=_correct)

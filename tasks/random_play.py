@@ -43,4 +43,4 @@ def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
     return StageReport(counts={"steps": len(rows)})
 
 
-RANDOM_PLAY = Stage(name="random-play", version=4, work=_play)
+RANDOM_PLAY = Stage(name="random-play", version=5, work=_play)

@@ -57,8 +57,8 @@ def holding(name, place="cabinet 1"):
 
 def test_a_search_starts_where_the_kind_usually_is_at_the_lowest_number():
     assert advise(CLEAN_MUG) == Action(
-        reason="I have to put a clean mug in shelf. A mug is often in a cabinet. cabinet 1 not yet. Next I check "
-        "cabinet 1.",
+        reason="I have to put a clean mug in shelf. Have I seen a mug? No. A mug is often in a cabinet. "
+        "cabinet 1 not yet. Next I check cabinet 1.",
         command="go to cabinet 1",
     )
 
@@ -66,7 +66,7 @@ def test_a_search_starts_where_the_kind_usually_is_at_the_lowest_number():
 def test_a_closed_receptacle_of_a_likely_kind_is_opened():
     advice = advise(CLEAN_MUG, (OPENING, "go to cabinet 1"), now=AT_CABINET)
     assert advice.command == "open cabinet 1"
-    assert advice.reason.endswith("Is a mug here? cabinet 1 is closed. So I open cabinet 1.")
+    assert advice.reason.endswith("I am at cabinet 1. Have I seen a mug? No. cabinet 1 is closed. So I open cabinet 1.")
 
 
 def test_a_closed_receptacle_of_an_unlikely_kind_is_left_alone():
@@ -78,7 +78,7 @@ def test_a_search_carries_on_with_the_next_number_and_says_what_was_not_found():
     advice = advise(CLEAN_MUG, *TO_CABINET, now=EMPTY_CABINET)
     assert advice.command == "go to cabinet 2"
     assert advice.reason.endswith(
-        "Is a mug here? No. A mug is often in a cabinet. cabinet 1 seen. cabinet 2 not yet. Next I check cabinet 2."
+        "Have I seen a mug? No. A mug is often in a cabinet. cabinet 1 seen. cabinet 2 not yet. Next I check cabinet 2."
     )
 
 
@@ -96,7 +96,7 @@ def test_places_out_of_order_are_not_searched_twice():
 def test_an_object_that_is_seen_is_taken():
     advice = advise(CLEAN_MUG, *TO_CABINET, now=MUG_IN_CABINET)
     assert advice.command == "take mug 2 from cabinet 1"
-    assert advice.reason.endswith("Is a mug here? Yes, mug 2. So I take mug 2.")
+    assert advice.reason.endswith("I am at cabinet 1. Have I seen a mug? Yes, mug 2 in cabinet 1. So I take mug 2.")
 
 
 def test_an_object_that_was_seen_is_fetched_and_a_door_shut_since_is_opened():
@@ -106,7 +106,7 @@ def test_an_object_that_was_seen_is_fetched_and_a_door_shut_since_is_opened():
     gone = see("You arrive at shelf 1. On the shelf 1, you see nothing.", "examine shelf 1")
     advice = advise(CLEAN_MUG, *left, (shut, "go to shelf 1"), now=gone)
     assert advice.command == "go to cabinet 1"
-    assert "Is a mug here? No. I saw mug 2 in cabinet 1. So I go" in advice.reason
+    assert "I am at shelf 1. Have I seen a mug? Yes, mug 2 in cabinet 1. So I go" in advice.reason
 
 
 def test_the_object_is_first_cleaned_then_delivered():
@@ -129,8 +129,8 @@ def test_the_object_is_first_cleaned_then_delivered():
     advice = advise(CLEAN_MUG, *turns, (cleaned, "go to shelf 1"), now=at_shelf)
     assert advice.command == "move mug 2 to shelf 1"
     assert advice.reason == (
-        "I have to put a clean mug in shelf. I hold mug 2. Is it a mug? Yes. Is it clean? Yes. So I move mug 2 to "
-        "shelf 1."
+        "I have to put a clean mug in shelf. I am at shelf 1. I hold mug 2. Is it a mug? Yes. Is it clean? Yes. "
+        "So I move mug 2 to shelf 1."
     )
 
 
@@ -169,14 +169,12 @@ def test_the_second_of_two_objects_goes_to_the_first():
     at_shelf = see("You arrive at shelf 2. On the shelf 2, you see nothing.", "move cup 2 to shelf 2")
     advice = advise("put two cup in shelf.", *turns, now=at_shelf)
     assert advice.command == "move cup 2 to shelf 2"
-    assert advice.reason.startswith("I have to put two cup in shelf. I hold cup 2")
+    assert advice.reason.startswith("I have to put two cup in shelf. I am at shelf 2. I hold cup 2")
     put = see("You move the cup 2 to the shelf 2.", "take cup 2 from shelf 2")
     turns = (*turns, (at_shelf, "move cup 2 to shelf 2"))
     advice = advise("put two cup in shelf.", *turns, now=put)
     assert advice.command == "go to countertop 1"
-    assert advice.reason.startswith(
-        "I have to put two cup in shelf. One of them is in place. I saw cup 1 on countertop 1"
-    )
+    assert "cup 2 is in place. Have I seen another cup than cup 2? Yes, cup 1 on countertop 1. So I go" in advice.reason
     left = see("You arrive at countertop 1. On the countertop 1, you see a cup 1.", "take cup 1 from countertop 1")
     second = see("You pick up the cup 1 from the countertop 1.", "go to shelf 2")
     turns = (*turns, (put, "go to countertop 1"), (left, "take cup 1 from countertop 1"))
@@ -196,7 +194,7 @@ def test_a_lamp_seen_on_the_way_is_remembered():
     assert advise(goal, *turns, now=took).command == "go to desk 1"
     advice = advise(goal, *turns, (took, "go to desk 1"), now=desk_1)
     assert advice.command == "use desklamp 1"
-    assert advice.reason.endswith("Is a desklamp here? Yes, desklamp 1. So I use desklamp 1.")
+    assert advice.reason.endswith("Have I seen a desklamp? Yes, desklamp 1 on desk 1. So I use desklamp 1.")
 
 
 def test_the_wording_of_older_games_is_followed():
@@ -234,7 +232,8 @@ def test_only_the_kind_that_is_searched_for_attracts():
 def test_a_choice_that_hidden_places_made_is_asserted_not_argued():
     advice = advise(CLEAN_MUG, level=100, locations={"mug 1": "diningtable 1"})
     assert advice == Action(
-        reason="I have to put a clean mug in shelf. A mug is often on a diningtable. Next I check diningtable 1.",
+        reason="I have to put a clean mug in shelf. Have I seen a mug? No. A mug is often on a diningtable. "
+        "Next I check diningtable 1.",
         command="go to diningtable 1",
     )
 

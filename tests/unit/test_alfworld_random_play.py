@@ -7,6 +7,7 @@ import pytest
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.belief import Belief, kind_of
+from leap_core.envs.alfworld.goals import parse_goal
 from leap_core.envs.alfworld.random_play import play_randomly
 from leap_core.envs.alfworld.suite import AlfworldSuite
 
@@ -42,16 +43,33 @@ def test_what_is_said_to_be_seen_was_seen_and_the_rest_was_not(told):
     assert all((place in belief.seen) == (answer == "seen") for belief, place, answer in seen)
 
 
-def test_what_is_said_of_this_place_is_so(told):
+def test_where_it_says_it_is_there_it_is(told):
+    assert all((f"I am at {belief.location}." in a.reason) == bool(belief.location) for _, belief, a, _ in told)
+    closed = [(belief, a.reason) for _, belief, a, _ in told if " is closed." in a.reason]
+    assert closed
+    assert all(f"{belief.location} is closed." in reason for belief, reason in closed)
+
+
+@pytest.mark.parametrize("question", [r"an? (\w+)()", r"another (\w+) than (\w+ \d+)"])
+def test_what_is_said_to_be_seen_of_a_kind_is_so(told, question):
     asked = [
         (belief, *found)
         for _, belief, a, _ in told
-        for found in re.findall(r"Is an? (\w+) here\? (No|Yes, [a-z]+ \d+)", a.reason)
+        for found in re.findall(rf"Have I seen {question}\? (?:(No)|Yes, (\w+ \d+) (?:in|on) (\w+ \d+))\.", a.reason)
     ]
-    assert {answer[:2] for *_, answer in asked} == {"No", "Ye"}
-    for belief, kind, answer in asked:
-        present = {name for name in belief.objects_in(belief.location) if kind_of(name) == kind}
-        assert answer.removeprefix("Yes, ") in present if present else answer == "No"
+    assert {bool(no) for *_, no, _, _ in asked} == {True, False}
+    for belief, kind, besides, no, name, place in asked:
+        found = {name: place for name, place in belief.places.items() if kind_of(name) == kind and name != besides}
+        assert not besides or besides in belief.places
+        assert not found if no else found[name] == place
+
+
+def test_the_object_that_is_lacking_is_asked_about_last(told):
+    for spec, belief, action, _ in told:
+        if belief.holding is None:
+            kind = parse_goal(spec.instruction).object_kind
+            last = re.findall(r"Have I seen an?(?:other)? (\w+)", action.reason)[-1]
+            assert last == kind
 
 
 def test_what_is_said_of_the_object_in_hand_is_so(told):

@@ -99,12 +99,12 @@ class _Expert:
 
     def _fetch(self, name: str) -> Action:
         place = self.belief.places[name]
-        saw = f"I saw {name} {preposition(kind_of(place))} {place}."
+        saw = self._found(name)
         if not self._is_at(place):
-            return self._go(place, f"{self._look_for(self.goal.object_kind)}{saw}")
+            return self._go(place, saw)
         if place in self.belief.closed:
             return self._open(place, saw)
-        return self._act(f"Is {_a(kind_of(name))} here? Yes, {name}. So I take {name}.", f"take {name} from {place}")
+        return self._act(f"{saw} So I take {name}.", f"take {name} from {place}")
 
     def _search(self, kind: str) -> Action:
         """Go to, or open, the next receptacle whose contents were not seen."""
@@ -116,12 +116,12 @@ class _Expert:
             )
         choice = self.guide.choose(kind, candidates)
         if self._is_at(choice) and choice in self.belief.closed:
-            return self._open(choice, f"Is {_a(kind)} here?")
+            return self._open(choice, f"{self._ask_for(kind)} No.")
         if self._is_at(choice):
-            return self._act(f"{self._usual(kind, choice)}. So I examine {choice}.", f"examine {choice}")
-        return self._act(
-            f"{self._look_for(kind)}{self._ruling_out(kind, choice)}. Next I check {choice}.", f"go to {choice}"
-        )
+            why = f"{self._ask_for(kind)} No. {self._usual(kind, choice)}. So I examine {choice}."
+            return self._act(why, f"examine {choice}")
+        why = f"{self._ask_for(kind)} No. {self._ruling_out(kind, choice)}. Next I check {choice}."
+        return self._act(why, f"go to {choice}")
 
     def _ruling_out(self, kind: str, choice: str) -> str:
         """Walk the search order up to the first unseen place. A choice that this does not lead to is just asserted.
@@ -154,13 +154,14 @@ class _Expert:
         usual, place_kind = usual_places(kind), kind_of(place)
         return usual.index(place_kind) if place_kind in usual else len(usual), place_kind, number_of(place)
 
-    def _look_for(self, kind: str) -> str:
-        """Say that what can be seen here is of no such kind; empty where there is nothing to say."""
-        here = self.belief.location
-        if here is None or here not in self.belief.seen or here in self.belief.closed:
-            return ""
-        found = any(kind_of(name) == kind for name in self.belief.objects_in(here))
-        return "" if found else f"Is {_a(kind)} here? No. "
+    def _found(self, name: str) -> str:
+        place = self.belief.places[name]
+        return f"{self._ask_for(kind_of(name))} Yes, {name} {preposition(kind_of(place))} {place}."
+
+    def _ask_for(self, kind: str) -> str:
+        """Ask what was seen anywhere: where it was is said next, so one look-up never has to tell a place apart too."""
+        placed = self._in_place()
+        return f"Have I seen another {kind} than {placed}?" if placed else f"Have I seen {_a(kind)}?"
 
     def _change(self, held: str) -> Action:
         verb, appliance_kind = APPLIANCES[self.goal.task_type]
@@ -188,9 +189,8 @@ class _Expert:
             return self._search(kind)
         lamp, place = lamps[0], self.belief.places[lamps[0]]
         if not self._is_at(place):
-            saw = f"I saw {lamp} {preposition(kind_of(place))} {place}."
-            return self._go(place, f"{self._look_for(kind)}{saw}")
-        return self._act(f"Is {_a(kind)} here? Yes, {lamp}. So I use {lamp}.", f"use {lamp}")
+            return self._go(place, self._found(lamp))
+        return self._act(f"{self._found(lamp)} So I use {lamp}.", f"use {lamp}")
 
     def _put_away(self, held: str) -> Action:
         """Free the hand of a wrong object: here if that is possible, else where it came from, else where it fits."""
@@ -217,6 +217,14 @@ class _Expert:
         """For each object of the goal's kind that lies in a receptacle of the target's kind: that receptacle."""
         places = [self.belief.places[name] for name in self.belief.of_kind(self.goal.object_kind)]
         return [place for place in places if kind_of(place) == self.goal.target_kind]
+
+    def _in_place(self) -> str | None:
+        """Of two objects to be brought together, the one that is where it belongs."""
+        if self.goal.task_type != PICK_TWO or not self._placed():
+            return None
+        target = self._target()
+        kin = (name for name in self.belief.of_kind(self.goal.object_kind) if self.belief.places[name] == target)
+        return min(kin, key=number_of)
 
     def _nearest(self, kind: str) -> str:
         return min(self._all_of(kind), key=lambda place: (not self._is_at(place), number_of(place)))
@@ -259,8 +267,10 @@ class _Expert:
         Questions name what is looked up before they answer it. A model that has to answer first guesses.
         """
         yield f"I have to {self.instruction}."
-        if self.goal.task_type == PICK_TWO and self._placed():
-            yield "One of them is in place."
+        if self.belief.location:
+            yield f"I am at {self.belief.location}."
+        if placed := self._in_place():
+            yield f"{placed} is in place."
         if held := self.belief.holding:
             answer = "Yes" if kind_of(held) == self.goal.object_kind else "No"
             yield f"I hold {held}. Is it {_a(self.goal.object_kind)}? {answer}."

@@ -1,29 +1,36 @@
 """Random play in plain words: what the tiny base student is pre-trained on.
 
 It plays the part that pre-training plays for a real language model. The player picks admissible commands at random and
-says what it was told to do, what of that is in view or in hand, and what it does now. Whoever has read it can read
+says what it was told to do, where it is, what it holds and has seen, and what it does now. Whoever has read it can read
 observations, keep to the form and name what it acts on, and knows of no task how it is done.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from random import Random
 
 from leap_core.envs.alfworld.belief import Belief, kind_of, number_of
-from leap_core.envs.alfworld.goals import Goal, parse_goal
-from leap_core.envs.alfworld.kinds import preposition
+from leap_core.envs.alfworld.goals import LOOK, Goal, parse_goal
+from leap_core.envs.alfworld.kinds import OBJECTS, preposition
 from leap_core.envs.base import Environment
 from leap_core.prompts import format_reply
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
 
-_SHARE_PRESENT = 0.7
-"""Of the kinds in hand or in view, those that are asked about: "yes" and "no" come up about equally often."""
+_MOST_QUESTIONS = 3
+"""Of what was seen, in one reply, each as likely to be answered with "yes" as with "no"."""
+_SHARE_ANOTHER = 0.3
+"""Of the questions for a kind that was seen, those that ask for a second one."""
+_NEIGHBOURS = {
+    kind.name.lower(): [other.name.lower() for other in OBJECTS.values() if set(kind.rooms) & set(other.rooms)]
+    for kind in OBJECTS.values()
+}
+"""The kinds that may lie in the same room: those that only looking can tell to be absent."""
 _STATES = ("clean", "cool", "hot")
 _MOST_PLACES = 8
 _SHARE_LOOKING = 0.6
 """Of the steps other than walks, those that look back too.
 
-To look up whether a place was seen, or a kind is in view, is what such a model learns last, and it needs many examples
-in every update: with a few, it never gets beyond guessing. So the narrator asks more than it needs to know."""
+To look up what was seen is what such a model learns last, and it needs many examples in every update: with a few, it
+never gets beyond guessing. So the narrator asks more than it needs to know."""
 
 VERB_WEIGHTS = {
     "go": 4.0,
@@ -46,7 +53,7 @@ def play_randomly(environment: Environment, spec: Spec, num_steps: int, rng: Ran
     goal, belief = parse_goal(spec.instruction), Belief()
     belief.observe("", observation.text)
     while len(steps) < num_steps and not done:
-        command = _pick(observation, rng)
+        command = _pick(observation, steps[-1].action.command if steps else "", rng)
         action = Action(
             reason=f"I have to {spec.instruction.rstrip('.')}. {_say(goal, belief, command, rng)}", command=command
         )
@@ -67,10 +74,12 @@ def play_randomly(environment: Environment, spec: Spec, num_steps: int, rng: Ran
     )
 
 
-def _pick(observation: Observation, rng: Random) -> str:
-    """A verb by its weight, then any of its commands."""
+def _pick(observation: Observation, last: str, rng: Random) -> str:
+    """A verb by its weight, then any of its commands but the last one, which would change nothing."""
     by_verb: dict[str, list[str]] = {}
     for command in observation.admissible or ():
+        if command == last:
+            continue
         by_verb.setdefault(command.split()[0], []).append(command)
     verbs = [verb for verb in by_verb if verb in VERB_WEIGHTS]
     verb = rng.choices(verbs, [VERB_WEIGHTS[verb] for verb in verbs])[0]
@@ -78,49 +87,53 @@ def _pick(observation: Observation, rng: Random) -> str:
 
 
 def _say(goal: Goal, belief: Belief, command: str, rng: Random) -> str:
-    """What is in hand or in view, what of the room was looked at, and the command, in words."""
-    said = list(_ask_of_held(goal, belief, rng) if belief.holding else _ask_of_here(goal, belief, rng))
+    """Where it is, what is in hand, what was seen in the room, and the command, in words."""
+    said = [*_tell_of_self(goal, belief, rng), *_ask_of_seen(goal, belief, rng)]
+    if belief.location in belief.closed:
+        said.append(f"{belief.location} is closed.")
     target = command.removeprefix("go to ") if command.startswith("go to ") else None
     if target or rng.random() < _SHARE_LOOKING:
         said += _looked_at(belief, target, rng)
     return " ".join((*said, f"{_what_is_done(belief, command)}."))
 
 
-def _ask_of_held(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
-    """Whether the object in hand is of some kinds and in some states; the goal's own kind is asked about last."""
-    held = belief.holding
-    assert held is not None
-    yield f"I hold {held}."
-    for kind in (*_some_kinds(goal, belief, [kind_of(held)], rng), goal.object_kind):
-        yield f"Is it {_a(kind)}? {'Yes' if kind == kind_of(held) else 'No'}."
+def _tell_of_self(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
+    """The place, the object in hand, and whether that is of some kinds and in some states; the goal's kind is last."""
+    if belief.location:
+        yield f"I am at {belief.location}."
+    if belief.holding is None:
+        return
+    held = kind_of(belief.holding)
+    yield f"I hold {belief.holding}."
+    other = held if rng.random() < 0.5 else rng.choice([held, *_known_kinds(belief)])
+    for kind in (other, goal.object_kind):
+        yield f"Is it {_a(kind)}? {'Yes' if kind == held else 'No'}."
     for state in rng.sample(_STATES, rng.randint(0, len(_STATES))):
-        yield f"Is it {state}? {'Yes' if belief.has_state(held, state) else 'Not yet'}."
+        yield f"Is it {state}? {'Yes' if belief.has_state(belief.holding, state) else 'Not yet'}."
 
 
-def _ask_of_here(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
-    """Whether objects of some kinds can be seen here; the goal's own kind is asked about last."""
-    here = belief.location
-    if here is None:
-        return
-    if here in belief.closed:
-        yield f"Is {_a(goal.object_kind)} here? {here} is closed."
-        return
-    present = sorted(belief.objects_in(here), key=number_of)
-    for kind in (*_some_kinds(goal, belief, [kind_of(name) for name in present], rng), goal.object_kind):
-        first = next((name for name in present if kind_of(name) == kind), None)
-        yield f"Is {_a(kind)} here? {f'Yes, {first}' if first else 'No'}."
-    elsewhere = sorted(name for name, place in belief.places.items() if place != here)
-    for name in rng.sample(elsewhere, min(len(elsewhere), rng.randint(0, 1))):
-        yield f"I saw {name} {preposition(kind_of(belief.places[name]))} {belief.places[name]}."
+def _ask_of_seen(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
+    """Whether objects of some kinds were seen anywhere, and where; what the goal lacks is asked about last."""
+    present = sorted(belief.places, key=lambda name: (belief.places[name] != belief.location, number_of(name)))
+    known = _known_kinds(belief)
+    unknown = [kind for kind in _NEIGHBOURS.get(goal.object_kind, ()) if kind not in known]
+    choices = [known if rng.random() < 0.5 else unknown for _ in range(rng.randint(0, _MOST_QUESTIONS))]
+    kinds = list(dict.fromkeys(rng.choice(choice) for choice in choices if choice))
+    if belief.holding is None:
+        kinds.append(goal.object_kind)
+    elif goal.task_type == LOOK:
+        kinds.append(goal.target_kind)
+    for kind in kinds:
+        of_kind = [name for name in present if kind_of(name) == kind]
+        other = rng.choice(of_kind) if of_kind and rng.random() < _SHARE_ANOTHER else None
+        found = next((name for name in of_kind if name != other), None)
+        question = f"another {kind} than {other}" if other else _a(kind)
+        where = f"Yes, {found} {preposition(kind_of(belief.places[found]))} {belief.places[found]}" if found else "No"
+        yield f"Have I seen {question}? {where}."
 
 
-def _some_kinds(goal: Goal, belief: Belief, present: Sequence[str], rng: Random) -> list[str]:
-    """Kinds to ask about beside the goal's: most of those `present` and at times another one met so far."""
-    there, met = set(present) - {goal.object_kind}, {kind_of(name) for name in belief.places} - {goal.object_kind}
-    chosen = [kind for kind in sorted(there) if rng.random() < _SHARE_PRESENT]
-    chosen += rng.sample(sorted(met - there), min(len(met - there), rng.randint(0, 1)))
-    rng.shuffle(chosen)
-    return chosen
+def _known_kinds(belief: Belief) -> list[str]:
+    return sorted({kind_of(name) for name in belief.places})
 
 
 def _looked_at(belief: Belief, target: str | None, rng: Random) -> list[str]:
