@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leap_core.errors import LeapError
+from leap_core.errors import LeapError, UnknownNameError
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -215,6 +215,9 @@ def list_artifacts(
     leap artifacts list correction
     """
     store = _open_store(home)
+    stages = {directory.parent.name for directory in store.directories()}
+    if stage and stage not in stages:
+        raise UnknownNameError("stage", stage, stages, f"It has made no artifact in {store.home}.")
     for record in store.records(stage):
         counts = "  ".join(f"{name} {count}" for name, count in record.counts.items())
         typer.echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")

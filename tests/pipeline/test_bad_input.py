@@ -170,6 +170,14 @@ def test_a_home_that_cannot_be_written(leap, tmp_path, arguments, below):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
+def test_a_stage_that_has_made_nothing(leap, tmp_path):
+    ended = leap("artifacts", "list", "corection", "--home", tmp_path)
+    assert ended.code == 1
+    assert ended.lines == [
+        f"error: Unknown stage 'corection'. Known: none. It has made no artifact in {tmp_path / 'artifacts'}."
+    ]
+
+
 @pytest.fixture
 def data(tmp_path):
     """Downloaded games: generated ones in the folders of a download."""
