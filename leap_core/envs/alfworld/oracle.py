@@ -116,11 +116,11 @@ class _Expert:
             )
         choice = self.guide.choose(kind, candidates)
         if self._is_at(choice) and choice in self.belief.closed:
-            return self._open(choice, f"{self._ask_for(kind)} No.")
+            return self._open(choice, f"{self._look_for(kind)}, not seen yet.")
         if self._is_at(choice):
-            why = f"{self._ask_for(kind)} No. {self._usual(kind, choice)}. So I examine {choice}."
+            why = f"{self._look_for(kind)}, not seen yet. {self._usual(kind, choice)}. So I examine {choice}."
             return self._act(why, f"examine {choice}")
-        why = f"{self._ask_for(kind)} No. {self._ruling_out(kind, choice)}. Next I check {choice}."
+        why = f"{self._look_for(kind)}, not seen yet. {self._ruling_out(kind, choice)}. Next I check {choice}."
         return self._act(why, f"go to {choice}")
 
     def _ruling_out(self, kind: str, choice: str) -> str:
@@ -156,12 +156,12 @@ class _Expert:
 
     def _found(self, name: str) -> str:
         place = self.belief.places[name]
-        return f"{self._ask_for(kind_of(name))} Yes, {name} {preposition(kind_of(place))} {place}."
+        return f"{self._look_for(kind_of(name))}, seen as {name} {preposition(kind_of(place))} {place}."
 
-    def _ask_for(self, kind: str) -> str:
-        """Ask what was seen anywhere: where it was is said next, so one look-up never has to tell a place apart too."""
+    def _look_for(self, kind: str) -> str:
+        """Name a kind; whether one was seen, wherever that was, is said next, and then where it was."""
         placed = self._in_place()
-        return f"Have I seen another {kind} than {placed}?" if placed else f"Have I seen {_a(kind)}?"
+        return f"I look for another {kind} than {placed}" if placed else f"I look for {_a(kind)}"
 
     def _change(self, held: str) -> Action:
         verb, appliance_kind = APPLIANCES[self.goal.task_type]

@@ -16,7 +16,8 @@ from leap_core.prompts import format_reply
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
 
 _MOST_QUESTIONS = 3
-"""Of what was seen, in one reply, each as likely to be answered with "yes" as with "no"."""
+_SHARE_SEEN = 0.7
+"""Of what is looked for beside what the goal lacks, in one reply, as many at most; and the share that was seen."""
 _SHARE_ANOTHER = 0.3
 """Of the questions for a kind that was seen, those that ask for a second one."""
 _NEIGHBOURS = {
@@ -117,7 +118,7 @@ def _ask_of_seen(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
     present = sorted(belief.places, key=lambda name: (belief.places[name] != belief.location, number_of(name)))
     known = _known_kinds(belief)
     unknown = [kind for kind in _NEIGHBOURS.get(goal.object_kind, ()) if kind not in known]
-    choices = [known if rng.random() < 0.5 else unknown for _ in range(rng.randint(0, _MOST_QUESTIONS))]
+    choices = [known if rng.random() < _SHARE_SEEN else unknown for _ in range(rng.randint(1, _MOST_QUESTIONS))]
     kinds = list(dict.fromkeys(rng.choice(choice) for choice in choices if choice))
     if belief.holding is None:
         kinds.append(goal.object_kind)
@@ -127,9 +128,10 @@ def _ask_of_seen(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
         of_kind = [name for name in present if kind_of(name) == kind]
         other = rng.choice(of_kind) if of_kind and rng.random() < _SHARE_ANOTHER else None
         found = next((name for name in of_kind if name != other), None)
-        question = f"another {kind} than {other}" if other else _a(kind)
-        where = f"Yes, {found} {preposition(kind_of(belief.places[found]))} {belief.places[found]}" if found else "No"
-        yield f"Have I seen {question}? {where}."
+        sought = f"another {kind} than {other}" if other else _a(kind)
+        place = belief.places[found] if found else ""
+        seen = f"seen as {found} {preposition(kind_of(place))} {place}" if found else "not seen yet"
+        yield f"I look for {sought}, {seen}."
 
 
 def _known_kinds(belief: Belief) -> list[str]:
