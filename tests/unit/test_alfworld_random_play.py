@@ -55,20 +55,22 @@ def test_what_is_said_to_be_seen_of_a_kind_is_so(told, question):
     asked = [
         (belief, *found)
         for _, belief, a, _ in told
-        for found in re.findall(rf"Have I seen {question}\? (?:(No)|Yes, (\w+ \d+) (?:in|on) (\w+ \d+))\.", a.reason)
+        for found in re.findall(
+            rf"I look for {question}, (?:(not seen yet)|seen as (\w+ \d+) (?:in|on) (\w+ \d+))\.", a.reason
+        )
     ]
-    assert {bool(no) for *_, no, _, _ in asked} == {True, False}
-    for belief, kind, besides, no, name, place in asked:
+    assert {bool(unseen) for *_, unseen, _, _ in asked} == {True, False}
+    for belief, kind, besides, unseen, name, place in asked:
         found = {name: place for name, place in belief.places.items() if kind_of(name) == kind and name != besides}
         assert not besides or besides in belief.places
-        assert not found if no else found[name] == place
+        assert not found if unseen else found[name] == place
 
 
 def test_the_object_that_is_lacking_is_asked_about_last(told):
     for spec, belief, action, _ in told:
         if belief.holding is None:
             kind = parse_goal(spec.instruction).object_kind
-            last = re.findall(r"Have I seen an?(?:other)? (\w+)", action.reason)[-1]
+            last = re.findall(r"I look for an?(?:other)? (\w+)", action.reason)[-1]
             assert last == kind
 
 

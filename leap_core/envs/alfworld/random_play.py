@@ -15,11 +15,11 @@ from leap_core.envs.base import Environment
 from leap_core.prompts import format_reply
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
 
-_MOST_QUESTIONS = 3
+_MOST_SOUGHT = 3
 _SHARE_SEEN = 0.7
 """Of what is looked for beside what the goal lacks, in one reply, as many at most; and the share that was seen."""
-_SHARE_ANOTHER = 0.3
-"""Of the questions for a kind that was seen, those that ask for a second one."""
+_SHARE_ANOTHER = 0.6
+"""Of the kinds that were seen, those of which another one is looked for; a third of it where none was seen."""
 _NEIGHBOURS = {
     kind.name.lower(): [other.name.lower() for other in OBJECTS.values() if set(kind.rooms) & set(other.rooms)]
     for kind in OBJECTS.values()
@@ -89,7 +89,7 @@ def _pick(observation: Observation, last: str, rng: Random) -> str:
 
 def _say(goal: Goal, belief: Belief, command: str, rng: Random) -> str:
     """Where it is, what is in hand, what was seen in the room, and the command, in words."""
-    said = [*_tell_of_self(goal, belief, rng), *_ask_of_seen(goal, belief, rng)]
+    said = [*_tell_of_self(goal, belief, rng), *_tell_of_seen(goal, belief, rng)]
     if belief.location in belief.closed:
         said.append(f"{belief.location} is closed.")
     target = command.removeprefix("go to ") if command.startswith("go to ") else None
@@ -113,12 +113,12 @@ def _tell_of_self(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
         yield f"Is it {state}? {'Yes' if belief.has_state(belief.holding, state) else 'Not yet'}."
 
 
-def _ask_of_seen(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
-    """Whether objects of some kinds were seen anywhere, and where; what the goal lacks is asked about last."""
+def _tell_of_seen(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
+    """Whether objects of some kinds were seen anywhere, and where; what the goal lacks is looked for last."""
     present = sorted(belief.places, key=lambda name: (belief.places[name] != belief.location, number_of(name)))
     known = _known_kinds(belief)
     unknown = [kind for kind in _NEIGHBOURS.get(goal.object_kind, ()) if kind not in known]
-    choices = [known if rng.random() < _SHARE_SEEN else unknown for _ in range(rng.randint(1, _MOST_QUESTIONS))]
+    choices = [known if rng.random() < _SHARE_SEEN else unknown for _ in range(rng.randint(1, _MOST_SOUGHT))]
     kinds = list(dict.fromkeys(rng.choice(choice) for choice in choices if choice))
     if belief.holding is None:
         kinds.append(goal.object_kind)
@@ -126,7 +126,8 @@ def _ask_of_seen(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
         kinds.append(goal.target_kind)
     for kind in kinds:
         of_kind = [name for name in present if kind_of(name) == kind]
-        other = rng.choice(of_kind) if of_kind and rng.random() < _SHARE_ANOTHER else None
+        share_another = _SHARE_ANOTHER if len(of_kind) > 1 else _SHARE_ANOTHER / 3
+        other = rng.choice(of_kind) if of_kind and rng.random() < share_another else None
         found = next((name for name in of_kind if name != other), None)
         sought = f"another {kind} than {other}" if other else _a(kind)
         place = belief.places[found] if found else ""
