@@ -182,7 +182,8 @@ def _save_model(output: Path, vocabulary: list[str], seed: int, params: TinyPara
 def _attend_to_alike(attention: Any) -> None:
     """Let each head begin by attending to tokens like the one it looks from: its keys are made much as its queries are.
 
-    To look up what is in a text, that is half the work; from random weights it takes far longer to learn. After Trockman and Kolter, "Mimetic Initialization of Self-Attention Layers" (arXiv 2305.09828).
+    To look up what is in a text, that is half the work; from random weights it takes far longer to learn. After
+    Trockman and Kolter, "Mimetic Initialization of Self-Attention Layers" (arXiv 2305.09828).
     """
     import torch
 
