@@ -11,8 +11,7 @@ from flows.environment import provide_server
 from flows.opening import resolve_home
 from leap_core.models import BUNDLED_DIRECTORY
 
-EPISODES_PER_SPEC = (3, 1)
-"""In each round. The learning rate starts anew in every one: some look-ups are only learned after another has been."""
+EPISODES_PER_SPEC = 3
 
 
 def main(home: str | None = None) -> None:
@@ -34,10 +33,8 @@ def main(home: str | None = None) -> None:
         run = open_run("base", [], str(where))
         specs = prepare_specs(run, "train")
         student = provide_base_student(run, specs, reveal_privileged_states(run, specs))
-        for number, episodes_per_spec in enumerate(EPISODES_PER_SPEC):
-            played = play_at_random(run, specs, episodes_per_spec, run.config.seed + number)
-            student = train(run, 0, assemble_dataset(run, 0, [played]), student)
-        return run.store.path(student)
+        played = play_at_random(run, specs, EPISODES_PER_SPEC, run.config.seed)
+        return run.store.path(train(run, 0, assemble_dataset(run, 0, [played]), student))
 
     made = pretrain_base()
     shutil.rmtree(BUNDLED_DIRECTORY, ignore_errors=True)
