@@ -69,7 +69,10 @@ def test_a_copy_is_as_it_was_built(sandbox):
 
 
 def test_changes_are_those_of_git(sandbox):
-    run(sandbox, "echo more >> /work/a.txt; rm /work/old.txt; mkdir /work/new; touch /work/new/x '/a b'; chmod +x /work/sub/b.txt")
+    run(
+        sandbox,
+        "echo more >> /work/a.txt; rm /work/old.txt; mkdir /work/new; touch /work/new/x '/a b'; chmod +x /work/sub/b.txt",
+    )
     assert sandbox.changes(10) == ' M work/a.txt\n D work/old.txt\n M work/sub/b.txt\n?? "a b"\n?? work/new/\n'
 
 
@@ -427,7 +430,10 @@ def test_the_repository_cannot_be_reached(sandbox):
 
 
 def test_output_is_kept_byte_by_byte(sandbox):
-    assert run(sandbox, r"printf '\033[2J\033]0;title\007\000\377\376end'").output == b"\x1b[2J\x1b]0;title\x07\x00\xff\xfeend"
+    assert (
+        run(sandbox, r"printf '\033[2J\033]0;title\007\000\377\376end'").output
+        == b"\x1b[2J\x1b]0;title\x07\x00\xff\xfeend"
+    )
 
 
 def test_a_null_character_cannot_be_an_argument(sandbox):

@@ -65,7 +65,7 @@ class IntercodeBashOracle:
         if history and history[-1].action.command == gold:
             return Action(reason="The last command did what the task asks for, so I submit.", command=SUBMIT)
         purposes = " and ".join(f"{name} {_PURPOSES[name]}" for name in dict.fromkeys(_programs(gold)))
-        how = f"{purposes[:1].upper()}{purposes[1:]}" if purposes else "One command can do that"
+        how = f"For that, {purposes}" if purposes else "One command can do that"
         return Action(reason=f"The task is: {spec.instruction.strip().rstrip('.')}. {how}.", command=gold)
 
 
