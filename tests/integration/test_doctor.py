@@ -45,7 +45,7 @@ def test_sandboxes_are_looked_at_when_asked_for(tmp_path):
     done = doctor(tmp_path, "intercode")
     findings = {line.split()[1]: line for line in done.stdout.splitlines()}
     assert {"bubblewrap", "docker"} <= set(findings)
-    assert done.returncode == (0 if "works" in (findings["bubblewrap"] + findings["docker"]).split() else 1)
+    assert done.returncode == (0 if "works" in f"{findings['bubblewrap']} {findings['docker']}".split() else 1)
 
 
 def test_a_subject_that_is_none_is_named(tmp_path):

@@ -1,6 +1,7 @@
 """InterCode Bash from the first observation to the score, in real sandboxes."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from intercode_sandboxes import SMALL, needs_sandbox
@@ -152,16 +153,13 @@ def test_files_have_an_age_and_dates_of_their_own(environment):
 def test_the_next_episode_is_clean(environment):
     play(environment, "list", "rm -rf /work /etc /root; echo x > /new; cd /tmp", "submit")
     environment.reset(spec("list"))
-    assert (
-        environment.step("pwd; ls -A / /work | grep -v -E '^(bin|s?bin|lib.*)$'").observation.text.split()
-        == (
-            "/ /: .gitignore dev etc home mnt opt proc root run set_up.sh srv sys tmp usr var work /work: a.txt old.txt sub"
-        ).split()
-    )
+    listing = environment.step("pwd; ls -A / /work | grep -v -E '^(bin|s?bin|lib.*)$'").observation.text
+    names = "/ /: .gitignore dev etc home mnt opt proc root run set_up.sh srv sys tmp usr var work"
+    assert " ".join(listing.split()) == f"{names} /work: a.txt old.txt sub"
 
 
 def test_thirty_two_episodes_at_once(root):
-    environments = [IntercodeBashEnvironment(BubblewrapBackend({}), FindTask(root, GOLDS), 5.0, 200) for _ in range(32)]
+    environments = [environment_of(root, timeout_s=10.0) for _ in range(32)]
     for number, environment in enumerate(environments):
         environment.reset(spec("create"))
         environment.step(f"echo {number} > /work/mine")
@@ -176,11 +174,17 @@ def test_a_step_without_an_episode(environment):
 
 
 def test_a_set_up_script_that_fails(tmp_path):
-    from dataclasses import replace
-
     broken = replace(SMALL, script="#!/bin/bash\necho no room here\nexit 3\n")
     with pytest.raises(LeapError, match=r"set_up\.sh.*small.*exit status 3.*no room here"):
         BubblewrapBackend({}).build(broken, tmp_path / "x.tar")
+
+
+def test_dates_are_dropped_where_the_original_drops_them(tmp_path):
+    backend = BubblewrapBackend({})
+    backend.build(replace(SMALL, keeps_dates=False), tmp_path / "x.tar")
+    sandbox = backend.open("small", tmp_path / "x.tar", 1_700_000_000)
+    assert sandbox.run(["/usr/bin/stat", "-c", "%Y", "/work/old.txt"], "/", 10.0).output == b"1700000000\n"
+    sandbox.close()
 
 
 def test_building_again_gives_the_same_bytes(tmp_path):

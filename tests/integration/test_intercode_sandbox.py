@@ -69,10 +69,7 @@ def test_a_copy_is_as_it_was_built(sandbox):
 
 
 def test_changes_are_those_of_git(sandbox):
-    run(
-        sandbox,
-        "echo more >> /work/a.txt; rm /work/old.txt; mkdir /work/new; touch /work/new/x '/a b'; chmod +x /work/sub/b.txt",
-    )
+    run(sandbox, "cd /work; echo more >> a.txt; rm old.txt; mkdir new; touch new/x '/a b'; chmod +x sub/b.txt")
     assert sandbox.changes(10) == ' M work/a.txt\n D work/old.txt\n M work/sub/b.txt\n?? "a b"\n?? work/new/\n'
 
 
@@ -384,7 +381,7 @@ RUN = "#!/bin/sh\ntouch /tmp/ran /work/ran; echo ran\n"
         "git init -q /; git -C / config core.worktree /tmp; git -C / config status.showUntrackedFiles no",
         "printf '[core]\\n fsmonitor = /tmp/run\\n[status]\\n showUntrackedFiles = no\\n' > /root/.gitconfig",
         "printf '[core]\\n fsmonitor = /tmp/run\\n' > /etc/gitconfig",
-        "printf '* filter=evil\\n' > /.gitattributes; git config --global filter.evil.clean /tmp/run; rm /.gitattributes",
+        "printf '* filter=x\\n' > /.gitattributes; git config --global filter.x.clean /tmp/run; rm /.gitattributes",
         "mkdir /tmp/r; cd /tmp/r; git init -q; printf 'gitdir: /tmp/r/.git\\n' > /.git; rm /.git",
         "mkdir -p /.git; touch /.git/index.lock /.git/HEAD.lock",
         "export GIT_DIR=/tmp GIT_INDEX_FILE=/tmp/x; mkdir -p /root/.config/git; echo '*' > /root/.config/git/ignore",

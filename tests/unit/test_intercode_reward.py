@@ -1,4 +1,4 @@
-"""InterCode Bash's reward: three parts, rounded as the original rounds. Similarities were taken from scikit-learn 1.x."""
+"""InterCode Bash's reward: three parts, rounded as the original rounds. Similarities are scikit-learn's."""
 
 import pytest
 

@@ -30,7 +30,7 @@ def suite_of(**settings):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A directory with the files of an InterCode checkout that are read, as many tasks, and one pair that is the same."""
+    """The files of an InterCode checkout that are read: as many tasks, and in each file one pair that is the same."""
     (tmp_path / "data/nl2bash").mkdir(parents=True)
     (tmp_path / "docker/bash_scripts").mkdir(parents=True)
     (tmp_path / "docker/docker.gitignore").write_text("usr\n")
@@ -106,7 +106,7 @@ def test_tasks_that_are_the_same_stay_together(fraction):
 
 
 def test_settings_are_checked(tmp_path):
-    with pytest.raises(UnknownNameError, match="Did you mean 'environment.params.backend'"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'environment\.params\.backend'"):
         suite_of(params={"backends": "docker"})
     with pytest.raises(UnknownNameError, match="Did you mean 'bubblewrap'"):
         suite_of(params={"backend": "bublewrap"})

@@ -15,7 +15,6 @@ FRESH = 0
 """The time of modification, in seconds since 1970, that stands for "when the copy was made" in an archive.
 
 What a set-up script writes would be minutes old in one run and months old in another, and commands can ask for that.
-What it dates on purpose (`touch -t`) keeps its date.
 """
 
 _ETC = {
@@ -31,13 +30,16 @@ _ETC = {
 class FileSystem:
     """How a file system is made: the script is put into the root directory under its name, and run there.
 
-    `ignored` is the `.gitignore` of the root directory: changes in what it names do not count.
+    `ignored` is the `.gitignore` of the root directory: changes in what it names do not count. `keeps_dates` tells
+    whether files that the script dates on purpose (`touch -d`) keep their date: InterCode's do not, because the
+    original resets with git, which dates anew what it restores.
     """
 
     name: str
     script_name: str
     script: str
     ignored: str
+    keeps_dates: bool = False
 
 
 def write_raw_archive(path: Path, file_system: FileSystem | None) -> None:
@@ -57,13 +59,13 @@ def write_raw_archive(path: Path, file_system: FileSystem | None) -> None:
     write_atomically(path, lambda file: file.write(buffer.getvalue()))
 
 
-def write_archive(path: Path, content: bytes, built_from: int) -> None:
+def write_archive(path: Path, content: bytes, dated_before: int) -> None:
     """Write an archive in an order and with dates of its own, so that the same content has the same bytes.
 
     Args:
         path: where to.
         content: a tar file.
-        built_from: the time, in seconds since 1970, before which no file of it was changed but on purpose.
+        dated_before: files that were last changed before this time, in seconds since 1970, keep their date.
     """
     buffer = io.BytesIO()
     with (
@@ -71,7 +73,9 @@ def write_archive(path: Path, content: bytes, built_from: int) -> None:
         tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as target,
     ):
         for member in sorted(source.getmembers(), key=lambda member: member.name):
-            member.mtime = int(member.mtime) if member.mtime < built_from and member.name.startswith("tree/") else FRESH
+            member.mtime = (
+                int(member.mtime) if member.mtime < dated_before and member.name.startswith("tree/") else FRESH
+            )
             member.uid = member.gid = 0
             member.uname = member.gname = ""
             target.addfile(member, source.extractfile(member) if member.isreg() else None)
