@@ -14,7 +14,6 @@ SMALL = FileSystem(
     script="#!/bin/bash\nset -e\nmkdir -p /work/empty /work/sub\necho one > /work/a.txt\necho two > /work/sub/b.txt\n"
     "touch -d '2020-01-02 03:04:05' /work/old.txt\nchmod 400 /work/sub/b.txt\n",
     ignored="/home\n/root\n/tmp\n/var\n",
-    keeps_dates=True,
 )
 
 

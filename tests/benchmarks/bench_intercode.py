@@ -79,8 +79,8 @@ def hold_many(suite: IntercodeBashSuite, root: Path, specs: list, episodes: int)
     steps = time.perf_counter() - start
     used = (before - available_bytes()) / episodes / 1e6
     print(
-        f"{episodes} live episodes: {1000 * resets / episodes:.1f} ms a reset, {5 * episodes / steps:.0f} commands/s in "
-        f"one process, {used:.1f} MB each"
+        f"{episodes} live episodes: {1000 * resets / episodes:.1f} ms a reset, {5 * episodes / steps:.0f} commands/s "
+        f"in one process, {used:.1f} MB each"
     )
     for environment in live:
         environment.close()

@@ -179,14 +179,6 @@ def test_a_set_up_script_that_fails(tmp_path):
         BubblewrapBackend({}).build(broken, tmp_path / "x.tar")
 
 
-def test_dates_are_dropped_where_the_original_drops_them(tmp_path):
-    backend = BubblewrapBackend({})
-    backend.build(replace(SMALL, keeps_dates=False), tmp_path / "x.tar")
-    sandbox = backend.open("small", tmp_path / "x.tar", 1_700_000_000)
-    assert sandbox.run(["/usr/bin/stat", "-c", "%Y", "/work/old.txt"], "/", 10.0).output == b"1700000000\n"
-    sandbox.close()
-
-
 def test_building_again_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         BubblewrapBackend({}).build(SMALL, tmp_path / f"{name}.tar")

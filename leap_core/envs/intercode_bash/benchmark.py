@@ -76,7 +76,7 @@ def read_bundled() -> Benchmark:
     names = sorted({task.file_system for task in tasks})
     return Benchmark(
         tasks=tuple(tasks),
-        file_systems={name: _file_system(name, BUNDLED / f"{name}.sh", ignored, keeps_dates=True) for name in names},
+        file_systems={name: _file_system(name, BUNDLED / f"{name}.sh", ignored) for name in names},
     )
 
 
@@ -95,7 +95,7 @@ def read_intercode(folder: Path) -> Benchmark:
             gold = row.gold if isinstance(row.gold, str) else ";".join(row.gold)
             tasks.append(BashTask(id=f"{name}/{number}", file_system=name, query=row.query, gold=gold))
         script = folder / f"docker/bash_scripts/setup_nl2b_{name}.sh"
-        file_systems[name] = _file_system(name, script, ignored, keeps_dates=False)
+        file_systems[name] = _file_system(name, script, ignored)
     return Benchmark(tasks=tuple(tasks), file_systems=file_systems)
 
 
@@ -133,10 +133,8 @@ def _cut(mixed: Sequence[BashTask], fraction: float) -> int:
     return cut
 
 
-def _file_system(name: str, script: Path, ignored: str, *, keeps_dates: bool) -> FileSystem:
-    return FileSystem(
-        name=name, script_name=script.name, script=_read(script), ignored=ignored, keeps_dates=keeps_dates
-    )
+def _file_system(name: str, script: Path, ignored: str) -> FileSystem:
+    return FileSystem(name=name, script_name=script.name, script=_read(script), ignored=ignored)
 
 
 def _read_rows(path: Path, rows: TypeAdapter[list[RowT]]) -> list[RowT]:

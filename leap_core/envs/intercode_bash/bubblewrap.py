@@ -93,7 +93,7 @@ class BubblewrapBackend:
                     f"The set-up script {file_system.script_name!r} of file system {file_system.name!r} failed "
                     f"({why}): {words(done.output)} Mend the script."
                 )
-            write_archive(archive, sandbox.freeze(), started if file_system.keeps_dates else 0)
+            write_archive(archive, sandbox.freeze(), started)
         finally:
             sandbox.close()
 

@@ -15,31 +15,30 @@ FRESH = 0
 """The time of modification, in seconds since 1970, that stands for "when the copy was made" in an archive.
 
 What a set-up script writes would be minutes old in one run and months old in another, and commands can ask for that.
+What it dates on purpose (`touch -t`) keeps its date.
 """
 
 _ETC = {
-    "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/root:/bin/bash\n",
-    "group": "root:x:0:\nadm:x:4:\nmail:x:8:\nusers:x:100:\nnogroup:x:65534:\n",
+    "passwd": "root:x:65534:65534:root:/root:/bin/bash\nnobody:x:65533:65533:nobody:/:/usr/sbin/nologin\n",
+    "group": "root:x:65534:\nadm:x:4:\nmail:x:8:\nusers:x:100:\nnogroup:x:65533:\n",
     "hosts": "127.0.0.1\tlocalhost intercode\n::1\tlocalhost\n",
     "networks": "default\t0.0.0.0\nloopback\t127.0.0.0\nlink-local\t169.254.0.0\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nnetworks: files\n",
 }
+"""The only user has the number of nobody and no rights, but is called root, as in the original's container."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileSystem:
     """How a file system is made: the script is put into the root directory under its name, and run there.
 
-    `ignored` is the `.gitignore` of the root directory: changes in what it names do not count. `keeps_dates` tells
-    whether files that the script dates on purpose (`touch -d`) keep their date: InterCode's do not, because the
-    original resets with git, which dates anew what it restores.
+    `ignored` is the `.gitignore` of the root directory: changes in what it names do not count.
     """
 
     name: str
     script_name: str
     script: str
     ignored: str
-    keeps_dates: bool = False
 
 
 def write_raw_archive(path: Path, file_system: FileSystem | None) -> None:
