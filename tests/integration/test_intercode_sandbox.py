@@ -255,6 +255,7 @@ def test_links_lead_nowhere_outside(sandbox, tmp_path):
         "nsenter --target 1 --mount true",
         "chroot /work",
         "touch /usr/bin/new",
+        "touch /usr/lib/new",
         "touch /bin/new",
         "chown 0 /work/a.txt",
         "hostname other",
@@ -343,6 +344,7 @@ def test_closed_parts_of_the_kernel(sandbox, attempt):
         "rm -rf /bin /sbin /lib /lib64 /usr /etc /proc /dev",
         "rm -rf --no-preserve-root /",
         "mv /bin /nib; mv /usr /rsu; mv /lib64 /x; mv /etc /cte; mv /proc /corp; mv /dev /ved",
+        "mv /usr/bin /usr/nib; rm -rf /usr/lib; ln -s /work /usr/lib32; mkdir -p /usr/more/bin; mv /usr/share /usr/x",
         "rmdir /proc /dev /etc; ln -sfn /work /usr; ln -sfn /work /etc; ln -sfn /work /dev",
         "cp /bin/false /work/git; PATH=/work:$PATH; echo 'exit 1' > /etc/profile; echo 'exit 1' > /root/.bashrc",
         "chmod 000 /work /root /tmp /dev/shm",
@@ -366,6 +368,12 @@ def test_the_score_does_not_start_programs_as_the_model_likes(sandbox, preloaded
     run(sandbox, f"echo {preloaded} > /etc/ld.so.preload; echo /work > /etc/ld.so.conf; echo x > /etc/passwd")
     assert sandbox.changes(10) == ""
     assert sandbox.digests([["work/a.txt"]], 10) == ["5bbf5a52328e7439ae6e719dfe712200  work/a.txt\n"]
+
+
+def test_new_folders_in_usr_are_of_no_use_to_the_score(sandbox):
+    assert run(sandbox, "mkdir -p /usr/work/bin; cp /bin/true /usr/work/bin/git; ls /usr/work").output == b"bin\n"
+    run(sandbox, "echo new > /work/new.txt")
+    assert sandbox.changes(10) == "?? work/new.txt\n"
 
 
 # ---- git, on a tree that the model wrote

@@ -6,7 +6,7 @@ with pid, network, ipc, uts and user namespaces of its own, that has a directory
 command ends, the kernel ends every process of its pid namespace; when the holder ends, the files are gone. Both end
 with this process, even if it is killed.
 
-What a command sees: its files, the host's (or another) /usr read-only, a small /etc, new /proc and /dev. All
+What a command sees: its files, what is in the host's (or another) /usr read-only, a small /etc, new /proc and /dev. All
 directories that programs are started from are mount points, which no command can remove, rename or replace: so the
 `git` and `md5sum` that look at what a model has left behind are the real ones.
 """
@@ -49,6 +49,7 @@ LIMITS = {
 _MOUNT = "/sys"
 """Where the holder mounts its tmpfs: a directory that every Linux has and that nothing here needs to see."""
 _PROGRAM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+"""The top directories that programs and libraries are in. On most systems all but /usr are links into it."""
 _EMPTY_FOLDERS = ("dev", "etc", "proc", "home", "mnt", "opt", "root", "run", "srv", "sys", "tmp", "var/log", "var/tmp")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "HOME": "/root", "HOSTNAME": "intercode"}
@@ -91,6 +92,7 @@ _HOLD = """
 set -e
 mount -t tmpfs -o "size=$2,nr_inodes=$3,mode=755" sandbox "$1"
 cd "$1"
+mkdir usr
 tar -x -p --no-same-owner -f - <&"$4"
 born="@$5"
 shift 5
@@ -121,7 +123,8 @@ class NamespaceSandbox:
     """One copy of a file system, alive until it is closed or this process ends."""
 
     def __init__(self, rootfs: Path, archive: Path, born: int) -> None:
-        self._folders = _program_folders(rootfs)
+        self._folders = [folder for folder in _PROGRAM_FOLDERS if (rootfs / folder).is_dir()]
+        self._usr_folders = sorted(path.name for path in (rootfs / "usr").iterdir() if path.is_dir())
         self._rootfs = rootfs
         self._filter = make_filter()
         with archive.open("rb") as file:
@@ -133,10 +136,12 @@ class NamespaceSandbox:
             raise
 
     def run(self, argv: Sequence[str], directory: str, timeout_s: float) -> CommandResult:
-        """Run a program of the model's choice."""
-        etc = ["--bind", f"{_MOUNT}/etc", "/etc"]
+        """Run a program of the model's choice. It may put things beside the folders of /usr, as root may in Docker."""
+        own = ["--bind", f"{_MOUNT}/etc", "/etc", "--bind", f"{_MOUNT}/usr", "/usr"]
+        for folder in self._usr_folders:
+            own += ["--ro-bind", str(self._rootfs / "usr" / folder), f"/usr/{folder}"]
         command = ["/bin/bash", "-c", _IN_DIRECTORY, "bash", directory, *argv]
-        return self._run([*self._layout(writable=True), *etc], command, _ENVIRONMENT, timeout_s)
+        return self._run([*self._layout(writable=True), *own], command, _ENVIRONMENT, timeout_s)
 
     def changes(self, timeout_s: float) -> str | None:
         """What `git status --short` says against the first state; None where the tree keeps git from answering.
@@ -229,16 +234,8 @@ class NamespaceSandbox:
         for folder in self._folders:
             options += ["--ro-bind", str(self._rootfs / folder), f"/{folder}"]
         return [
-            *options,
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--bind",
-            f"{_MOUNT}/shm",
-            "/dev/shm",
-            "--remount-ro",
-            "/dev",
+            *(*options, "--proc", "/proc", "--dev", "/dev"),
+            *("--bind", f"{_MOUNT}/shm", "/dev/shm", "--remount-ro", "/dev"),
         ]
 
     def _enter(self) -> list[str]:
@@ -307,11 +304,6 @@ def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float)
     if result.stopped is None and b"exit-code" not in status.read():
         raise EnvironmentCrashError(f"The sandbox ended before its program did: {words(result.output)}")
     return result
-
-
-def _program_folders(rootfs: Path) -> list[str]:
-    """The top directories that programs and libraries are in. On most systems all but /usr are links into it."""
-    return [folder for folder in _PROGRAM_FOLDERS if (rootfs / folder).is_dir()]
 
 
 def _unprivileged() -> dict[str, Any]:
