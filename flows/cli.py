@@ -185,19 +185,26 @@ def report(
 
 
 @app.command()
-def doctor(home: Home = None) -> None:
+def doctor(
+    what: Annotated[str | None, typer.Argument(help="'intercode': the sandboxes of InterCode Bash instead.")] = None,
+    home: Home = None,
+) -> None:
     """Check what a run needs on this machine.
 
     Says what is missing and how to get it; exits with 1 if something is.
 
     \b
     leap doctor
+    leap doctor intercode              can commands be run in a sandbox, and which kinds of sandbox work?
     leap doctor --home /data/leap      is there room, and may I write?
     """
-    from flows.diagnosis import diagnose
+    from flows.diagnosis import diagnose, diagnose_intercode
     from flows.opening import resolve_home
+    from leap_core.errors import UnknownNameError
 
-    findings = diagnose(resolve_home(home))
+    if what not in (None, "intercode"):
+        raise UnknownNameError("subject of leap doctor", what, ["intercode"])
+    findings = diagnose(resolve_home(home)) if what is None else diagnose_intercode()
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what:<14} {finding.text}")
     if not all(finding.ok for finding in findings):

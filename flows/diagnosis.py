@@ -37,6 +37,21 @@ def diagnose(home: Path) -> list[Finding]:
     return findings
 
 
+def diagnose_intercode() -> list[Finding]:
+    """Look at every kind of sandbox, and play a bundled task in the default one. One kind that works is enough."""
+    from leap_core.envs.intercode_bash.sandbox import BACKENDS, load_backend
+    from leap_core.envs.intercode_bash.suite import IntercodeBashParams
+
+    params = IntercodeBashParams()
+    problems = {name: load_backend(name, params.model_dump(mode="json")).problem() for name in BACKENDS}
+    one_works = None in problems.values()
+    findings = [
+        Finding(what=name, ok=one_works, text="works" if problem is None else f"does not work here: {problem}")
+        for name, problem in problems.items()
+    ]
+    return [*findings, _bash_task()] if problems[params.backend] is None else findings
+
+
 def _python() -> Finding:
     text = ".".join(str(part) for part in sys.version_info[:3])
     return Finding(what="python", ok=sys.version_info >= (3, 11), text=f"{text} (3.11 or newer is needed)")
@@ -87,18 +102,32 @@ def _prefect_api(home: Path) -> Finding:
 
 def _game() -> Finding:
     """Play one generated game to its end with the expert."""
+    won, instruction = _try_expert("alfworld")
+    return Finding(what="alfworld", ok=won, text=f"native engine; expert plays {instruction!r}")
+
+
+def _bash_task() -> Finding:
+    """Do one bundled task with the expert."""
+    won, instruction = _try_expert("intercode_bash")
+    return Finding(what="bundled task", ok=won, text=f"expert does {instruction!r}")
+
+
+def _try_expert(environment: str) -> tuple[bool, str]:
+    """Let the expert of an environment play its first train spec: whether it succeeds, and what was to be done."""
     from tempfile import TemporaryDirectory
 
     from leap_core.config import EnvironmentConfig
     from leap_core.demonstrations import demonstrate
     from leap_core.loading import load_suite
 
-    suite = load_suite(EnvironmentConfig(num_train=1, num_dev=0, num_test=0))
+    suite = load_suite(EnvironmentConfig(name=environment, num_train=1, num_dev=0, num_test=0))
     with TemporaryDirectory() as directory:
         root = Path(directory)
         spec = suite.prepare(root, "train", 0)[0]
-        played = demonstrate(suite.make(root), suite.oracle(), spec, suite.privileged_state(root, spec), 100, 30)
-    return Finding(what="alfworld", ok=bool(played.success), text=f"native engine; expert plays {spec.instruction!r}")
+        player = suite.make(root)
+        played = demonstrate(player, suite.oracle(), spec, suite.privileged_state(root, spec), 100, 30)
+        player.close()
+    return bool(played.success), spec.instruction
 
 
 def _alfworld_data() -> Finding:

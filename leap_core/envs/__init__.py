@@ -2,4 +2,5 @@
 
 ENVIRONMENTS = {
     "alfworld": "leap_core.envs.alfworld.suite:AlfworldSuite",
+    "intercode_bash": "leap_core.envs.intercode_bash.suite:IntercodeBashSuite",
 }

@@ -9,9 +9,9 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def doctor(home, **environment):
+def doctor(home, *subject, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "flows", "doctor", "--home", str(home)],
+        [sys.executable, "-m", "flows", "doctor", *subject, "--home", str(home)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -39,3 +39,16 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path):
     done = doctor(tmp_path / "file")
     assert done.returncode == 1
     assert str(tmp_path / "file") in done.stdout
+
+
+def test_sandboxes_are_looked_at_when_asked_for(tmp_path):
+    done = doctor(tmp_path, "intercode")
+    findings = {line.split()[1]: line for line in done.stdout.splitlines()}
+    assert {"bubblewrap", "docker"} <= set(findings)
+    assert done.returncode == (0 if "works" in f"{findings['bubblewrap']} {findings['docker']}".split() else 1)
+
+
+def test_a_subject_that_is_none_is_named(tmp_path):
+    done = doctor(tmp_path, "intercod")
+    assert done.returncode == 1
+    assert "Did you mean 'intercode'" in done.stderr

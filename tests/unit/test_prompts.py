@@ -59,3 +59,14 @@ def test_what_has_not_the_form_is_not_guessed_at(text):
 
 def test_only_the_first_line_of_a_command_counts():
     assert parse_reply("REASON: a\nACTION: look\nREASON: b\nACTION: help").command == "look"
+
+
+def test_a_shell_shows_output_and_no_list_of_commands():
+    spec = SPEC.model_copy(update={"env": "intercode_bash", "instruction": "Count the files."})
+    steps = [Step(index=0, observation=Observation(text="Count the files."), action=Action(reason="r", command="ls"))]
+    messages = load_prompts("intercode_bash", "default").student_messages(spec, steps, Observation(text=""))
+    assert [message.content for message in messages[1:]] == [
+        "Task: Count the files.",
+        "ACTION: ls",
+        "Output:\n(nothing)",
+    ]

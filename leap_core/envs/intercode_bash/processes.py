@@ -1,0 +1,143 @@
+"""Watching a sandboxed program from outside: its output, its time, its memory, and that nothing of it is left."""
+
+import os
+import select
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, CommandResult, Stopped
+from leap_core.errors import EnvironmentCrashError
+
+_CHUNK_BYTES = 1 << 16
+_MEMORY_CHECK_S = 0.05
+_END_TIMEOUT_S = 10.0
+"""The kernel needs milliseconds to end all processes of a namespace. Longer means that something is badly wrong."""
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Reads the output of a running program until it ends or must be ended.
+
+    Args:
+        process: its stdout is a pipe; killing it must end all others that belong to it.
+        first_pid: the process that all the others descend from, as this process sees it.
+        memory_limit: bytes that its processes may hold together.
+    """
+
+    process: subprocess.Popen[bytes]
+    first_pid: int
+    memory_limit: int
+    _kept: bytearray = field(default_factory=bytearray)
+    _num_dropped: int = 0
+
+    def wait(self, timeout_s: float) -> CommandResult:
+        """Wait for the end, at most `timeout_s`; return when no process is left.
+
+        Raises:
+            EnvironmentCrashError: its processes outlived being killed.
+        """
+        end = time.monotonic() + timeout_s
+        leader, first = os.pidfd_open(self.process.pid), _open_pid(self.first_pid)
+        try:
+            stopped = self._read_until_end(leader, end)
+            if stopped is not None:
+                self.process.kill()
+            status = self.process.wait()
+            self._await_last(first)
+            self._read_rest()
+        finally:
+            os.close(leader)
+            if first is not None:
+                os.close(first)
+        return CommandResult(
+            output=bytes(self._kept),
+            num_dropped=self._num_dropped,
+            exit_status=None if stopped else (status if status >= 0 else 128 - status),
+            stopped=stopped,
+        )
+
+    def _read_until_end(self, leader: int, end: float) -> Stopped | None:
+        """Read until the leading process ends; why it has to be stopped, if it has to."""
+        output = self.process.stdout
+        assert output is not None
+        poll = select.poll()
+        poll.register(leader, select.POLLIN)
+        poll.register(output, select.POLLIN | select.POLLHUP)
+        memory_check = time.monotonic() + _MEMORY_CHECK_S
+        while True:
+            now = time.monotonic()
+            if now >= end:
+                return Stopped.TIMEOUT
+            if now >= memory_check:
+                if sum(map(_resident_bytes, _descendants(self.first_pid))) > self.memory_limit:
+                    return Stopped.MEMORY
+                memory_check = time.monotonic() + _MEMORY_CHECK_S
+            ready = {descriptor for descriptor, _ in poll.poll(1000 * max(0.0, min(end, memory_check) - now))}
+            if output.fileno() in ready and not self._take(output.fileno()):
+                poll.unregister(output)
+            if leader in ready:
+                return None
+
+    def _await_last(self, first: int | None) -> None:
+        """Wait until the first process of the namespace is gone: the kernel ends all others before it."""
+        if first is None:
+            return
+        poll = select.poll()
+        poll.register(first, select.POLLIN)
+        if not poll.poll(1000 * _END_TIMEOUT_S):
+            raise EnvironmentCrashError(
+                f"Processes of a sandbox are alive {_END_TIMEOUT_S:g} s after they were killed (first process "
+                f"{self.first_pid}). Look at them with `ps`; the kernel may be out of memory."
+            )
+
+    def _read_rest(self) -> None:
+        """Take what is still in the pipe; nobody is left to write to it."""
+        assert self.process.stdout is not None
+        while self._take(self.process.stdout.fileno()):
+            pass
+
+    def _take(self, descriptor: int) -> bool:
+        """Read one chunk; False at the end."""
+        chunk = os.read(descriptor, _CHUNK_BYTES)
+        room = OUTPUT_LIMIT_BYTES - len(self._kept)
+        self._kept += chunk[:room]
+        self._num_dropped += max(0, len(chunk) - room)
+        return bool(chunk)
+
+
+def _open_pid(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:  # it is over already, and with it all that it was the first of
+        return None
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """A process and all that descend from it; some may be gone by the time they are looked at."""
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting += _children(current)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names alone are wanted, and fast
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                found += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    return found
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * _PAGE_BYTES
+    except (FileNotFoundError, ProcessLookupError):
+        return 0

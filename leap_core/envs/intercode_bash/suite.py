@@ -1,0 +1,153 @@
+"""InterCode Bash's specs: the tasks of an InterCode checkout, or the bundled ones."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from leap_core.config import EnvironmentConfig, Section, check_keys
+from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.intercode_bash.benchmark import (
+    BashTask,
+    Benchmark,
+    read_bundled,
+    read_intercode,
+    split_by_file_system,
+    split_by_fraction,
+)
+from leap_core.envs.intercode_bash.environment import FindTask, IntercodeBashEnvironment, archive_path
+from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
+from leap_core.envs.intercode_bash.privileged import reveal
+from leap_core.envs.intercode_bash.sandbox import load_backend, require
+from leap_core.errors import ConfigError, LeapError
+from leap_core.files import write_json
+from leap_core.types import PrivilegedState, Spec, Split
+
+GOLDS_FILE = "golds.json"
+_GOLDS = TypeAdapter(dict[str, str])
+
+
+class IntercodeBashParams(Section):
+    """`environment.params` of this environment."""
+
+    backend: str = Field("bubblewrap", description="Kind of sandbox: bubblewrap or docker.")
+    rootfs: str | None = Field(None, description="bubblewrap: whose /usr commands see; none: the host's.")
+    image: str = Field(
+        "intercode-nl2bash-{file_system}", description="docker: image of a file system; {file_system} is its name."
+    )
+    split_by: Literal["file_system", "fraction"] = Field(
+        "file_system", description="InterCode's data: train on file systems 1 and 2, test on 3 and 4; or by shares."
+    )
+    train_fraction: float = Field(0.7, gt=0, lt=1, description="By fraction: share of tasks for train and dev.")
+    dev_fraction: float = Field(0.15, ge=0, lt=1, description="Share of the tasks to train on that are dev's.")
+    command_timeout_s: float = Field(10.0, gt=0, le=20, description="A command that takes longer is stopped.")
+    observation_limit: int = Field(2000, ge=100, description="Characters of an output that the student sees.")
+
+    @classmethod
+    def read(cls, config: EnvironmentConfig) -> "IntercodeBashParams":
+        """Check `config.params`.
+
+        Raises:
+            ConfigError: an unknown key (with the nearest known one) or a bad value.
+        """
+        check_keys(config.params, cls, "environment.params.")
+        try:
+            return cls.model_validate(config.params)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"environment.params.{key}: {first['msg']} (came: {first['input']!r}).") from error
+
+
+class IntercodeBashSuite:
+    """The suite named "intercode_bash"."""
+
+    name = "intercode_bash"
+
+    def __init__(self, config: EnvironmentConfig) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: an unknown backend, parameter or value.
+        """
+        self._config = config
+        self._params = IntercodeBashParams.read(config)
+        self._backend = load_backend(self._params.backend, {"rootfs": self._params.rootfs, "image": self._params.image})
+
+    def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
+        """Build the file systems of a split in sandboxes, below `root`; return its specs. The seed changes nothing.
+
+        Raises:
+            SandboxUnavailableError: no sandbox works here.
+            LeapError: the data is missing or damaged, or a set-up script fails.
+        """
+        benchmark = self._read()
+        tasks = self._choose(benchmark.tasks, split)[: self._count(split)]
+        for name in sorted({task.file_system for task in tasks}):
+            self._backend.build(benchmark.file_systems[name], archive_path(root, name))
+        write_json(root / GOLDS_FILE, {_id(task, split): task.gold for task in tasks})
+        return [_spec(task, split) for task in tasks]
+
+    def make(self, root: Path) -> Environment:
+        """Make an environment that can play any spec of `root`.
+
+        Raises:
+            SandboxUnavailableError: no sandbox works here.
+        """
+        require(self._backend)
+        return IntercodeBashEnvironment(
+            self._backend, _find_task(root), self._params.command_timeout_s, self._params.observation_limit
+        )
+
+    def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
+        """The gold command of `spec`, and what it does in a fresh copy.
+
+        Raises:
+            WrongSpecError: the spec is not of `root`.
+            EnvironmentCrashError: the sandbox failed.
+        """
+        params = self._params
+        return reveal(spec, _find_task(root)(spec), self._backend, params.command_timeout_s, params.observation_limit)
+
+    def oracle(self) -> Oracle:
+        """The rule-based expert."""
+        return IntercodeBashOracle()
+
+    def _read(self) -> Benchmark:
+        data = self._config.data
+        return read_bundled() if data is None else read_intercode(Path(data).expanduser().resolve())
+
+    def _choose(self, tasks: tuple[BashTask, ...], split: Split) -> list[BashTask]:
+        """The tasks of a split, in an order of their own."""
+        params = self._params
+        if self._config.data is None:
+            return [task for task in tasks if task.split == split]
+        if params.split_by == "fraction":
+            return split_by_fraction(tasks, split, params.train_fraction, params.dev_fraction)
+        return split_by_file_system(tasks, split, params.dev_fraction)
+
+    def _count(self, split: Split) -> int:
+        return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
+
+
+def _spec(task: BashTask, split: Split) -> Spec:
+    return Spec(
+        id=_id(task, split),
+        env=IntercodeBashSuite.name,
+        split=split,
+        instruction=task.query,
+        group=task.file_system,
+        params={"file_system": task.file_system},
+    )
+
+
+def _id(task: BashTask, split: Split) -> str:
+    return f"{split}/{task.id}"
+
+
+def _find_task(root: Path) -> FindTask:
+    path = root / GOLDS_FILE
+    try:
+        return FindTask(root, _GOLDS.validate_json(path.read_bytes()))
+    except (OSError, ValidationError) as error:
+        raise LeapError(f"Cannot read {path}: {error}. Prepare the specs again.") from error

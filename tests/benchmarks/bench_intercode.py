@@ -1,0 +1,98 @@
+"""What a sandbox costs: a command beside plain `bash -c`, a fresh copy, a score; and many episodes held at once.
+
+python -m tests.benchmarks.bench_intercode
+"""
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from leap_core.config import EnvironmentConfig
+from leap_core.envs.intercode_bash.environment import archive_path, birthday
+from leap_core.envs.intercode_bash.sandbox import load_backend, require
+from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
+
+COMMANDS = ("true", "ls -l /bakery", "grep -r flour /bakery | sort | uniq -c")
+
+
+def timed(act: Callable[[], object], repetitions: int) -> str:
+    """Median and 95th percentile of some calls, in milliseconds."""
+    took = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        act()
+        took.append(1000 * (time.perf_counter() - start))
+    took.sort()
+    return f"{statistics.median(took):6.1f} ms, 95 % under {took[int(0.95 * (len(took) - 1))]:6.1f} ms"
+
+
+def plain(command: str) -> None:
+    """The same command on the host: only for the harmless ones above."""
+    subprocess.run(["/bin/bash", "-c", command], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Print latencies, then the throughput and the memory of many live episodes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=100)
+    parser.add_argument("--episodes", type=int, default=32)
+    options = parser.parse_args()
+
+    backend = load_backend("bubblewrap", {})
+    require(backend)
+    suite = IntercodeBashSuite(EnvironmentConfig(name="intercode_bash"))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        specs = suite.prepare(root, "train", 0)
+        archive = archive_path(root, "bakery")
+        sandbox = backend.open("bakery", archive, birthday())
+        for command in COMMANDS:
+            argv = ["/bin/bash", "-c", command]
+            print(f"{command!r}")
+            print(f"  bash -c      {timed(lambda c=command: plain(c), options.repetitions)}")
+            print(f"  in a sandbox {timed(lambda a=argv: sandbox.run(a, '/', 10), options.repetitions)}")
+        sandbox.close()
+        print(f"fresh copy     {timed(lambda: backend.open('bakery', archive, 0).close(), options.repetitions)}")
+        environment = suite.make(root)
+        environment.reset(specs[0])
+        print(f"score          {timed(lambda: environment.step('submit'), options.repetitions // 4)}")
+        environment.close()
+        hold_many(suite, root, specs, options.episodes)
+
+
+def hold_many(suite: IntercodeBashSuite, root: Path, specs: list, episodes: int) -> None:
+    """Keep many episodes alive and give each of them a few commands in turn."""
+    before = available_bytes()
+    live = [suite.make(root) for _ in range(episodes)]
+    start = time.perf_counter()
+    for number, environment in enumerate(live):
+        environment.reset(specs[number % len(specs)])
+    resets = time.perf_counter() - start
+    start = time.perf_counter()
+    for _ in range(5):
+        for environment in live:
+            environment.step("ls -l / | sort")
+    steps = time.perf_counter() - start
+    used = (before - available_bytes()) / episodes / 1e6
+    print(
+        f"{episodes} live episodes: {1000 * resets / episodes:.1f} ms a reset, {5 * episodes / steps:.0f} commands/s "
+        f"in one process, {used:.1f} MB each"
+    )
+    for environment in live:
+        environment.close()
+
+
+def available_bytes() -> int:
+    """The memory of the machine that is free to use."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/meminfo does not tell how much memory is available.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""InterCode Bash from the first observation to the score, in real sandboxes."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from intercode_sandboxes import SMALL, needs_sandbox
+
+from leap_core.config import EnvironmentConfig
+from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
+from leap_core.envs.intercode_bash.environment import FILE_AGE_S, FindTask, IntercodeBashEnvironment, archive_path
+from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError, require
+from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
+from leap_core.errors import EnvironmentCrashError, LeapError
+from leap_core.loading import open_pool
+from leap_core.types import Spec
+
+pytestmark = [needs_sandbox, pytest.mark.slow]
+
+GOLDS = {
+    "list": "ls /work",
+    "append": "echo two >> /work/a.txt",
+    "create": "echo new > /work/new.txt",
+    "folder": "mkdir /work/more && echo new > /work/more/x.txt",
+    "date": "stat -c %Y /work/a.txt",
+    "binary": r"printf '\377\376'",
+    "quoted": 'echo "a b"',
+    "malformed": 'echo "',
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("specs")
+    BubblewrapBackend({}).build(SMALL, archive_path(root, "small"))
+    return root
+
+
+@pytest.fixture
+def environment(root):
+    made = environment_of(root, timeout_s=10.0)
+    yield made
+    made.close()
+
+
+def environment_of(root, timeout_s):
+    return IntercodeBashEnvironment(BubblewrapBackend({}), FindTask(root, GOLDS), timeout_s, 200)
+
+
+def spec(id):
+    return Spec(id=id, env="intercode_bash", split="train", instruction=f"Do {id}.", params={"file_system": "small"})
+
+
+def play(environment, id, *commands):
+    environment.reset(spec(id))
+    for command in commands[:-1]:
+        environment.step(command)
+    return environment.step(commands[-1])
+
+
+@pytest.mark.parametrize("id", [id for id in GOLDS if id not in ("binary", "malformed")])
+def test_gold_commands_score_one(environment, id):
+    result = play(environment, id, GOLDS[id], "submit")
+    assert (result.score, result.success, result.terminated) == (1.0, True, True)
+
+
+def test_parts_of_the_score_are_told(environment):
+    result = play(environment, "create", "echo other > /work/new.txt", "submit")
+    assert result.score == pytest.approx(0.67)
+    assert result.observation.text == (
+        "Submitted. Score 0.67: base 0.01, file differences 0.33, contents of new files 0.00, answer 0.33."
+    )
+
+
+def test_contents_of_a_new_folder_are_not_compared(environment):
+    assert play(environment, "folder", "mkdir /work/more; echo other > /work/more/x.txt", "submit").score == 1.0
+
+
+def test_the_score_without_any_command_compares_the_task_itself(environment):
+    assert play(environment, "list", "submit").score == pytest.approx(0.67)
+
+
+def test_output_that_is_no_text_is_malformed_and_matches_nothing(environment):
+    result = play(environment, "binary", GOLDS["binary"])
+    assert (result.observation.text, result.valid) == ("Malformed command", False)
+    assert environment.step("submit").score == pytest.approx(0.67)
+
+
+def test_skip_gives_nothing(environment):
+    result = play(environment, "append", GOLDS["append"], "skip")
+    assert (result.score, result.success, result.terminated) == (0.0, False, True)
+
+
+def test_only_a_leading_cd_lasts(environment):
+    environment.reset(spec("list"))
+    assert environment.step("pwd").observation.text == "/\n"
+    assert environment.step("cd work").valid
+    assert environment.step("pwd").observation.text == "/work\n"
+    environment.step("x=1; cd /; ls")
+    assert environment.step("pwd; echo $x").observation.text == "/work\n\n"
+    environment.step("cd nowhere")
+    assert environment.step("pwd").observation.text == "/work\n"
+    environment.step("cd ../work/sub && ls")
+    assert "chdir to cwd" in environment.step("pwd").observation.text
+    assert environment.step("cd /work").valid
+    assert environment.step("cat a.txt").observation.text == "one\n"
+
+
+def test_what_counts_as_valid(environment):
+    environment.reset(spec("list"))
+    for command, valid in {
+        "grep nothing /work/a.txt": True,
+        "ls /nowhere": True,
+        "no_such_program": False,
+        "/work/a.txt": False,
+        'echo "': False,
+        "cd": False,
+        "": False,
+    }.items():
+        assert environment.step(command).valid is valid, command
+
+
+def test_a_command_that_takes_too_long(root):
+    environment = environment_of(root, timeout_s=3.0)
+    environment.reset(spec("list"))
+    started = time.monotonic()
+    result = environment.step("touch /work/before; sleep 30; touch /work/after")
+    assert 3 <= time.monotonic() - started < 15
+    assert (result.observation.text, result.valid) == ("Command timed out", False)
+    assert environment.step("ls /work").observation.text == "a.txt\nbefore\nold.txt\nsub\n"
+    environment.close()
+
+
+def test_long_and_strange_output(environment):
+    environment.reset(spec("list"))
+    assert environment.step("seq 1000").observation.text.endswith("[cut off here: at least 3693 more characters]")
+    assert environment.step(r"printf '\033[2J\000'").observation.text == "\\x1b[2J\\x00"
+
+
+def test_error_and_output_are_one(environment):
+    environment.reset(spec("list"))
+    text = environment.step("echo first; echo second >&2; echo third").observation.text
+    assert text == "first\nsecond\nthird\n"
+
+
+def test_files_have_an_age_and_dates_of_their_own(environment):
+    environment.reset(spec("date"))
+    age = time.time() - int(environment.step("stat -c %Y /work/a.txt").observation.text)
+    assert FILE_AGE_S <= age < FILE_AGE_S + 60
+    assert environment.step("find /work -mtime +1000").observation.text == "/work/old.txt\n"
+
+
+def test_the_next_episode_is_clean(environment):
+    play(environment, "list", "rm -rf /work /etc /root; echo x > /new; cd /tmp", "submit")
+    environment.reset(spec("list"))
+    listing = environment.step("pwd; ls -A / /work | grep -v -E '^(bin|s?bin|lib.*)$'").observation.text
+    names = "/ /: .gitignore dev etc home mnt opt proc root run set_up.sh srv sys tmp usr var work"
+    assert " ".join(listing.split()) == f"{names} /work: a.txt old.txt sub"
+
+
+def test_thirty_two_episodes_at_once(root):
+    environments = [environment_of(root, timeout_s=10.0) for _ in range(32)]
+    for number, environment in enumerate(environments):
+        environment.reset(spec("create"))
+        environment.step(f"echo {number} > /work/mine")
+    for number, environment in enumerate(environments):
+        assert environment.step("cat /work/mine").observation.text == f"{number}\n"
+        environment.close()
+
+
+def test_a_step_without_an_episode(environment):
+    with pytest.raises(EnvironmentCrashError, match="reset"):
+        environment.step("ls")
+
+
+def test_a_set_up_script_that_fails(tmp_path):
+    broken = replace(SMALL, script="#!/bin/bash\necho no room here\nexit 3\n")
+    with pytest.raises(LeapError, match=r"set_up\.sh.*small.*exit status 3.*no room here"):
+        BubblewrapBackend({}).build(broken, tmp_path / "x.tar")
+
+
+def test_building_again_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        BubblewrapBackend({}).build(SMALL, tmp_path / f"{name}.tar")
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+class NoSandbox:
+    """A backend on a machine where none works."""
+
+    name = "none"
+
+    def problem(self):
+        return "namespaces are forbidden. Allow them."
+
+
+def test_without_a_sandbox_nothing_runs():
+    with pytest.raises(SandboxUnavailableError, match=r"namespaces are forbidden.*never run outside a sandbox"):
+        require(NoSandbox())
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_bundled_golds_score_one_and_doing_nothing_does_not(tmp_path, split):
+    suite = IntercodeBashSuite(EnvironmentConfig(name="intercode_bash"))
+    specs = suite.prepare(tmp_path, split, 0)
+    environment = suite.make(tmp_path)
+    for one in specs:
+        gold = suite.privileged_state(tmp_path, one).facts["gold"]
+        environment.reset(one)
+        assert environment.step("true").valid
+        assert environment.step("submit").score < 1.0, one.id
+        environment.reset(one)
+        environment.step(gold)
+        assert environment.step("submit").score == 1.0, one.id
+    environment.close()
+
+
+def test_worker_processes_leave_nothing_behind(tmp_path):
+    config = EnvironmentConfig(name="intercode_bash", num_train=2)
+    specs = IntercodeBashSuite(config).prepare(tmp_path, "train", 0)
+    with open_pool(config, tmp_path, 1) as pool:
+        pool.reset_many([(one.id, one) for one in specs])
+        results = pool.step_many([(one.id, "echo hello") for one in specs])
+    assert [result.observation.text for result in results] == ["hello\n", "hello\n"]

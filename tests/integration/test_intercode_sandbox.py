@@ -1,0 +1,492 @@
+"""Hostile commands in the bubblewrap sandbox: nothing gets out, nothing hangs past its limit, the next copy is clean.
+
+Each attack runs as a model's command would. What an attack leaves behind is looked for where it would be: in the host's
+processes and files, in the score's view of the tree, in the next copy.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from intercode_sandboxes import BORN, SMALL, needs_sandbox, run
+
+from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
+from leap_core.envs.intercode_bash.namespaces import DISK_BYTES
+from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, Stopped
+from leap_core.errors import EnvironmentCrashError
+
+pytestmark = [needs_sandbox, pytest.mark.slow]
+
+MARK = "31415926"
+"""Seconds that no one but these tests sleeps."""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    path = tmp_path_factory.mktemp("archives") / "small.tar"
+    BubblewrapBackend({}).build(SMALL, path)
+    return path
+
+
+@pytest.fixture
+def sandbox(archive):
+    """A fresh copy. After each test nothing may run on, and the next copy has to be clean."""
+    backend = BubblewrapBackend({})
+    copy = backend.open("small", archive, BORN)
+    yield copy
+    assert not sleepers()
+    copy.close()
+    fresh = backend.open("small", archive, BORN)
+    assert fresh.changes(10) == ""
+    assert run(fresh, "cat /work/a.txt; ls /work").output == b"one\na.txt\nold.txt\nsub\n"
+    fresh.close()
+
+
+def sleepers():
+    """Processes of the host, of whatever namespace, that sleep for the marked time."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", MARK.encode()]:
+            found.append(process.name)
+    return found
+
+
+def test_a_copy_is_as_it_was_built(sandbox):
+    seen = run(sandbox, "cd /work; ls -A; stat -c '%a %Y' a.txt sub/b.txt old.txt; cat sub/b.txt").output.decode()
+    assert seen.splitlines() == [
+        *("a.txt", "old.txt", "sub"),  # git does not keep the empty folder
+        *(f"644 {BORN}", f"400 {BORN}", "644 1577934245", "two"),
+    ]
+
+
+def test_changes_are_those_of_git(sandbox):
+    run(sandbox, "cd /work; echo more >> a.txt; rm old.txt; mkdir new; touch new/x '/a b'; chmod +x sub/b.txt")
+    assert sandbox.changes(10) == ' M work/a.txt\n D work/old.txt\n M work/sub/b.txt\n?? "a b"\n?? work/new/\n'
+
+
+def test_a_change_of_the_same_size_and_date_is_seen(sandbox):
+    run(sandbox, "touch -r /work/a.txt /tmp/date; echo eno > /work/a.txt; touch -r /tmp/date /work/a.txt")
+    assert sandbox.changes(10) == " M work/a.txt\n"
+
+
+def test_digests_follow_links_as_commands_do(sandbox):
+    run(sandbox, "ln -s /work/a.txt /link.txt")
+    assert sandbox.digests([["link.txt"], ["none.txt"]], 10) == [
+        "5bbf5a52328e7439ae6e719dfe712200  link.txt\n",
+        "md5sum: none.txt: No such file or directory\n",
+    ]
+
+
+# ---- what a command may use
+
+
+def test_fork_bomb(sandbox):
+    started = time.monotonic()
+    assert run(sandbox, ":(){ :|:& };:", 2).stopped in (Stopped.TIMEOUT, Stopped.MEMORY)
+    assert time.monotonic() - started < 12
+
+
+def test_processes_are_counted(sandbox):
+    output = run(sandbox, f"for i in $(seq 400); do sleep {MARK} & done; true", 2).output
+    assert b"Resource temporarily unavailable" in output
+
+
+def test_endless_output(sandbox):
+    result = run(sandbox, "yes", 1)
+    assert result.stopped is Stopped.TIMEOUT
+    assert len(result.output) == OUTPUT_LIMIT_BYTES
+    assert result.num_dropped > 0
+
+
+def test_output_without_end_of_line(sandbox):
+    result = run(sandbox, "head -c 3000000 /dev/zero")
+    assert (len(result.output), result.num_dropped) == (OUTPUT_LIMIT_BYTES, 3_000_000 - OUTPUT_LIMIT_BYTES)
+
+
+def test_huge_file(sandbox):
+    assert run(sandbox, "yes > /work/huge").exit_status == 128 + 25  # SIGXFSZ
+    assert run(sandbox, "stat -c %s /work/huge").output == b"33554432\n"
+
+
+def test_full_disk(sandbox):
+    assert b"No space left" in run(sandbox, "for i in $(seq 9); do head -c 20M /dev/zero > /work/$i; done").output
+    used = int(run(sandbox, "du -sb /work | cut -f1").output)
+    assert used <= DISK_BYTES
+
+
+def test_shared_memory_is_part_of_the_disk(sandbox):
+    assert b"No space left" in run(sandbox, "for i in $(seq 9); do head -c 20M /dev/zero > /dev/shm/$i; done").output
+    assert b"Read-only" in run(sandbox, "head -c 1M /dev/zero > /dev/other").output
+
+
+def test_sparse_file(sandbox):
+    assert run(sandbox, "truncate -s 1T /work/sparse").exit_status != 0
+    assert run(sandbox, "for i in $(seq 500); do truncate -s 30M /work/s$i; done").exit_status == 0
+    assert sandbox.changes(10) is not None
+
+
+def test_too_many_files(sandbox):
+    assert b"No space left" in run(sandbox, "cd /work/sub; seq 20000 | xargs touch").output
+    assert sandbox.changes(10) is not None
+
+
+def test_deep_tree(sandbox):
+    run(sandbox, "cd /work; for i in $(seq 3000); do mkdir d && cd d || exit; done; touch bottom")
+    sandbox.changes(2)  # git may give up on such a path, but it has to end
+    assert run(sandbox, "rm -rf /work/d").exit_status == 0
+    assert sandbox.changes(10) == ""
+
+
+def test_memory_of_one_process(sandbox):
+    assert run(sandbox, "tail /dev/zero").exit_status != 0
+
+
+def test_memory_of_many_processes(sandbox):
+    hog = "head -c 400M /dev/zero | tail -c 400M | sleep 5"
+    assert run(sandbox, f"for i in $(seq 12); do {hog} & done; wait", 9).stopped is Stopped.MEMORY
+
+
+def test_time_of_the_processor(sandbox):
+    started = time.monotonic()
+    assert run(sandbox, "while :; do :; done", 1).stopped is Stopped.TIMEOUT
+    assert time.monotonic() - started < 5
+
+
+def test_standard_input_is_empty(sandbox):
+    assert run(sandbox, "cat; read x; echo $?").output == b"1\n"
+
+
+# ---- what must not outlive a command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"sleep {MARK} >/dev/null 2>&1 &",
+        f"setsid nohup sleep {MARK} >/dev/null 2>&1 < /dev/null & disown",
+        f"(trap '' TERM HUP INT; sleep {MARK}) > /dev/null 2>&1 &",
+        f"exec 1>&- 2>&-; sleep {MARK} &",
+    ],
+)
+def test_background_processes_end_with_the_command(sandbox, command):
+    started = time.monotonic()
+    assert run(sandbox, command).stopped is None
+    assert time.monotonic() - started < 5
+
+
+def test_what_holds_the_output_open_is_waited_for(sandbox):
+    assert run(sandbox, "(sleep 0.3; echo late) & echo early").output == b"early\nlate\n"
+    assert run(sandbox, f"sleep {MARK} & echo early", 1).stopped is Stopped.TIMEOUT
+
+
+@pytest.mark.parametrize("signal", ["TERM", "KILL", "STOP"])
+def test_signals_reach_nothing_outside(sandbox, signal):
+    run(sandbox, f"kill -{signal} 1; kill -{signal} $PPID; kill -{signal} -1; echo still here", 2)
+    assert run(sandbox, "echo ok").output == b"ok\n"
+
+
+def test_only_own_processes_are_seen(sandbox):
+    names = run(sandbox, "cat /proc/[0-9]*/comm").output.decode().split()
+    assert set(names) <= {"bwrap", "bash", "cat"}
+
+
+# ---- the host
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/shadow",
+        "/etc/machine-id",
+        str(Path(__file__).resolve()),
+        "/../../../../etc/shadow",
+        "/proc/1/root/etc/shadow",
+        "/proc/self/root/../../etc/shadow",
+        "/dev/mem",
+        "/dev/kmsg",
+        "/dev/sda",
+        "/dev/vda",
+        "/dev/vsock",
+        "/dev/fuse",
+        "/dev/kvm",
+        "/sys/kernel",
+        "/run/docker.sock",
+        "/var/run/docker.sock",
+    ],
+)
+def test_nothing_of_the_host_is_there(sandbox, path):
+    assert run(sandbox, f"cat {path} || ls {path}").exit_status != 0
+
+
+def test_links_lead_nowhere_outside(sandbox, tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret of the host")
+    run(sandbox, f"ln -s {secret} /work/link.txt; ln -s / /work/root; ln -s ../../../../../.. /work/up")
+    seen = run(sandbox, f"cat /work/link.txt /work/root{secret} /work/up{secret}; grep -r secret.of /work/").output
+    assert b"secret of the host" not in seen
+    assert b"No such file" in sandbox.digests([["work/link.txt"]], 10)[0].encode()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo b > /proc/sysrq-trigger",
+        "echo 1 > /proc/sys/kernel/panic",
+        "echo x > /proc/sys/kernel/core_pattern",
+        "echo 0 > /proc/1/oom_score_adj && false",
+        "mknod /work/disk b 8 0",
+        "mount -t tmpfs none /work",
+        "mount --bind / /work",
+        "mount -o remount,rw /usr",
+        "umount /usr",
+        "umount -l /proc",
+        "unshare --user --map-root-user true",
+        "unshare --mount true",
+        "unshare --pid --fork true",
+        "nsenter --target 1 --mount true",
+        "chroot /work",
+        "touch /usr/bin/new",
+        "touch /usr/lib/new",
+        "touch /bin/new",
+        "chown 0 /work/a.txt",
+        "hostname other",
+        "date -s 2001-01-01",
+        "dmesg",
+        "renice -n -5 $$",
+        "prlimit --pid $$ --nproc=100000",
+        "ulimit -f unlimited",
+    ],
+)
+def test_privileged_deeds_fail(sandbox, command):
+    assert run(sandbox, command).exit_status != 0
+
+
+def test_it_is_nobody_without_capabilities(sandbox):
+    assert run(sandbox, "whoami; ls -ld /work | cut -d' ' -f3,4").output == b"root\nroot root\n"  # only a name
+    output = run(sandbox, "id -u; grep -E 'CapEff|CapPrm|CapAmb|NoNewPrivs|Seccomp:' /proc/self/status").output
+    assert output.decode().split() == [
+        *("65534", "CapPrm:", "0000000000000000", "CapEff:", "0000000000000000", "CapAmb:", "0000000000000000"),
+        *("NoNewPrivs:", "1", "Seccomp:", "2"),
+    ]
+
+
+def test_keys_of_the_environment(sandbox, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    output = run(sandbox, "env; cat /proc/[0-9]*/environ | tr '\\0' '\\n'; cat /proc/[0-9]*/cmdline").output
+    assert b"sk-very-secret" not in output
+    names = {line.partition(b"=")[0] for line in run(sandbox, "env").output.split(b"\n") if line}
+    assert names <= {b"PATH", b"HOME", b"HOSTNAME", b"PWD", b"SHLVL", b"_"}
+
+
+def test_no_open_file_is_handed_down(sandbox):
+    assert run(sandbox, "ls /proc/self/fd").output.decode().split() == ["0", "1", "2", "3"]  # 3 is the listing itself
+
+
+# ---- the network
+
+
+def test_no_network(sandbox):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for host in ("127.0.0.1", "1.1.1.1", "localhost"):
+            assert run(sandbox, f"exec 3<>/dev/tcp/{host}/{port}", 5).exit_status != 0
+    assert run(sandbox, "cat /proc/net/dev | tail -n +3 | grep -v lo:").output == b""
+
+
+def test_sockets_of_the_host_by_path_and_by_name(sandbox, tmp_path):
+    python = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1].replace('@', chr(0)))"
+    name = f"leap-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as abstract, socket.socket(socket.AF_UNIX) as path:
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        path.bind(str(tmp_path / "s"))
+        path.listen()
+        for address in (f"@{name}", str(tmp_path / "s")):
+            assert b"Error" in run(sandbox, f'python3 -c "{python}" {address}').output
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "import socket; socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
+        "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+        "import socket; socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)",
+        "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+        "import os; os.memfd_create('x')",
+        "import fcntl, termios; fcntl.ioctl(open('/dev/tty'), termios.TIOCSTI, b'x')",
+        "import ctypes; c = ctypes.CDLL(None); assert c.shmget(0, 1 << 30, 0o1600) >= 0",
+        "import ctypes; c = ctypes.CDLL(None); assert c.ptrace(0, 0, 0, 0) >= 0",
+        "import ctypes; c = ctypes.CDLL(None); assert c.unshare(0x10000000) >= 0",
+        "import ctypes; c = ctypes.CDLL(None); assert c.syscall(425, 4, 0) >= 0 or ctypes.get_errno()",
+    ],
+)
+def test_closed_parts_of_the_kernel(sandbox, attempt):
+    if run(sandbox, "python3 -c pass").exit_status != 0:
+        pytest.skip("there is no python3 in /usr to try this with")
+    assert run(sandbox, f'python3 -c "{attempt}"').exit_status != 0
+
+
+# ---- the sandbox's own files
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rm -rf /bin /sbin /lib /lib64 /usr /etc /proc /dev",
+        "rm -rf --no-preserve-root /",
+        "mv /bin /nib; mv /usr /rsu; mv /lib64 /x; mv /etc /cte; mv /proc /corp; mv /dev /ved",
+        "mv /usr/bin /usr/nib; rm -rf /usr/lib; ln -s /work /usr/lib32; mkdir -p /usr/more/bin; mv /usr/share /usr/x",
+        "rmdir /proc /dev /etc; ln -sfn /work /usr; ln -sfn /work /etc; ln -sfn /work /dev",
+        "cp /bin/false /work/git; PATH=/work:$PATH; echo 'exit 1' > /etc/profile; echo 'exit 1' > /root/.bashrc",
+        "chmod 000 /work /root /tmp /dev/shm",
+    ],
+)
+def test_the_sandbox_cannot_be_broken_from_inside(sandbox, command):
+    run(sandbox, command)
+    assert run(sandbox, "echo still works; awk 'BEGIN { print 6 * 7 }'").output.endswith(b"still works\n42\n")
+    assert sandbox.changes(10) is not None
+
+
+def test_a_root_directory_that_may_not_be_entered(sandbox):
+    run(sandbox, "chmod 000 /")
+    assert run(sandbox, "chmod 755 /").exit_status == 127  # the model has shut itself out
+    assert sandbox.changes(10) is None
+    sandbox.close()
+
+
+@pytest.mark.parametrize("preloaded", ["/work/evil.so", "/lib/x86_64-linux-gnu/libSegFault.so"])
+def test_the_score_does_not_start_programs_as_the_model_likes(sandbox, preloaded):
+    run(sandbox, f"echo {preloaded} > /etc/ld.so.preload; echo /work > /etc/ld.so.conf; echo x > /etc/passwd")
+    assert sandbox.changes(10) == ""
+    assert sandbox.digests([["work/a.txt"]], 10) == ["5bbf5a52328e7439ae6e719dfe712200  work/a.txt\n"]
+
+
+def test_new_folders_in_usr_are_of_no_use_to_the_score(sandbox):
+    assert run(sandbox, "mkdir -p /usr/work/bin; cp /bin/true /usr/work/bin/git; ls /usr/work").output == b"bin\n"
+    run(sandbox, "echo new > /work/new.txt")
+    assert sandbox.changes(10) == "?? work/new.txt\n"
+
+
+# ---- git, on a tree that the model wrote
+
+RUN = "#!/bin/sh\ntouch /tmp/ran /work/ran; echo ran\n"
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "git init -q /; git -C / config core.fsmonitor /tmp/run; git -C / config alias.status '!/tmp/run'",
+        "git init -q /; cp /tmp/run /.git/hooks/post-index-change; cp /tmp/run /.git/hooks/pre-commit",
+        "git init -q /; git -C / config core.hooksPath /tmp; git -C / config core.pager /tmp/run",
+        "git init -q /; git -C / config core.worktree /tmp; git -C / config status.showUntrackedFiles no",
+        "printf '[core]\\n fsmonitor = /tmp/run\\n[status]\\n showUntrackedFiles = no\\n' > /root/.gitconfig",
+        "printf '[core]\\n fsmonitor = /tmp/run\\n' > /etc/gitconfig",
+        "printf '* filter=x\\n' > /.gitattributes; git config --global filter.x.clean /tmp/run; rm /.gitattributes",
+        "mkdir /tmp/r; cd /tmp/r; git init -q; printf 'gitdir: /tmp/r/.git\\n' > /.git; rm /.git",
+        "mkdir -p /.git; touch /.git/index.lock /.git/HEAD.lock",
+        "export GIT_DIR=/tmp GIT_INDEX_FILE=/tmp/x; mkdir -p /root/.config/git; echo '*' > /root/.config/git/ignore",
+        "cp /tmp/run /work/../tmp/git; PATH=/tmp:$PATH; hash -p /tmp/git git",
+    ],
+)
+def test_git_runs_nothing_of_the_model_and_sees_what_is_there(sandbox, trick):
+    run(sandbox, f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; {trick}; echo new > /work/new.txt")
+    assert sandbox.changes(10) == "?? work/new.txt\n"
+    assert run(sandbox, "ls /tmp/ran /work/ran").exit_status != 0
+
+
+def test_a_repository_in_the_tree_is_only_a_folder(sandbox):
+    run(
+        sandbox,
+        f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; git init -q /work/sub2; cd /work/sub2; "
+        "git config core.fsmonitor /tmp/run; git config user.name x; git config user.email x; touch f; git add f; "
+        "rm -f /tmp/ran /work/ran; mkdir /work/.git; echo 'ref: x' > /work/.git/HEAD",
+    )
+    assert sandbox.changes(10) == "?? work/sub2/\n"
+    assert run(sandbox, "ls /tmp/ran").exit_status != 0
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes"])
+def test_a_pipe_in_place_of_a_file_that_git_reads(sandbox, name):
+    run(sandbox, f"mkfifo /work/{name}")
+    started = time.monotonic()
+    sandbox.changes(2)
+    assert time.monotonic() - started < 6
+
+
+def test_a_file_without_end_is_not_hashed_for_ever(sandbox):
+    run(sandbox, "ln -s /dev/zero /work/zero.txt")
+    assert sandbox.digests([["work/zero.txt"]], 1) == [None]
+
+
+def test_the_repository_cannot_be_reached(sandbox):
+    assert b"No such file" in run(sandbox, "ls /etc/git /git").output
+    assert run(sandbox, "find / -xdev -name '*.pack' 2>/dev/null").output == b""
+
+
+# ---- what the output may hold
+
+
+def test_output_is_kept_byte_by_byte(sandbox):
+    assert (
+        run(sandbox, r"printf '\033[2J\033]0;title\007\000\377\376end'").output
+        == b"\x1b[2J\x1b]0;title\x07\x00\xff\xfeend"
+    )
+
+
+def test_a_null_character_cannot_be_an_argument(sandbox):
+    with pytest.raises(ValueError, match="null"):
+        run(sandbox, "echo a\0b")
+
+
+# ---- the sandbox itself
+
+
+def test_a_closed_sandbox_says_so(archive):
+    copy = BubblewrapBackend({}).open("small", archive, BORN)
+    copy.close()
+    copy.close()
+    with pytest.raises(EnvironmentCrashError):
+        run(copy, "echo hello")
+
+
+def test_an_archive_that_is_none_says_so(tmp_path):
+    (tmp_path / "bad.tar").write_bytes(b"not a tar file" * 1000)
+    with pytest.raises(EnvironmentCrashError, match=r"bad\.tar"):
+        BubblewrapBackend({}).open("bad", tmp_path / "bad.tar", BORN)
+
+
+def test_it_ends_with_the_process_that_made_it(archive, tmp_path):
+    code = (
+        "import sys, pathlib; from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend\n"
+        f"copy = BubblewrapBackend({{}}).open('small', pathlib.Path({str(archive)!r}), 0)\n"
+        "print(copy._holder.pid, flush=True)\n"
+        f"copy.run(['/bin/bash', '-c', 'sleep {MARK}'], '/', 60)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    holder = Path("/proc", child.stdout.readline().strip())
+    end = time.monotonic() + 20
+    while not sleepers() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert sleepers()
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    while (sleepers() or is_alive(holder)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not sleepers()
+    assert not is_alive(holder)
+
+
+def is_alive(process):
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

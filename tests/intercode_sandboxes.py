@@ -1,0 +1,31 @@
+"""What the tests of InterCode Bash share: a small file system, sandboxes of it, and whether any can be made here."""
+
+from functools import cache
+
+import pytest
+
+from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
+from leap_core.envs.intercode_bash.file_systems import FileSystem
+
+BORN = 1_700_000_000
+SMALL = FileSystem(
+    name="small",
+    script_name="set_up.sh",
+    script="#!/bin/bash\nset -e\nmkdir -p /work/empty /work/sub\necho one > /work/a.txt\necho two > /work/sub/b.txt\n"
+    "touch -d '2020-01-02 03:04:05' /work/old.txt\nchmod 400 /work/sub/b.txt\n",
+    ignored="/home\n/root\n/tmp\n/var\n",
+)
+
+
+@cache
+def problem():
+    """Why there is no sandbox on this machine; None where there is one."""
+    return BubblewrapBackend({}).problem()
+
+
+needs_sandbox = pytest.mark.skipif(problem() is not None, reason=f"no sandbox can be made here: {problem()}")
+
+
+def run(sandbox, command, timeout_s=10.0, directory="/"):
+    """Run a line of bash, without the original's quoting."""
+    return sandbox.run(["/bin/bash", "-c", command], directory, timeout_s)

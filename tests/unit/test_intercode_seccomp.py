@@ -1,0 +1,77 @@
+"""The seccomp program, run by a small interpreter of its own on system calls."""
+
+import struct
+
+import pytest
+
+from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError
+from leap_core.envs.intercode_bash.seccomp import make_filter
+
+X86, ARM, I386 = 0xC000003E, 0xC00000B7, 0x40000003
+ALLOWED, KILLED = 0x7FFF0000, 0x80000000
+EPERM, ENOSYS, EAFNOSUPPORT = (0x00050000 | error for error in (1, 38, 97))
+
+
+def judge(program, arch, number, argument=0):
+    """What the kernel would do with a call."""
+    lines = [struct.unpack_from("=HBBI", program, offset) for offset in range(0, len(program), 8)]
+    data = {0: number, 4: arch, 16: argument & 0xFFFFFFFF}
+    value, position = 0, 0
+    while True:
+        code, if_true, if_false, operand = lines[position]
+        position += 1
+        if code == 0x06:
+            return operand
+        if code == 0x20:
+            value = data[operand]
+            continue
+        holds = {0x15: value == operand, 0x35: value >= operand, 0x45: bool(value & operand)}[code]
+        position += if_true if holds else if_false
+
+
+@pytest.mark.parametrize(
+    ("number", "argument", "expected"),
+    [
+        (0, 0, ALLOWED),  # read
+        (59, 0, ALLOWED),  # execve
+        (56, 0x01200011, ALLOWED),  # clone, as fork does it
+        (56, 0x10000011, EPERM),  # clone into a new user namespace
+        (56, 0x00020011, EPERM),  # ... mount namespace
+        (435, 0, ENOSYS),  # clone3
+        (272, 0, EPERM),  # unshare
+        (308, 0, EPERM),  # setns
+        (165, 0, EPERM),  # mount
+        (319, 0, EPERM),  # memfd_create
+        (29, 0, EPERM),  # shmget
+        (101, 0, EPERM),  # ptrace
+        (321, 0, EPERM),  # bpf
+        (425, 0, EPERM),  # io_uring_setup
+        (41, 1, ALLOWED),  # socket: unix
+        (41, 2, ALLOWED),  # inet
+        (41, 10, ALLOWED),  # inet6
+        (41, 16, ALLOWED),  # netlink
+        (41, 17, EAFNOSUPPORT),  # packet
+        (41, 38, EAFNOSUPPORT),  # alg
+        (41, 40, EAFNOSUPPORT),  # vsock
+        (0x40000000 | 272, 0, ENOSYS),  # the x32 way to the same calls
+    ],
+)
+def test_calls_of_x86(number, argument, expected):
+    assert judge(make_filter("x86_64"), X86, number, argument) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "argument", "expected"),
+    [(63, 0, ALLOWED), (220, 17, ALLOWED), (220, 0x10000011, EPERM), (97, 0, EPERM), (198, 40, EAFNOSUPPORT)],
+)
+def test_calls_of_arm(number, argument, expected):
+    assert judge(make_filter("aarch64"), ARM, number, argument) == expected
+
+
+def test_calls_of_another_architecture_kill():
+    assert judge(make_filter("x86_64"), I386, 11) == KILLED
+
+
+def test_an_unknown_machine_is_refused():
+    with pytest.raises(SandboxUnavailableError, match="riscv64"):
+        make_filter("riscv64")
