@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
+from leap_core.config import EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.base import Environment, Suite
 from leap_core.envs.workers import EnvironmentPool
@@ -14,7 +14,7 @@ from leap_core.students import STUDENTS
 from leap_core.students.base import Student
 from leap_core.students.tiny import TinyParams
 from leap_core.teachers import TEACHERS
-from leap_core.teachers.base import Teacher
+from leap_core.teachers.base import Teacher, TeacherSetup
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
 
@@ -27,7 +27,7 @@ def check_names(config: LeapConfig) -> None:
     """
     load_suite(config.environment)
     check_kind("student", config.student.kind, STUDENTS)
-    check_kind("teacher", config.correction.teacher, TEACHERS)
+    load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
     check_kind("trainer", config.training.trainer, TRAINERS)
     load_prompts(config.environment.name, config.student.prompt)
     if config.student.model == TINY:
@@ -58,9 +58,9 @@ def load_student(model: Path | str, config: StudentConfig, execution: ExecutionC
     return student
 
 
-def load_teacher(config: CorrectionConfig, suite: Suite) -> Teacher:
-    """Return the teacher that `config.teacher` stands for."""
-    teacher: Teacher = load_kind("teacher", config.teacher, TEACHERS)(config, suite)
+def load_teacher(setup: TeacherSetup) -> Teacher:
+    """Return the teacher that `setup.config.teacher` stands for."""
+    teacher: Teacher = load_kind("teacher", setup.config.teacher, TEACHERS)(setup)
     return teacher
 
 

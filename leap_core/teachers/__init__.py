@@ -1,5 +1,6 @@
 """Teachers: who corrects. Adding one = one module + one line here."""
 
 TEACHERS = {
+    "openai": "leap_core.teachers.openai:OpenAITeacher",
     "oracle": "leap_core.teachers.oracle:OracleTeacher",
 }
