@@ -14,7 +14,7 @@ LEAK = "leak"
 
 _HEDGE = re.compile(
     r"\b(may|might|could|can|would|should|often|usually|typically|normally|commonly|likely|probably|perhaps|possibly|"
-    r"maybe|sometimes|if|whether|where|not|t|hope|expect|guess|assume|plausible|chance|any|unless|until|when|once|common|"
+    r"maybe|sometimes|if|whether|not|t|hope|expect|guess|assume|plausible|chance|any|unless|until|when|once|common|"
     r"good)\b"
 )
 _HIDDEN = r"(hidden|privileged|secret|inside|insider) (state|info|information|facts?|knowledge|notes?|data|layout)"
@@ -26,6 +26,7 @@ _SOURCE = re.compile(
     rf"\b({_HIDDEN}|{_SOLUTION}|{_TOLD}|ground truth|walkthrough|answer key|cheat sheet|the teacher|my coach)\b"
 )
 _FETCH = r"(get|fetch|grab|retrieve|take|collect|pick up|pick)"
+_STANDS = r"(is|are|lies|lie|sits|sit|stands|stand|waits|rests|was left)"
 _IN = r"(in|on|inside|at|within|under|behind|atop)"
 
 
@@ -92,18 +93,16 @@ def _tells(sentence: str, place: Place) -> bool:
     """Whether a sentence states, rather than supposes, that a thing of this kind is at its place."""
     kind, at = rf"{re.escape(place.kind)}s?( \d+)?", re.escape(place.place)
     states = (
-        rf"\b{kind} (that |which )?(\w+ )?(is|are|lies|lie|sits|sit|waits|was left|stands|rests)"
-        rf"( \w+){{0,3}}? {_IN}( \w+){{0,2}}? {at}\b",
+        rf"\b{kind}( \w+){{0,3}}? {_STANDS}( \w+){{0,3}}? {_IN}( \w+){{0,2}}? {at}\b",
         rf"\b{at} (is where|contains|holds|has|hides|stores)( \w+){{0,3}}? {kind}\b",
-        rf"\b{at} (because|since|as) (that is where )?(the |a |an |my )?(\w+ )?{kind} (is|are|lies|sits) "
-        r"(there|inside|in it|on it)\b",
+        rf"\b{at} where( \w+){{0,3}}? {kind} {_STANDS}\b",
+        rf"\b{at} (because|since|as) (that is where )?(\w+ )?{kind} {_STANDS} (there|inside|{_IN} it)\b",
         rf"\b{_FETCH}( \w+){{0,2}}? {kind} (\w+ )?(from|out of|off|{_IN})( the)? {at}\b",
     )
-    for pattern in states:
-        match = re.search(pattern, sentence)
-        if match and not _HEDGE.search(sentence[: match.end()]):
-            return True
-    return False
+    if re.search(rf"\b{kind}( \w+){{0,3}}? {_STANDS} not {_IN}( \w+){{1,4}}? but {_IN}( the)? {at}\b", sentence):
+        return True
+    matches = (re.search(pattern, sentence) for pattern in states)
+    return any(match and not _HEDGE.search(sentence[: match.end()]) for match in matches)
 
 
 def _what_was_seen(trajectory: Trajectory) -> list[str]:
