@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-_TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n|]")
-_SENTENCE_ENDS = frozenset(".;!?\n|")
+_TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n]")
+_SENTENCE_ENDS = frozenset(".;!?\n")
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS, start=1)}
 _BEFORE_A_NUMBER = frozenset({"number", "no", "nr", "num", "numbered", "labelled", "labeled", "marked", "called"})
+_ABBREVIATED_NUMBER = re.compile(r"\b(no|nr|num)\. ?(?=\d)")
 _BEFORE_A_PRONOUN = frozenset(
     {"the", "this", "that", "a", "which", "another", "other", "each", "every", "next", "is", "no"}
 )
@@ -36,9 +37,9 @@ def normalise(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, each normalised. The point in `3.5` or `info.php` ends none."""
+    """The sentences of a text, each normalised. A point inside a word ends none, a comma before a number does."""
     found: list[list[str]] = [[]]
-    for token in _tokens(re.sub(r"(?<=\w)\.(?=\w)", " ", text)):
+    for token in _tokens(re.sub(r"(?<=\w)\.(?=\w)", " ", re.sub(r",(?= \d)", ".", text))):
         if token in _SENTENCE_ENDS:
             found.append([])
         else:
@@ -48,6 +49,7 @@ def sentences(text: str) -> list[str]:
 
 def _tokens(text: str) -> list[str]:
     text = unicodedata.normalize("NFKC", text).lower().replace("'s ", " ").replace("’s ", " ")
+    text = _ABBREVIATED_NUMBER.sub(r"\1 ", text)
     raw, tokens, kind = _TOKENS.findall(text), list[str](), ""
     for position, token in enumerate(raw):
         following = raw[position + 1] if position + 1 < len(raw) else ""

@@ -58,11 +58,11 @@ class Gate:
         source = _SOURCE.search(normalise(reason))
         if source and source.group() not in seen:
             return f"speaks of {source.group()!r}, which the student does not have"
-        said = " | ".join(map(self._giveaways.joined, sentences(reason)))
+        said = "\n".join(map(self._giveaways.joined, sentences(reason)))
         named = leaks(said, seen, self._giveaways.texts)
         if named:
             return f"names {named[0]!r}, which the student had not seen"
-        for sentence in said.split(" | "):
+        for sentence in said.split("\n"):
             for place in self._giveaways.places:
                 if f" {place.thing} " not in f" {seen} " and _tells(sentence, place):
                     return f"tells that the {place.kind} is at {place.place!r}, which the student had not seen"
