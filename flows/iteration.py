@@ -47,7 +47,7 @@ def improve(run: Run, previous: Iteration) -> Iteration | None:
         specs = prepare_specs(run, "train")
         privileged = reveal_privileged_states(run, specs)
         rollout = roll_out(run, number, specs, previous.model)
-        correction = correct(run, number, rollout, privileged)
+        correction = correct(run, number, rollout, privileged, previous.model)
     if has_nothing_to_teach(run, correction):
         run.say(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
         return None

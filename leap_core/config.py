@@ -46,6 +46,7 @@ class StudentConfig(Section):
     prompt: str = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
     temperature: float = Field(0.3, ge=0, description="Sampling temperature; 0 is greedy.")
     max_new_tokens: int = Field(256, ge=1, description="Limit on tokens of one reply.")
+    serve: Literal["vllm"] | None = Field(None, description="Serve the weights for the student 'openai' with this.")
     constrain: bool = Field(False, description="Constrain commands to the admissible ones while decoding.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of student alone.")
 

@@ -8,6 +8,7 @@ from leap_core.config import Section
 from leap_core.correction import check_corrections, correct_episodes, count_corrections, needs_correction
 from leap_core.dataset import correction_rows
 from leap_core.loading import load_suite, load_teacher
+from leap_core.models import locate_model
 from leap_core.prompts import load_prompts
 from leap_core.tables import (
     read_corrections,
@@ -22,6 +23,9 @@ from leap_core.types import ArtifactRef, Correction, Level, Usage
 from tasks.shards import Shards
 from tasks.stage import Run, Stage, StageReport, StageWork
 
+SELF = "self"
+"""The teacher that is the student."""
+
 
 class CorrectionIdentity(Section):
     """Which episodes are corrected, by whom, and the prompts that their rows are rendered with."""
@@ -34,8 +38,13 @@ class CorrectionIdentity(Section):
     prompt: str
 
 
-def correct(run: Run, iteration: int, episodes: ArtifactRef, privileged: ArtifactRef) -> ArtifactRef:
-    """Return the corrections of the episodes at or below the score threshold, as turn rows."""
+def correct(
+    run: Run, iteration: int, episodes: ArtifactRef, privileged: ArtifactRef, model: ArtifactRef
+) -> ArtifactRef:
+    """Return the corrections of the episodes at or below the score threshold, as turn rows.
+
+    `model` is the student's that played them; only a teacher that is the student itself depends on it.
+    """
     config = run.config
     identity = CorrectionIdentity(
         environment=config.environment.name,
@@ -45,7 +54,10 @@ def correct(run: Run, iteration: int, episodes: ArtifactRef, privileged: Artifac
         params=config.correction.params,
         prompt=config.student.prompt,
     )
-    return CORRECTION(run, identity, {"episodes": episodes, "privileged": privileged}, iteration)
+    inputs = {"episodes": episodes, "privileged": privileged}
+    if identity.teacher == SELF:
+        inputs["model"] = model
+    return CORRECTION(run, identity, inputs, iteration)
 
 
 def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
@@ -87,6 +99,7 @@ def _load_teacher(work: StageWork[CorrectionIdentity]) -> Teacher:
             execution=config.execution,
             student=config.student,
             experiment=config.experiment,
+            model=locate_model(work.inputs["model"], config.student.model) if "model" in work.inputs else None,
             say=work.say,
         )
     )

@@ -27,6 +27,15 @@ class TeacherSetup:
     say: Callable[[str], None] = lambda line: None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForeseenRequest:
+    """A request that would be sent: the length of its prompt, and what its reply may take."""
+
+    model: str
+    num_characters: int
+    completion_tokens: int
+
+
 class Teacher(Protocol):
     """Improves the reason and command of every step of finished episodes (paper, section 3.1).
 
@@ -41,6 +50,13 @@ class Teacher(Protocol):
     @classmethod
     def check(cls, config: CorrectionConfig, environment: str) -> None:
         """Raise a LeapError where a setting is wrong, before hours of work find out. Opens nothing."""
+        ...
+
+    @classmethod
+    def foresee(
+        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
+    ) -> list[ForeseenRequest]:
+        """What correcting these episodes would ask an endpoint first; nothing where no endpoint is asked."""
         ...
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:

@@ -4,7 +4,7 @@ One call corrects a whole episode, as in the paper, or one step. A reply that ca
 reason, a few times; what then still fails is recorded as rejected. Replies are journalled, so none is paid for twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,11 +18,14 @@ from leap_core.chat.session import ChatSession
 from leap_core.config import CorrectionConfig, Section, check_keys
 from leap_core.errors import ChatError, ConfigError, ContextLengthError
 from leap_core.realizability import Gate
-from leap_core.teachers.base import TeacherSetup, check_same_spec
+from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
 from leap_core.teachers.privilege import PrivilegedEpisode, excerpt, shuffle_privilege
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
 from leap_core.teachers.replies import Advice, correction_schema, match_command, read_advice
 from leap_core.types import Correction, CorrectionStatus, Level, StepCorrection, Trajectory, Usage
+
+_TOKENS_AROUND_A_REPLY, _TOKENS_A_STEP = 60, 80
+"""Of a reply: the summary with the brackets, and the reason and action of one step."""
 
 
 class OpenAITeacherParams(Section):
@@ -55,6 +58,51 @@ class OpenAITeacherParams(Section):
                 f"Config correction.params.{where}: {first['msg']}. The teacher 'openai' needs the name of a model, "
                 "for example --set correction.params.model=gpt-4o."
             ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Makes the requests of this teacher; asks nobody itself."""
+
+    params: OpenAITeacherParams
+    prompts: TeacherPrompts
+
+    def windows(self, num_steps: int) -> list[range]:
+        """The steps that are corrected together, before anything turns out too long."""
+        size = num_steps if self.params.mode == "trajectory" else 1
+        return [range(start, min(start + size, num_steps)) for start in range(0, num_steps, size)]
+
+    def request(self, trajectory: Trajectory, hidden: str, window: range) -> ChatRequest:
+        """The prompt for a window, with as many of the steps before it as there is room for.
+
+        Raises:
+            ContextLengthError: there is no room even without them.
+        """
+        room = self.params.context_tokens - self.params.max_tokens
+        for num_left_out in _fewer_and_fewer(window.start):
+            request = ChatRequest(
+                model=self.params.model,
+                messages=self.prompts.correct(trajectory, hidden, window, num_left_out),
+                max_tokens=self.params.max_tokens,
+                temperature=self.params.temperature,
+                reply_schema=correction_schema() if self.params.structured else None,
+            )
+            num_tokens = estimate_tokens(request.num_characters)
+            if num_tokens <= room:
+                return request
+        raise ContextLengthError(
+            f"about {num_tokens} tokens, and correction.params.context_tokens leaves room for {room}"
+        )
+
+    def requests(self, trajectory: Trajectory, hidden: str) -> Iterator[tuple[ChatRequest, range]]:
+        """What is asked for a whole episode: too long windows in halves, without steps that never fit."""
+        waiting = self.windows(len(trajectory.steps))
+        while waiting:
+            window = waiting.pop(0)
+            try:
+                yield self.request(trajectory, hidden, window), window
+            except ContextLengthError:
+                waiting[:0] = halves(window) if len(window) > 1 else []
 
 
 @dataclass(kw_only=True)
@@ -100,8 +148,26 @@ class OpenAITeacher:
         """
         self._params = OpenAITeacherParams.read(setup.config.params)
         self._level: Level = setup.config.level
-        self._prompts: TeacherPrompts = load_teacher_prompts(setup.suite.name, self._params.prompt)
+        self._prompts = load_teacher_prompts(setup.suite.name, self._params.prompt)
+        self._asker = Asker(params=self._params, prompts=self._prompts)
         self._session = open_session(setup)
+
+    @classmethod
+    def foresee(
+        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
+    ) -> list[ForeseenRequest]:
+        """What correcting these episodes would ask first; a reply is taken to say a sentence or three for each step."""
+        params = OpenAITeacherParams.read(config.params)
+        asker = Asker(params=params, prompts=load_teacher_prompts(environment, params.prompt))
+        return [
+            ForeseenRequest(
+                model=params.model,
+                num_characters=request.num_characters,
+                completion_tokens=min(_TOKENS_AROUND_A_REPLY + _TOKENS_A_STEP * len(window), params.max_tokens),
+            )
+            for one in episodes
+            for request, window in asker.requests(one.trajectory, excerpt(one.privileged, config.level))
+        ]
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
         """Correct each episode; what was answered before comes from the journal.
@@ -133,10 +199,9 @@ class OpenAITeacher:
             gate=Gate(trajectory, episode.privileged),
         )
         num_steps, error = len(trajectory.steps), None
-        size = num_steps if self._params.mode == "trajectory" else 1
         try:
-            for start in range(0, num_steps, size):
-                await self._correct_window(work, range(start, min(start + size, num_steps)))
+            for window in self._asker.windows(num_steps):
+                await self._correct_window(work, window)
         except ChatError as failure:
             error = str(failure)
         steps = {**work.rejected, **work.accepted}
@@ -160,9 +225,8 @@ class OpenAITeacher:
                 return
             reply_was_too_long = True
         if reply_was_too_long:
-            middle = (window.start + window.stop) // 2
-            await self._correct_window(work, range(window.start, middle))
-            await self._correct_window(work, range(middle, window.stop))
+            for half in halves(window):
+                await self._correct_window(work, half)
 
     async def _converse(self, work: _Work, window: range) -> bool:
         """Ask until every step of the window is accepted, or the attempts are used up.
@@ -174,7 +238,7 @@ class OpenAITeacher:
             ContextLengthError: the prompt is too long for the model.
             ChatError: the endpoint does not answer.
         """
-        request, wanted = self._first_request(work, window), list(window)
+        request, wanted = self._asker.request(work.trajectory, work.hidden, window), list(window)
         for attempt in range(self._params.max_attempts):
             reply = await self._session.client.complete(request)
             work.usage += self._session.client.usage(request, reply)
@@ -187,28 +251,6 @@ class OpenAITeacher:
             if attempt + 1 < self._params.max_attempts:
                 request = request.again(reply.text, self._prompts.again(complaints, wanted))
         return False
-
-    def _first_request(self, work: _Work, window: range) -> ChatRequest:
-        """The prompt for a window, with as many of the steps before it as there is room for.
-
-        Raises:
-            ContextLengthError: there is no room even without them.
-        """
-        room = self._params.context_tokens - self._params.max_tokens
-        for num_left_out in _fewer_and_fewer(window.start):
-            request = ChatRequest(
-                model=self._params.model,
-                messages=self._prompts.correct(work.trajectory, work.hidden, window, num_left_out),
-                max_tokens=self._params.max_tokens,
-                temperature=self._params.temperature,
-                reply_schema=correction_schema() if self._params.structured else None,
-            )
-            num_tokens = estimate_tokens(request.num_characters)
-            if num_tokens <= room:
-                return request
-        raise ContextLengthError(
-            f"about {num_tokens} tokens, and correction.params.context_tokens leaves room for {room}"
-        )
 
     def _judge(self, work: _Work, reply: ChatReply, wanted: Sequence[int]) -> list[str]:
         """Accept what can be used; return a complaint for everything else, which is recorded as rejected for now."""
@@ -282,6 +324,12 @@ def account_of(client: ChatClient) -> dict[str, JsonValue]:
         "billed_usd": None if counts.billed.num_unknown else counts.billed.usd,
         "faults": {kind.value: count for kind, count in sorted(counts.faults.items())},
     }
+
+
+def halves(window: range) -> list[range]:
+    """Two windows in place of one that is too long."""
+    middle = (window.start + window.stop) // 2
+    return [range(window.start, middle), range(middle, window.stop)]
 
 
 def _unreadable(reply: ChatReply) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from leap_core.config import CorrectionConfig
 from leap_core.errors import TeacherReplyError
-from leap_core.teachers.base import TeacherSetup, check_same_spec
+from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, StepCorrection, Trajectory
 
@@ -24,6 +24,13 @@ class OracleTeacher:
     def __init__(self, setup: TeacherSetup) -> None:
         self._oracle = setup.suite.oracle()
         self._level = setup.config.level
+
+    @classmethod
+    def foresee(
+        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
+    ) -> list[ForeseenRequest]:
+        """No endpoint is asked."""
+        return []
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
         """Correct each step as if the student had followed its own trajectory up to there.
