@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from leap_core.config import EndpointConfig
 from leap_core.errors import ChatError, ContextLengthError, EndpointError
 from leap_core.types import Usage
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S, _LONG_WAIT_S = 0.5, 60.0, 10.0
 _FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
 
 
@@ -46,7 +47,7 @@ class ChatClient:
         setting: str = "execution.teacher",
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Open the journal and add up what the scope has spent.
+        """Open the journal and, where there is a budget, add up what the scope has spent.
 
         `setting` is the section of the configuration that messages name; `say` is told of long waits.
 
@@ -55,13 +56,15 @@ class ChatClient:
             ArtifactError: the journal cannot be opened.
         """
         self.counts = ChatCounts()
-        self._config, self._scope, self._setting = config, scope, setting
+        self._config, self._scope, self._setting, self._say = config, scope, setting, say
+        self._told_until = 0.0
         self._prices: PriceList = read_prices(config.prices)
         self._endpoint = Endpoint(config)
         self._journal = Journal(journal)
         self._budget = Budget(config.budget_usd, config.budget_tokens, self._prices, f"{setting}.budget")
-        for bought in self._journal.bought(scope):
-            self._budget.count(bought.model, bought.reply)
+        if config.budget_usd is not None or config.budget_tokens is not None:
+            for bought in self._journal.bought(scope):
+                self._budget.count(bought.model, bought.reply)
         if config.batch:
             self._batches: BatchQueue | None = BatchQueue(
                 self._endpoint, self._journal, scope, poll_s=config.batch_poll_s, say=say
@@ -76,7 +79,7 @@ class ChatClient:
 
     @property
     def spent(self) -> Account:
-        """What the scope has paid for, in all runs."""
+        """What the scope has paid for: in all runs where there is a budget, else in this one."""
         return self._budget.spent
 
     async def complete(self, request: ChatRequest) -> ChatReply:
@@ -180,6 +183,9 @@ class ChatClient:
             wait_s = fault.wait_s * random.uniform(1.0, 1.1)  # not all of them at the same instant
         if fault.kind is FaultKind.RATE_LIMIT:
             self._limits.slow_down(slot, wait_s if fault.wait_s is None else fault.wait_s)
+        if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
+            self._told_until = time.monotonic() + wait_s
+            self._say(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
         return wait_s
 
     def _longest_reply(self, request: ChatRequest) -> ChatReply:

@@ -68,7 +68,7 @@ class ChatSession:
                 done[index] = await work(item)
                 if time.monotonic() - told > _TELL_EVERY_S:
                     told = time.monotonic()
-                    self._say(f"{len(done)} of {len(items)} {noun}; so far {self.client.spent.words}")
+                    self._say(f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}")
 
         # Twice as many as may be on their way: some read a reply or wait for the journal.
         num_workers = len(items) if self._config.batch else 2 * self._config.max_concurrency

@@ -254,7 +254,7 @@ class OpenAITeacher:
 
     def _judge(self, work: _Work, reply: ChatReply, wanted: Sequence[int]) -> list[str]:
         """Accept what can be used; return a complaint for everything else, which is recorded as rejected for now."""
-        advice = read_advice(reply.text)
+        advice = read_advice(reply.text, wanted)
         if advice is None:
             complaint, why = _unreadable(reply)
             for index in wanted:

@@ -53,12 +53,14 @@ class Advice:
     command: str
 
 
-def read_advice(text: str) -> dict[int, Advice] | None:
+def read_advice(text: str, wanted: Sequence[int]) -> dict[int, Advice] | None:
     """Advice by step, counted from 0; None where the text holds none that can be read.
 
-    Of two pieces of advice on one step the first counts.
+    Of two pieces of advice on one step the first counts. Where one step alone is wanted, it need not be in a list.
     """
     for value in _json_values(text):
+        if isinstance(value, dict) and len(wanted) == 1 and _first(value, _ADVICE_KEYS["action"]) is not None:
+            value = [{**value, "step": wanted[0] + 1}]
         steps = value.get("steps", value.get("corrections")) if isinstance(value, dict) else value
         if isinstance(steps, dict):  # {"1": {...}, "2": {...}}
             steps = [{"step": key, **item} for key, item in steps.items() if isinstance(item, dict)]

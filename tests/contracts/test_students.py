@@ -6,7 +6,8 @@ Not covered: that replies are any good.
 import atexit
 
 import pytest
-from chat_server import ChatServer, reply
+from chat_server import ChatServer
+from chat_server import reply as completion
 from student_models import conversation, make_small_tiny
 
 from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig
@@ -28,7 +29,7 @@ def make_scripted(folder):
 
 
 def make_openai(folder):
-    server = ChatServer(lambda body, n: reply(f"REASON: {len(str(body))}.\nACTION: look"))
+    server = ChatServer(lambda body, n: completion(f"REASON: {len(str(body))}.\nACTION: look"))
     atexit.register(server.__exit__)
     execution = ExecutionConfig(student=EndpointConfig(base_url=server.url), journal=str(folder / "journal.sqlite"))
     return "a-model", StudentConfig(kind="openai"), execution

@@ -157,6 +157,13 @@ def test_json_of_nearly_the_right_form_is_read(tmp_path, rewrite):
         assert server.num_requests == 1
 
 
+def test_one_step_alone_need_not_be_in_a_list(tmp_path):
+    with ChatServer(lambda body, n: reply(json.dumps({"reason": "I look.", "action": "look"}))) as server:
+        (correction,) = correct(server, tmp_path, episode(num_steps=2), mode="step")
+        assert statuses(correction) == ["kept"] * 2
+        assert server.num_requests == 2
+
+
 MISTAKES = {
     "too short": (lambda body: corrections(advice(body)[:-1]), "Step 4: missing"),
     "inadmissible": (
