@@ -119,7 +119,7 @@ def test_the_first_refusal_ends_everything_and_keeps_what_arrives(tmp_path):
             buy(server, tmp_path, range(100), max_concurrency=4)
         assert server.num_requests < 12
         arrived = server.num_requests - 1
-        spent, _ = buy(server, tmp_path, range(12))
+        spent, _ = buy(server, tmp_path, range(12), budget_tokens=10**9)
         assert server.num_requests == 1 + 12
         assert arrived <= spent.num_replies == 12
 
@@ -136,5 +136,6 @@ def test_interrupting_keeps_what_is_on_its_way(tmp_path):
             with pytest.raises(KeyboardInterrupt):
                 session.map(one, range(20), "episodes")
         num_sent = server.num_requests
-        with ChatSession(EndpointConfig(base_url=server.url), tmp_path / "j", "tests") as session:
+        settings = EndpointConfig(base_url=server.url, budget_tokens=10**9)
+        with ChatSession(settings, tmp_path / "j", "tests") as session:
             assert session.client.spent.num_replies == num_sent >= 4
