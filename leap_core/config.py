@@ -56,6 +56,9 @@ class DemonstrationConfig(Section):
 
     num_episodes: int = Field(200, ge=1, description="How many episodes, one for each of the first train specs.")
     level: Level = Field(100, description="Share of the privileged state the expert may use; 100 walks straight.")
+    annotate_with: str | None = Field(
+        None, description="Model at the teacher's endpoint that writes the reasons anew; none: the expert's own."
+    )
 
 
 class RolloutConfig(Section):

@@ -7,15 +7,18 @@ goes on would teach the student to know what it cannot.
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from leap_core.chat.messages import ChatRequest
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig
 from leap_core.errors import ChatError, ConfigError
 from leap_core.prompts import format_reply
 from leap_core.realizability import Gate
+from leap_core.teachers.openai import account_of
 from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.teachers.replies import read_reason
-from leap_core.types import CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
+from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
 
 
 class Annotated(Record):
@@ -50,6 +53,10 @@ class Annotator:
         A reason that gives the hidden state away is asked for again, and left out if it does so every time.
         """
         return self._session.map(self._annotate, episodes, "episodes")
+
+    def account(self) -> dict[str, JsonValue]:
+        """Requests, tokens and dollars of this run, and how often which fault was met."""
+        return account_of(self._session.client)
 
     def close(self) -> None:
         """Let what is on its way arrive, and close the connections."""
@@ -95,3 +102,11 @@ class Annotator:
                 return reason or "", usage
             request = request.again(reply.text, f"That cannot be used: {why}. Answer again, in the same form.")
         return "", usage
+
+
+def without_reasons(trajectory: Trajectory) -> Trajectory:
+    """The same episode with the reason of every step taken out, so that all are written anew."""
+    steps = (
+        step.model_copy(update={"action": Action(reason="", command=step.action.command)}) for step in trajectory.steps
+    )
+    return trajectory.model_copy(update={"steps": tuple(steps)})

@@ -1,4 +1,4 @@
-"""A student behind a real server of models: `transformers serve` with the bundled tiny student, on this machine alone."""
+"""A student behind a real server of models: `transformers serve` with the bundled tiny student, on this machine."""
 
 import os
 import socket

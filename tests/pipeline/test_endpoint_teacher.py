@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from chat_server import MODEL, ChatServer, reply
@@ -16,9 +17,12 @@ from leap_command import QUIET, copy_home, digests, last_json, leap, shared_serv
 from pyarrow import parquet
 from scripted_teacher import advice, corrections, well_behaved
 
+from flows.keys import provide_keys
 from leap_core.artifacts import ArtifactStore
 from leap_core.chat.journal import JOURNAL
-from leap_core.tables import read_corrections
+from leap_core.config import parse_config
+from leap_core.errors import ConfigError
+from leap_core.tables import TRAIN_ROWS, read_corrections, read_training_rows
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +93,12 @@ def test_the_loop_goes_through_with_such_a_teacher(whole):
 
 def test_the_key_is_nowhere_and_the_prompts_are_not_kept(whole):
     home, done, _ = whole
-    told = done.stdout + done.stderr + "".join(map(text_of, home.rglob("*")))
+    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
+
+    database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().partition("///")[2])
+    files = [*home.rglob("*"), *database.parent.glob(f"{database.name}*")]
+    told = done.stdout + done.stderr + "".join(map(text_of, files))
+    assert "correction-i1" in text_of(database)
     assert "What the agent cannot see" not in told
     assert KEY not in told
     assert MODEL in told
@@ -174,9 +183,38 @@ def test_a_wrong_key_is_one_line_without_the_key(undisturbed, tmp_path):
     assert KEY not in done.stdout + done.stderr + "".join(map(text_of, home.rglob("*")))
 
 
+def test_a_key_may_be_kept_in_a_prefect_secret(monkeypatch):
+    from prefect.blocks.system import Secret
+
+    Secret(value=KEY).save("teacher-key", overwrite=True)
+    monkeypatch.setenv("TEACHER_KEY", "")
+    endpoint = {"api_key_env": "TEACHER_KEY", "api_key_secret": "teacher-key"}
+    provide_keys(parse_config({"execution": {"teacher": endpoint}}))
+    assert os.environ["TEACHER_KEY"] == KEY
+    with pytest.raises(ConfigError, match="no Secret block 'nobody'"):
+        provide_keys(parse_config({"execution": {"teacher": {**endpoint, "api_key_secret": "nobody"}}}))
+
+
+def test_demonstrations_get_their_reasons_from_a_model(undisturbed, tmp_path):
+    """Iteration 0 learns from them; nothing that a prompt shows comes from later in the episode."""
+    home = copy_home(undisturbed.home, tmp_path / "home")
+    with ChatServer(lambda body, n: reply(json.dumps({"reason": "This may bring me nearer."}))) as server:
+        settings = ("demonstrations.annotate_with=gpt-4o-mini", "num_iterations=0", "correction.teacher=oracle")
+        url = (f"execution.teacher.base_url={server.url}", *settings)
+        sets = [part for setting in url for part in ("--set", setting)]
+        done = leap("run", "smoke", "--json", "--home", home, *QUIET, *sets, **shared_server(), OPENAI_API_KEY=KEY)
+        summary = last_json(done)
+    store = ArtifactStore(home / "artifacts")
+    (record,) = store.records("annotation")
+    assert record.counts["without_reason"] == 0
+    assert record.counts["steps"] == record.metrics["requests_billed"] + record.metrics["replies_from_journal"]
+    rows = read_training_rows(store.path(store.resolve(summary["artifacts"][0]["dataset"]["key"])) / TRAIN_ROWS)
+    assert {row.completion[0].content.partition("\n")[0] for row in rows} == {"REASON: This may bring me nearer."}
+
+
 def test_a_teacher_that_fails_nearly_always_fails_the_stage(undisturbed, tmp_path):
     def answer(body, n):
-        return reply("no idea") if n % 4 else corrections(advice(body))
+        return reply("no idea") if n % 12 else corrections(advice(body))
 
     home = copy_home(undisturbed.home, tmp_path / "home")
     with ChatServer(answer) as server:
