@@ -134,6 +134,9 @@ class EvaluationConfig(Section):
     confidence: float = Field(0.95, gt=0, lt=1, description="Of the intervals (Wilson for rates).")
 
 
+_SECRET_WORDS = ("key", "token", "secret", "password", "sig")
+
+
 class EndpointConfig(Section):
     """An OpenAI-compatible endpoint: where it is, how fast it may be asked, what it may cost. Never the key itself."""
 
@@ -163,6 +166,9 @@ class EndpointConfig(Section):
                 "base_url must be a plain address: put a key into the environment variable that api_key_env names, "
                 "and other parameters into query"
             )
+        secret = next((name for name in self.query if any(word in name.lower() for word in _SECRET_WORDS)), None)
+        if secret is not None:
+            raise ValueError(f"query must not hold a secret, as {secret!r} seems to be: use api_key_env and key_header")
         if self.base_url is not None and (address.scheme not in ("http", "https") or not address.hostname):
             raise ValueError("base_url must begin with http:// or https://, for example http://localhost:8000/v1")
         return self

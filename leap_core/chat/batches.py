@@ -15,6 +15,7 @@ from leap_core.chat.endpoint import Endpoint, read_reply
 from leap_core.chat.faults import Fault, FaultKind
 from leap_core.chat.journal import Journal, PendingBatch
 from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.errors import LeapError
 
 MOST_IN_A_BATCH = 50_000
 """What OpenAI takes in one batch."""
@@ -36,7 +37,7 @@ class BatchQueue:
         self._tasks: set[asyncio.Task[None]] = set()
         self._gathering: asyncio.Task[None] | None = None
         self._handing_in = asyncio.Lock()
-        self._is_resumed = False
+        self._resuming, self._is_resumed = asyncio.Lock(), False
 
     async def send(self, key: str, request: ChatRequest) -> ChatReply:
         """Put a request into the next batch and wait for its reply, which is in the journal by then.
@@ -44,9 +45,10 @@ class BatchQueue:
         Raises:
             Fault: the batch, or this request in it, failed.
         """
-        if not self._is_resumed:
-            self._is_resumed = True
-            await self._resume()
+        async with self._resuming:  # nothing is handed in before it is known what an earlier run has
+            if not self._is_resumed:
+                await self._resume()
+                self._is_resumed = True
         future: asyncio.Future[ChatReply] = asyncio.get_running_loop().create_future()
         self._waiting[key] = (request, future)
         if key not in self._handed_in:
@@ -83,10 +85,15 @@ class BatchQueue:
 
     async def _find(self, label: str) -> str | None:
         """The endpoint's name for a batch that was handed in just before a crash."""
-        async for batch in self._endpoint.openai.batches.list():
-            if (batch.metadata or {}).get(_LABEL) == label:
-                return str(batch.id)
-        return None
+        try:
+            async for batch in self._endpoint.openai.batches.list():
+                if (batch.metadata or {}).get(_LABEL) == label:
+                    return str(batch.id)
+        except Exception as error:
+            fault = self._fault(error)
+        else:
+            return None
+        raise fault
 
     async def _hand_in_when_quiet(self) -> None:
         await asyncio.sleep(_QUIET_S)
@@ -94,8 +101,12 @@ class BatchQueue:
         while self._gathered:
             chosen = dict(list(self._gathered.items())[:MOST_IN_A_BATCH])
             self._gathered = {key: request for key, request in self._gathered.items() if key not in chosen}
-            async with self._handing_in:
-                batch = await asyncio.shield(self._start_batch(chosen))
+            try:
+                async with self._handing_in:
+                    batch = await asyncio.shield(self._start_batch(chosen))
+            except LeapError as error:  # the journal cannot be written
+                self._fail(list(chosen), error)
+                continue
             if batch is not None:
                 self._start(self._collect(batch))
 
@@ -140,7 +151,7 @@ class BatchQueue:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            self._fail(pending.keys, error if _is_ours(error) else self._fault(error))
+            self._fail(pending.keys, error if isinstance(error, LeapError) else self._fault(error))
 
     async def _wait_until_ended(self, batch_id: str) -> Any:
         while True:
@@ -212,7 +223,3 @@ class BatchQueue:
 
 class _ConnectionTrouble(Exception):  # noqa: N818 - only says that one look at a batch came to nothing
     pass
-
-
-def _is_ours(error: Exception) -> bool:
-    return type(error).__module__.startswith("leap_core")

@@ -143,7 +143,7 @@ class Journal:
             batch, self._waiting = self._waiting, []
             try:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._write, [row for row, _ in batch])
-            except ArtifactError as error:
+            except Exception as error:  # whoever waits must hear of it, whatever it is
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(error)

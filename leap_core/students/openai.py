@@ -50,12 +50,19 @@ class OpenAIStudent:
     def __init__(self, path: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> None:
         """Open the endpoint; with `student.serve`, start a server of the weights at `path` first.
 
+        `path` is the directory of weights of its own, or, as text, the name of a model from outside.
+
         Raises:
             ConfigError: a setting is wrong, or there is no key.
             MissingPackageError: what should serve the weights is not installed.
             StudentError: the server did not start.
         """
         params = OpenAIStudentParams.read(config.params)
+        if params.model is not None and isinstance(path, Path):
+            raise ConfigError(
+                f"student.params.model names {params.model!r} for all iterations, but the weights of {path} are to "
+                "play. Set student.serve, or leave student.params.model out and serve them under their path."
+            )
         if execution.journal is None:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._config, self._temperature = config, temperature

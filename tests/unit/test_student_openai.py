@@ -11,7 +11,7 @@ from student_models import make_small_tiny
 
 from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.errors import EndpointError, MissingPackageError, StudentError
+from leap_core.errors import ConfigError, EndpointError, MissingPackageError, StudentError
 from leap_core.prompts import load_prompts
 from leap_core.rollout import RolloutSettings, play_episodes
 from leap_core.students.openai import OpenAIStudent
@@ -155,6 +155,12 @@ def test_a_server_that_does_not_start_says_why(tmp_path, monkeypatch):
     install_vllm(tmp_path / "bin", tmp_path / "fails", monkeypatch)
     with pytest.raises(StudentError, match="CUDA out of memory"):
         open_student(tmp_path, model=make_small_tiny(tmp_path / "weights"), serve="vllm")
+
+
+def test_one_name_for_all_iterations_is_refused_where_weights_are_to_play(tmp_path):
+    with pytest.raises(ConfigError, match=r"student\.params\.model"):
+        open_student(tmp_path, model=make_small_tiny(tmp_path / "weights"), params={"model": "gpt-4o"})
+    open_student(tmp_path, model="anything", params={"model": "a/name/with/slashes"}).close()
 
 
 def test_an_adapter_is_served_beside_its_base(tmp_path):
