@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -31,6 +32,7 @@ _NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?!\w)|(?<![\w.])\d{2,}(?![\w.])")
 _LONGEST_PHRASE = 12
 
 
+@lru_cache(maxsize=20_000)  # commands and observations come again at every step
 def normalise(text: str) -> str:
     """Lower case, words and numbers only, single spaces: `**Mugs** #1,` and `mug_1` become `mug 1`."""
     return " ".join(token for token in _tokens(text) if token not in _SENTENCE_ENDS)

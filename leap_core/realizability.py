@@ -91,6 +91,8 @@ def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:
 
 def _tells(sentence: str, place: Place) -> bool:
     """Whether a sentence states, rather than supposes, that a thing of this kind is at its place."""
+    if place.place not in sentence or place.kind not in sentence:
+        return False
     kind, at = rf"{re.escape(place.kind)}s?( \d+)?", re.escape(place.place)
     states = (
         rf"\b{kind}( \w+){{0,3}}? {_STANDS}( \w+){{0,3}}? {_IN}( \w+){{0,2}}? {at}\b",
