@@ -20,7 +20,7 @@ class Slot:
 
 
 @dataclass(kw_only=True)
-class _Window:
+class Window:
     """What was spent in the last `length_s` seconds, in order of time."""
 
     limit: int
@@ -56,8 +56,8 @@ class Limits:
         window_s: float = 60.0,
     ) -> None:
         self._max, self._allowed, self._active = max_concurrency, float(max_concurrency), 0
-        self._requests = _Window(limit=requests_per_minute, length_s=window_s) if requests_per_minute else None
-        self._tokens = _Window(limit=tokens_per_minute, length_s=window_s) if tokens_per_minute else None
+        self._requests = Window(limit=requests_per_minute, length_s=window_s) if requests_per_minute else None
+        self._tokens = Window(limit=tokens_per_minute, length_s=window_s) if tokens_per_minute else None
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._paused_until = self._last_cut = 0.0
         self._alarm: asyncio.TimerHandle | None = None

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from leap_core.chat.limits import Limits
+from leap_core.chat.limits import Limits, Window
 
 WINDOW_S = 0.4
 
@@ -28,25 +28,34 @@ def times(limits, tokens, hold_s=0.0):
     return asyncio.run(run())
 
 
-def most_in_a_window(passed, tokens):
-    return max(
-        sum(amount for at, amount in zip(passed, tokens, strict=True) if start <= at < start + WINDOW_S * 0.98)
-        for start in passed
-    )
+def spend_all(limit, amounts):
+    """When each amount fits, on a clock of the test's own, one after the other as soon as possible."""
+    window, now, at = Window(limit=limit, length_s=60.0), 0.0, []
+    for amount in amounts:
+        now += window.wait_s(amount, now)
+        assert window.wait_s(amount, now) == 0
+        window.spend(amount, now)
+        at.append(now)
+        now += 1.0
+    return at
 
 
-def test_no_minute_has_more_requests_than_allowed():
+@pytest.mark.parametrize(("limit", "amounts"), [(5, [1] * 30), (100, [40, 40, 30, 60, 10, 90, 5, 5, 80] * 3)])
+def test_no_minute_has_more_than_allowed(limit, amounts):
+    at = spend_all(limit, amounts)
+    for start in at:
+        assert sum(amount for when, amount in zip(at, amounts, strict=True) if start <= when < start + 60) <= limit
+
+
+def test_what_fits_does_not_wait():
+    assert spend_all(5, [1] * 5) == [0, 1, 2, 3, 4]
+    assert spend_all(5, [1] * 7)[5:] == [60, 61]
+
+
+def test_requests_wait_for_their_minute():
     passed = times(Limits(100, requests_per_minute=5, window_s=WINDOW_S), [1] * 12)
-    assert most_in_a_window(passed, [1] * 12) == 5
-    assert passed[4] < WINDOW_S / 2
-    assert 2 * WINDOW_S <= passed[-1] < 3 * WINDOW_S
-
-
-def test_no_minute_has_more_tokens_than_allowed():
-    tokens = [40, 40, 30, 60, 10, 90]
-    passed = times(Limits(100, tokens_per_minute=100, window_s=WINDOW_S), tokens)
-    assert most_in_a_window(passed, tokens) <= 100
-    assert passed[1] < WINDOW_S / 2 <= passed[2]
+    assert passed[5] >= WINDOW_S
+    assert passed[-1] >= 2 * WINDOW_S
 
 
 def test_what_is_over_the_limit_by_itself_goes_alone():
