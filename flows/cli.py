@@ -104,25 +104,31 @@ def _account(summary: "Summary", seconds: float) -> str:
 def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Say what `leap run` would do, and why.
 
-    One line a stage, in order: `cached` with its artifact, or `run` with the reason. Nothing is done.
+    One line a stage, in order: `cached` with its artifact, or `run` with the reason. Where a teacher behind an endpoint
+    would be asked, what that may cost, from prompts made of sampled episodes. Nothing is done, nobody is asked.
 
     \b
     leap plan demo
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
     from flows.opening import artifacts_of, read_config, resolve_home
-    from flows.planning import plan_experiment
+    from flows.planning import estimate_teaching, plan_experiment
     from leap_core.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
-    outcomes = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
+    store = ArtifactStore(artifacts_of(resolve_home(home)))
+    outcomes = plan_experiment(config, store)
+    estimates = estimate_teaching(config, store, outcomes)
     for outcome in outcomes:
         typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
+    for estimate in estimates:
+        typer.echo(estimate.words)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
-        typer.echo(json.dumps({"experiment": config.experiment, "stages": rows}))
+        costs = [estimate.model_dump(mode="json") for estimate in estimates]
+        typer.echo(json.dumps({"experiment": config.experiment, "stages": rows, "estimates": costs}))
 
 
 @app.command(name="eval")

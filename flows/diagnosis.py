@@ -31,7 +31,7 @@ def diagnose(home: Path) -> list[Finding]:
     """Look at everything a run needs, cheapest first."""
     findings = [_python(), *(_package(name) for name in PACKAGES)]
     if all(finding.ok for finding in findings):  # what follows imports them
-        findings += [_device(), _game(), _alfworld_data(), _home(home)]
+        findings += [_device(), _game(), _alfworld_data(), _endpoints(), _home(home)]
     if all(finding.ok for finding in findings):  # Prefect's own data may go there
         findings.append(_prefect_api(home))
     return findings
@@ -128,6 +128,16 @@ def _try_expert(environment: str) -> tuple[bool, str]:
         played = demonstrate(player, suite.oracle(), spec, suite.privileged_state(root, spec), 100, 30)
         player.close()
     return bool(played.success), spec.instruction
+
+
+def _endpoints() -> Finding:
+    """Whether there is a key; nothing needs one but teachers and students behind an endpoint."""
+    from leap_core.config import EndpointConfig
+
+    name = EndpointConfig().api_key_env
+    is_set = "is set" if os.environ.get(name) else "is not set; servers of your own need none"
+    vllm = shutil.which("vllm") or "not installed: pip install vllm (it needs a GPU), only for student.serve"
+    return Finding(what="endpoints", ok=True, text=f"{name} {is_set}; vllm: {vllm}")
 
 
 def _alfworld_data() -> Finding:

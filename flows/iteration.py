@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from leap_core.types import ArtifactRef
+from tasks.annotation import annotate
 from tasks.base_student import provide_base_student
 from tasks.correction import correct
 from tasks.dataset import assemble_dataset
@@ -36,6 +37,8 @@ def bootstrap(run: Run) -> Iteration:
     privileged = reveal_privileged_states(run, specs)
     base = provide_base_student(run, specs, privileged)
     demonstrations = collect_demonstrations(run, specs, privileged)
+    if run.config.demonstrations.annotate_with is not None:
+        demonstrations = annotate(run, demonstrations, privileged, run.config.demonstrations.annotate_with)
     return learn(run, 0, (demonstrations,), base)
 
 
@@ -47,7 +50,7 @@ def improve(run: Run, previous: Iteration) -> Iteration | None:
         specs = prepare_specs(run, "train")
         privileged = reveal_privileged_states(run, specs)
         rollout = roll_out(run, number, specs, previous.model)
-        correction = correct(run, number, rollout, privileged)
+        correction = correct(run, number, rollout, privileged, previous.model)
     if has_nothing_to_teach(run, correction):
         run.say(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
         return None

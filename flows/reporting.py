@@ -120,6 +120,8 @@ def _messages(summary: Summary) -> list[str]:
     messages = []
     if rule_based:
         messages.append("Demonstrations and corrections come from a rule-based oracle, not from a language model.")
+    else:
+        messages.append("Demonstrations come from a rule-based oracle.")
     if summary.test is None:
         messages.append("The best iteration has not been tested yet: `leap run` does that at the end.")
     return messages

@@ -7,6 +7,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
 from flows.iteration import Iteration, bootstrap, improve
+from flows.keys import provide_keys
 from flows.opening import artifacts_of, read_config, resolve_home
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import LeapConfig
@@ -17,10 +18,11 @@ def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
     """Read the configuration and open the store.
 
     Raises:
-        ConfigError: the preset, an override or a value is wrong.
+        ConfigError: the preset, an override or a value is wrong, or a Secret that it names is missing.
         ArtifactError: the home cannot be written.
     """
     config = read_config(preset, overrides)
+    provide_keys(config)
     say = say_in_log if is_deployed() else say_in_terminal
     return Run(config=config, store=ArtifactStore(artifacts_of(resolve_home(home))), say=say)
 

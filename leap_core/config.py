@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -45,6 +46,7 @@ class StudentConfig(Section):
     prompt: str = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
     temperature: float = Field(0.3, ge=0, description="Sampling temperature; 0 is greedy.")
     max_new_tokens: int = Field(256, ge=1, description="Limit on tokens of one reply.")
+    serve: Literal["vllm"] | None = Field(None, description="Serve the weights for the student 'openai' with this.")
     constrain: bool = Field(False, description="Constrain commands to the admissible ones while decoding.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of student alone.")
 
@@ -54,6 +56,9 @@ class DemonstrationConfig(Section):
 
     num_episodes: int = Field(200, ge=1, description="How many episodes, one for each of the first train specs.")
     level: Level = Field(100, description="Share of the privileged state the expert may use; 100 walks straight.")
+    annotate_with: str | None = Field(
+        None, description="Model at the teacher's endpoint that writes the reasons anew; none: the expert's own."
+    )
 
 
 class RolloutConfig(Section):
@@ -73,6 +78,7 @@ class CorrectionConfig(Section):
     teacher: str = Field("oracle", description="Kind of teacher.")
     threshold: float = Field(0.0, ge=0, le=1, description="Episodes with a score at or below this are corrected.")
     level: Level = Field(0, description="Share, in percent, of the privileged state the teacher may use.")
+    max_error_share: float = Field(0.05, ge=0, le=1, description="Fail the stage above this share of failed episodes.")
     max_reject_share: float = Field(0.5, ge=0, le=1, description="Fail the stage above this share of rejected steps.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of teacher alone.")
 
@@ -128,6 +134,46 @@ class EvaluationConfig(Section):
     confidence: float = Field(0.95, gt=0, lt=1, description="Of the intervals (Wilson for rates).")
 
 
+_SECRET_WORDS = ("key", "token", "secret", "password", "sig")
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible endpoint: where it is, how fast it may be asked, what it may cost. Never the key itself."""
+
+    base_url: str | None = Field(None, description="Address up to and with /v1; none: OPENAI_BASE_URL, else OpenAI's.")
+    api_key_env: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key.")
+    api_key_secret: str | None = Field(None, description="Prefect Secret block that holds the key instead.")
+    key_header: str | None = Field(
+        None, description="Header for the key where it is not 'Authorization' (Azure: api-key)."
+    )
+    query: dict[str, str] = Field(default_factory=dict, description="Added to every address (Azure: api-version).")
+    max_concurrency: int = Field(32, ge=1, description="Requests on their way at once.")
+    requests_per_minute: int | None = Field(None, ge=1, description="Never more requests than that in any minute.")
+    tokens_per_minute: int | None = Field(None, ge=1, description="Nor more tokens, sent and received.")
+    timeout_s: float = Field(180.0, gt=0, description="Give a request up after that, and try again.")
+    max_tries: int = Field(8, ge=1, description="Tries of one request before its episode counts as failed.")
+    budget_usd: float | None = Field(None, gt=0, description="Dollars that the experiment may spend here, all told.")
+    budget_tokens: int | None = Field(None, ge=1, description="Tokens, sent and received, likewise.")
+    prices: str | None = Field(None, description="Price file; none: leap_core/chat/prices.toml.")
+    batch: bool = Field(False, description="Use the Batch API: answers within a day, at half the price.")
+    batch_poll_s: float = Field(60.0, gt=0, description="Look so often whether a batch is done.")
+
+    @model_validator(mode="after")
+    def _address_holds_no_secret(self) -> "EndpointConfig":
+        address = urlsplit(self.base_url or "")
+        if address.username or address.password or address.query:
+            raise ValueError(
+                "base_url must be a plain address: put a key into the environment variable that api_key_env names, "
+                "and other parameters into query"
+            )
+        secret = next((name for name in self.query if any(word in name.lower() for word in _SECRET_WORDS)), None)
+        if secret is not None:
+            raise ValueError(f"query must not hold a secret, as {secret!r} seems to be: use api_key_env and key_header")
+        if self.base_url is not None and (address.scheme not in ("http", "https") or not address.hostname):
+            raise ValueError("base_url must begin with http:// or https://, for example http://localhost:8000/v1")
+        return self
+
+
 class ExecutionConfig(Section):
     """How to run. Nothing here bears identity: it changes where and how fast, never what comes out."""
 
@@ -138,6 +184,9 @@ class ExecutionConfig(Section):
     micro_batch_size: int = Field(8, ge=1, description="Rows on the device at once while training.")
     save_every_steps: int = Field(50, ge=1, description="Optimizer steps between training checkpoints.")
     num_threads: int | None = Field(None, ge=1, description="CPU threads of torch; none: all cores.")
+    teacher: EndpointConfig = Field(EndpointConfig(), description="Where a teacher behind an endpoint is asked.")
+    student: EndpointConfig = Field(EndpointConfig(), description="Where a student behind an endpoint is asked.")
+    journal: str | None = Field(None, description="File that keeps every reply; none: one for all of the home.")
 
 
 class LeapConfig(Section):

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from leap_core.errors import TeacherReplyError
+from leap_core.errors import StageFailedError
 from leap_core.realizability import apply_gate
 from leap_core.teachers.base import Teacher
-from leap_core.types import Correction, CorrectionStatus, Level, PrivilegedState, Trajectory
+from leap_core.teachers.privilege import PrivilegedEpisode
+from leap_core.types import Correction, CorrectionStatus, Trajectory
 
 
 def needs_correction(trajectory: Trajectory, threshold: float) -> bool:
@@ -14,25 +15,39 @@ def needs_correction(trajectory: Trajectory, threshold: float) -> bool:
     return trajectory.score is not None and trajectory.score <= threshold and bool(trajectory.steps)
 
 
-def correct_episode(teacher: Teacher, trajectory: Trajectory, privileged: PrivilegedState, level: Level) -> Correction:
-    """Ask the teacher for a correction of each step, then pass all of them through the gate.
+def correct_episodes(teacher: Teacher, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
+    """Ask the teacher for a correction of each step of each episode, then pass all of them through the gate.
 
     Returns:
-        One step correction for each step, rejected ones included. Where the teacher gave no usable reply, a
-        correction without steps whose `error` says why.
+        One correction for each episode, in order, with one step correction for each step, rejected ones included. Where
+        the teacher failed: without steps, and `error` says why.
     """
-    try:
-        correction = teacher.correct(trajectory, privileged)
-    except TeacherReplyError as error:
-        return Correction(
-            trajectory_id=trajectory.id,
-            spec_id=trajectory.spec.id,
-            teacher=teacher.name,
-            level=level,
-            steps=(),
-            error=str(error),
+    corrections = teacher.correct(episodes)
+    return [
+        correction if correction.error else apply_gate(correction, episode.trajectory, episode.privileged)
+        for correction, episode in zip(corrections, episodes, strict=True)
+    ]
+
+
+def check_corrections(corrections: Sequence[Correction], max_error_share: float, max_reject_share: float) -> None:
+    """Fail a stage whose corrections are mostly worthless.
+
+    Raises:
+        StageFailedError: the teacher failed on too many episodes, or the gate rejected too many steps.
+    """
+    errors = [correction for correction in corrections if correction.error]
+    if len(errors) > max_error_share * len(corrections):
+        raise StageFailedError(
+            f"The teacher failed on {len(errors)} of {len(corrections)} episodes, more than the allowed share "
+            f"{max_error_share} (correction.max_error_share). First: {errors[0].trajectory_id}: {errors[0].error}"
         )
-    return apply_gate(correction, trajectory, privileged)
+    steps = [step for correction in corrections for step in correction.steps]
+    rejected = [step for step in steps if step.status is CorrectionStatus.REJECTED]
+    if len(rejected) > max_reject_share * len(steps):
+        raise StageFailedError(
+            f"The gate rejected {len(rejected)} of {len(steps)} corrected steps, more than the allowed share "
+            f"{max_reject_share} (correction.max_reject_share). First cause: {rejected[0].why}"
+        )
 
 
 def count_corrections(corrections: Sequence[Correction]) -> dict[str, int]:

@@ -59,6 +59,22 @@ class TeacherReplyError(LeapError):
         self.raw = raw
 
 
+class ChatError(LeapError):
+    """One request to an endpoint came to nothing. Others may fare better."""
+
+
+class ContextLengthError(ChatError):
+    """A request is longer than what the model can read."""
+
+
+class EndpointError(LeapError):
+    """An endpoint refuses everything it is asked: a wrong key or model, no credit. Asking on would not help."""
+
+
+class BudgetError(LeapError):
+    """The next request would overrun the budget. What was paid for is kept."""
+
+
 class ArtifactError(LeapError):
     """An artifact is missing, ambiguous or damaged."""
 

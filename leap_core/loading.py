@@ -1,12 +1,14 @@
 """From names in the configuration to objects: suites, students, teachers and trainers."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
+from leap_core.config import EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.base import Environment, Suite
 from leap_core.envs.workers import EnvironmentPool
+from leap_core.errors import ConfigError
 from leap_core.models import TINY, find_model
 from leap_core.prompts import load_prompts
 from leap_core.registry import check_kind, load_kind
@@ -14,7 +16,8 @@ from leap_core.students import STUDENTS
 from leap_core.students.base import Student
 from leap_core.students.tiny import TinyParams
 from leap_core.teachers import TEACHERS
-from leap_core.teachers.base import Teacher
+from leap_core.teachers.base import ForeseenRequest, Teacher, TeacherSetup
+from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
 
@@ -27,7 +30,9 @@ def check_names(config: LeapConfig) -> None:
     """
     load_suite(config.environment)
     check_kind("student", config.student.kind, STUDENTS)
-    check_kind("teacher", config.correction.teacher, TEACHERS)
+    if config.student.serve is not None and config.student.kind != "openai":
+        raise ConfigError(f"student.serve is for the student 'openai', not for {config.student.kind!r}.")
+    load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
     check_kind("trainer", config.training.trainer, TRAINERS)
     load_prompts(config.environment.name, config.student.prompt)
     if config.student.model == TINY:
@@ -58,10 +63,16 @@ def load_student(model: Path | str, config: StudentConfig, execution: ExecutionC
     return student
 
 
-def load_teacher(config: CorrectionConfig, suite: Suite) -> Teacher:
-    """Return the teacher that `config.teacher` stands for."""
-    teacher: Teacher = load_kind("teacher", config.teacher, TEACHERS)(config, suite)
+def load_teacher(setup: TeacherSetup) -> Teacher:
+    """Return the teacher that `setup.config.teacher` stands for."""
+    teacher: Teacher = load_kind("teacher", setup.config.teacher, TEACHERS)(setup)
     return teacher
+
+
+def foresee_requests(config: LeapConfig, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
+    """What the configured teacher would ask an endpoint to correct these episodes."""
+    teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)
+    return teacher.foresee(config.correction, config.environment.name, episodes)
 
 
 def load_trainer(name: str) -> Trainer:

@@ -1,77 +1,123 @@
 """The gate between a teacher and training: prompts only *ask* a teacher not to leak; this *checks*.
 
-A correction passes if its command was admissible at that step, and if its reason names nothing that stands in the
+A correction passes if its command was admissible at that step, and if its reason gives nothing away that stands in the
 privileged state but not in what the student had seen by then (paper, section 3.2).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from pydantic import JsonValue
-
+from leap_core.giveaways import Giveaways, Place, normalise, sentences
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Step, StepCorrection, Trajectory
 
-_WORDS = re.compile(r"[a-z]+|\d+")
 LEAK = "leak"
+
+_HEDGE = re.compile(
+    r"\b(may|might|could|can|would|should|often|usually|typically|normally|commonly|likely|probably|perhaps|possibly|"
+    r"maybe|sometimes|if|whether|not|t|hope|expect|guess|assume|plausible|chance|any|unless|until|when|once|common|"
+    r"good)\b"
+)
+_HIDDEN = r"(hidden|privileged|secret|inside|insider) (state|info|information|facts?|knowledge|notes?|data|layout)"
+_SOLUTION = r"gold (command|answer|output|product|item|solution)|(reference|sample|model) (solution|answer)"
+_TOLD = (
+    r"solution (says|shows|tells)|(was|been|am) (told|informed) (that|where|about)|facts? (say|tell|show|state)s? that"
+)
+_SOURCE = re.compile(
+    rf"\b({_HIDDEN}|{_SOLUTION}|{_TOLD}|ground truth|walkthrough|answer key|cheat sheet|the teacher|my coach)\b"
+)
+_FETCH = r"(get|fetch|grab|retrieve|take|collect|pick up|pick)"
+_STANDS = r"(is|are|lies|lie|sits|sit|stands|stand|waits|rests|was left)"
+_IN = r"(in|on|inside|at|within|under|behind|atop)"
+
+
+class Gate:
+    """Checks the corrections of one trajectory against one privileged state."""
+
+    def __init__(self, trajectory: Trajectory, privileged: PrivilegedState) -> None:
+        self._steps = trajectory.steps
+        self._giveaways = Giveaways.of(privileged.facts)
+        self._seen = _what_was_seen(trajectory)
+
+    def why_rejected(self, correction: StepCorrection, index: int) -> str:
+        """Why the correction of step `index` must not train anyone; "" where it may."""
+        step = self._steps[index]
+        if correction.status is CorrectionStatus.REJECTED:
+            return correction.why
+        admissible = step.observation.admissible
+        if admissible is not None and correction.command not in admissible:
+            return "inadmissible: the command was not possible at this step"
+        if not correction.reason.strip():
+            return "no reason"
+        seen = self._seen[index]
+        if admissible is None:  # a command in free form says itself what it is about
+            seen = f"{seen} | {normalise(correction.command)}"
+        told = self._what_it_gives_away(correction.reason, seen)
+        return f"{LEAK}: the reason {told}" if told else ""
+
+    def _what_it_gives_away(self, reason: str, seen: str) -> str:
+        source = _SOURCE.search(normalise(reason))
+        if source and source.group() not in seen:
+            return f"speaks of {source.group()!r}, which the student does not have"
+        said = "\n".join(map(self._giveaways.joined, sentences(reason)))
+        named = leaks(said, seen, self._giveaways.texts)
+        if named:
+            return f"names {named[0]!r}, which the student had not seen"
+        for sentence in said.split("\n"):
+            for place in self._giveaways.places:
+                if f" {place.thing} " not in f" {seen} " and _tells(sentence, place):
+                    return f"tells that the {place.kind} is at {place.place!r}, which the student had not seen"
+        return ""
 
 
 def apply_gate(correction: Correction, trajectory: Trajectory, privileged: PrivilegedState) -> Correction:
     """Mark each step correction that fails a check as rejected, with the reason; none is dropped."""
-    secrets = sorted(set(_secrets(privileged.facts)))
-    seen = normalise(trajectory.spec.instruction)
-    checked = []
-    for step, step_correction in zip(trajectory.steps, correction.steps, strict=True):
-        seen = f"{seen} | {_what_was_seen(step)}"
-        why = _why_rejected(step_correction, step, seen, secrets)
+    gate, checked = Gate(trajectory, privileged), []
+    if len(correction.steps) != len(trajectory.steps):
+        raise ValueError(
+            f"{len(correction.steps)} corrections for the {len(trajectory.steps)} steps of {trajectory.id}"
+        )
+    for index, step_correction in enumerate(correction.steps):
+        why = gate.why_rejected(step_correction, index)
         update = {"status": CorrectionStatus.REJECTED, "why": why}
         checked.append(step_correction.model_copy(update=update) if why else step_correction)
-        seen = f"{seen} | {normalise(step.action.command)}"
     return correction.model_copy(update={"steps": tuple(checked)})
 
 
-def normalise(text: str) -> str:
-    """Lower case, words and numbers only, single spaces: `Mug 1,` and `mug 1` become the same."""
-    return " ".join(_WORDS.findall(text.lower()))
-
-
 def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:
-    """The secrets that `reason` names and `seen` does not show; all three normalised alike."""
-    said, shown = f" {normalise(reason)} ", f" {seen} "
+    """The secrets that `reason` names and `seen` does not show. `seen` and the secrets are normalised."""
+    said, shown = f" {' | '.join(sentences(reason))} ", f" {seen} "
     return [secret for secret in secrets if f" {secret} " in said and f" {secret} " not in shown]
 
 
-def _what_was_seen(step: Step) -> str:
+def _tells(sentence: str, place: Place) -> bool:
+    """Whether a sentence states, rather than supposes, that a thing of this kind is at its place."""
+    if place.place not in sentence or place.kind not in sentence:
+        return False
+    kind, at = rf"{re.escape(place.kind)}s?( \d+)?", re.escape(place.place)
+    states = (
+        rf"\b{kind}( \w+){{0,3}}? {_STANDS}( \w+){{0,3}}? {_IN}( \w+){{0,2}}? {at}\b",
+        rf"\b{at} (is where|contains|holds|has|hides|stores)( \w+){{0,3}}? {kind}\b",
+        rf"\b{at} where( \w+){{0,3}}? {kind} {_STANDS}\b",
+        rf"\b{at} (because|since|as) (that is where )?(\w+ )?{kind} {_STANDS} (there|inside|{_IN} it)\b",
+        rf"\b{_FETCH}( \w+){{0,2}}? {kind} (\w+ )?(from|out of|off|{_IN})( the)? {at}\b",
+    )
+    if re.search(rf"\b{kind}( \w+){{0,3}}? {_STANDS} not {_IN}( \w+){{1,4}}? but {_IN}( the)? {at}\b", sentence):
+        return True
+    matches = (re.search(pattern, sentence) for pattern in states)
+    return any(match and not _HEDGE.search(sentence[: match.end()]) for match in matches)
+
+
+def _what_was_seen(trajectory: Trajectory) -> list[str]:
+    """For each step, all that the student knew by then, normalised: goal, observations, possible commands, its own."""
+    seen, known = [], normalise(trajectory.spec.instruction)
+    for step in trajectory.steps:
+        known = f"{known} | {_shown(step)}"
+        seen.append(known)
+        known = f"{known} | {normalise(step.action.command)}"
+    return seen
+
+
+def _shown(step: Step) -> str:
     # Separators keep two neighbouring commands from forming a phrase that neither of them has.
     admissible = " | ".join(normalise(command) for command in step.observation.admissible or ())
     return f"{normalise(step.observation.text)} | {admissible}"
-
-
-def _why_rejected(correction: StepCorrection, step: Step, seen: str, secrets: Sequence[str]) -> str:
-    if correction.status is CorrectionStatus.REJECTED:
-        return correction.why
-    admissible = step.observation.admissible
-    if admissible is not None and correction.command not in admissible:
-        return "inadmissible: the command was not possible at this step"
-    if not correction.reason.strip():
-        return "no reason"
-    leaked = leaks(correction.reason, seen, secrets)
-    return f"{LEAK}: the reason names {leaked[0]!r}, which the student had not seen" if leaked else ""
-
-
-def _secrets(facts: JsonValue) -> Iterator[str]:
-    """Every name or phrase of the privileged facts that could only be known from there.
-
-    Single words without a number ("mug", "clean") are general knowledge or part of the goal and are no secret.
-    """
-    if isinstance(facts, dict):
-        for key, value in facts.items():
-            yield from _secrets(value)
-            if any(character.isdigit() for character in key):  # a name, as in {"mug 1": "cabinet 3"}; not a field
-                yield normalise(key)
-    elif isinstance(facts, list):
-        for value in facts:
-            yield from _secrets(value)
-    elif isinstance(facts, str):
-        text = normalise(facts)
-        if " " in text:
-            yield text

@@ -1,12 +1,14 @@
 """Stage `correction`: the privileged teacher rewrites the steps of failed episodes; the gate checks every one."""
 
+from contextlib import closing
+
 from pydantic import JsonValue
 
 from leap_core.config import Section
-from leap_core.correction import correct_episode, count_corrections, needs_correction
+from leap_core.correction import check_corrections, correct_episodes, count_corrections, needs_correction
 from leap_core.dataset import correction_rows
-from leap_core.errors import StageFailedError
 from leap_core.loading import load_suite, load_teacher
+from leap_core.models import locate_model
 from leap_core.prompts import load_prompts
 from leap_core.tables import (
     read_corrections,
@@ -15,9 +17,14 @@ from leap_core.tables import (
     write_corrections,
     write_turn_rows,
 )
-from leap_core.types import ArtifactRef, Level, Usage
+from leap_core.teachers.base import Teacher, TeacherSetup
+from leap_core.teachers.privilege import PrivilegedEpisode
+from leap_core.types import ArtifactRef, Correction, Level, Usage
 from tasks.shards import Shards
 from tasks.stage import Run, Stage, StageReport, StageWork
+
+SELF = "self"
+"""The teacher that is the student."""
 
 
 class CorrectionIdentity(Section):
@@ -31,8 +38,13 @@ class CorrectionIdentity(Section):
     prompt: str
 
 
-def correct(run: Run, iteration: int, episodes: ArtifactRef, privileged: ArtifactRef) -> ArtifactRef:
-    """Return the corrections of the episodes at or below the score threshold, as turn rows."""
+def correct(
+    run: Run, iteration: int, episodes: ArtifactRef, privileged: ArtifactRef, model: ArtifactRef
+) -> ArtifactRef:
+    """Return the corrections of the episodes at or below the score threshold, as turn rows.
+
+    `model` is the student's that played them; only a teacher that is the student itself depends on it.
+    """
     config = run.config
     identity = CorrectionIdentity(
         environment=config.environment.name,
@@ -42,47 +54,72 @@ def correct(run: Run, iteration: int, episodes: ArtifactRef, privileged: Artifac
         params=config.correction.params,
         prompt=config.student.prompt,
     )
-    return CORRECTION(run, identity, {"episodes": episodes, "privileged": privileged}, iteration)
+    inputs = {"episodes": episodes, "privileged": privileged}
+    if identity.teacher == SELF:
+        inputs["model"] = model
+    return CORRECTION(run, identity, inputs, iteration)
 
 
 def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
     identity = work.identity
-    teacher = load_teacher(work.config.correction, load_suite(work.config.environment))
     prompts = load_prompts(identity.environment, identity.prompt)
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
     episodes = read_trajectories(work.inputs["episodes"])
-    failed = [episode for episode in episodes if needs_correction(episode, identity.threshold)]
-    shards = Shards(
-        scratch=work.scratch,
-        size=work.config.execution.shard_size,
-        tag=identity.teacher,
-        write=write_corrections,
-        read=read_corrections,
-        failed=lambda correction: correction.error is not None,
-    )
-    corrections = shards.map(
-        lambda some: [correct_episode(teacher, one, states[one.spec.id], identity.level) for one in some], failed
-    )
+    failed = [
+        PrivilegedEpisode(trajectory=episode, privileged=states[episode.spec.id])
+        for episode in episodes
+        if needs_correction(episode, identity.threshold)
+    ]
+    with closing(_load_teacher(work)) as teacher:
+        corrections, resumed = _correct_in_shards(work, teacher, failed)
+        account = dict(teacher.account())
+    check_corrections(corrections, work.config.correction.max_error_share, work.config.correction.max_reject_share)
     rows = [
         row
         for episode, correction in zip(failed, corrections, strict=True)
-        for row in correction_rows(episode, correction, states[episode.spec.id], prompts, identity.params)
+        for row in correction_rows(episode.trajectory, correction, episode.privileged, prompts, identity.params)
     ]
     counts = count_corrections(corrections)
-    share, limit = counts["rejected"] / max(len(rows), 1), work.config.correction.max_reject_share
-    if share > limit:
-        raise StageFailedError(
-            f"The gate rejected {counts['rejected']} of {len(rows)} corrected steps, more than the allowed share "
-            f"{limit} (correction.max_reject_share). First cause: {next(row.why for row in rows if not row.accepted)}"
-        )
     write_corrections(work.output, corrections)
     write_turn_rows(work.output, rows)
     return StageReport(
         counts={"episodes": len(episodes), "corrected_episodes": len(failed), "steps": len(rows), **counts},
-        metrics={"leak_rate": counts.get("rejected:leak", 0) / max(len(rows), 1)},
+        metrics={"leak_rate": counts.get("rejected:leak", 0) / max(len(rows), 1), **account},
         usage=sum((correction.usage for correction in corrections), Usage()),
-        resumed=shards.num_resumed > 0,
+        resumed=resumed,
     )
+
+
+def _load_teacher(work: StageWork[CorrectionIdentity]) -> Teacher:
+    config = work.config
+    return load_teacher(
+        TeacherSetup(
+            config=config.correction,
+            suite=load_suite(config.environment),
+            execution=config.execution,
+            student=config.student,
+            experiment=config.experiment,
+            model=locate_model(work.inputs["model"], config.student.model) if "model" in work.inputs else None,
+            say=work.say,
+        )
+    )
+
+
+def _correct_in_shards(
+    work: StageWork[CorrectionIdentity], teacher: Teacher, episodes: list[PrivilegedEpisode]
+) -> tuple[list[Correction], bool]:
+    """Correct all episodes; returns whether some corrections came from an earlier attempt."""
+    # A teacher that keeps its replies resumes by itself, and shards would only make it wait for the slowest of each.
+    size = len(episodes) if teacher.keeps_replies else work.config.execution.shard_size
+    shards = Shards(
+        scratch=work.scratch,
+        size=max(size, 1),
+        tag=work.identity.teacher,
+        write=write_corrections,
+        read=read_corrections,
+        failed=lambda correction: correction.error is not None,
+    )
+    return shards.map(lambda some: correct_episodes(teacher, some), episodes), shards.num_resumed > 0
 
 
 CORRECTION = Stage(name="correction", version=4, work=_correct)

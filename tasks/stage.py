@@ -20,6 +20,7 @@ from pydantic import JsonValue
 
 from leap_core.artifacts import ArtifactStore
 from leap_core.canonical import diff_configs, stage_key
+from leap_core.chat.journal import JOURNAL
 from leap_core.config import LeapConfig, Section
 from leap_core.types import ArtifactRef, Usage
 
@@ -91,6 +92,12 @@ class Run:
         self.say(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
         self.on_outcome(outcome)
         return ref
+
+
+def with_journal(config: LeapConfig, home: Path) -> LeapConfig:
+    """The configuration with a place for the replies of endpoints: one for the whole home, unless one is set."""
+    journal = config.execution.journal or str(home / JOURNAL)
+    return config.model_copy(update={"execution": config.execution.model_copy(update={"journal": journal})})
 
 
 def is_pending(ref: ArtifactRef) -> bool:
@@ -203,7 +210,7 @@ class _Execution(Generic[IdentityT]):
         return self.stage.work(
             StageWork(
                 identity=self.identity,
-                config=self.run.config,
+                config=with_journal(self.run.config, self.run.store.home),
                 inputs={role: self.run.store.path(ref) for role, ref in self.inputs.items()},
                 output=workspace / "output",
                 scratch=workspace / "scratch",

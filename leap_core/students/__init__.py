@@ -2,5 +2,6 @@
 
 STUDENTS = {
     "hf": "leap_core.students.hf:HfStudent",
+    "openai": "leap_core.students.openai:OpenAIStudent",
     "scripted": "leap_core.students.scripted:ScriptedStudent",
 }

@@ -1,38 +1,90 @@
 """The protocol of a privileged teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from pydantic import JsonValue
+
+from leap_core.config import CorrectionConfig, ExecutionConfig, StudentConfig
+from leap_core.envs.base import Suite
+from leap_core.errors import WrongSpecError
+from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, PrivilegedState, Trajectory
 
 
+@dataclass(frozen=True, kw_only=True)
+class TeacherSetup:
+    """What a teacher is made from. `model` are the weights of the student that is corrected, where they are known."""
+
+    config: CorrectionConfig
+    suite: Suite
+    execution: ExecutionConfig
+    student: StudentConfig
+    experiment: str
+    model: Path | str | None = None
+    say: Callable[[str], None] = lambda line: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeseenRequest:
+    """A request that would be sent: the length of its prompt, and what its reply may take."""
+
+    model: str
+    num_characters: int
+    completion_tokens: int
+
+
 class Teacher(Protocol):
-    """Improves the reason and command of every step of finished episodes (paper, section 3.1)."""
+    """Improves the reason and command of every step of finished episodes (paper, section 3.1).
+
+    `keeps_replies` says that an interrupted call goes on where it stopped, by itself.
+    """
 
     name: str
+    keeps_replies: bool
 
-    def correct(self, trajectory: Trajectory, privileged: PrivilegedState) -> Correction:
-        """Correct each step as if the student had followed its own trajectory up to there.
+    def __init__(self, setup: TeacherSetup) -> None: ...
+
+    @classmethod
+    def check(cls, config: CorrectionConfig, environment: str) -> None:
+        """Raise a LeapError where a setting is wrong, before hours of work find out. Opens nothing."""
+        ...
+
+    @classmethod
+    def foresee(
+        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
+    ) -> list[ForeseenRequest]:
+        """What correcting these episodes would ask an endpoint first; nothing where no endpoint is asked."""
+        ...
+
+    def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
+        """Correct each step of each episode as if the student had followed its own trajectory up to there.
 
         Returns:
-            One step correction for each step, in order, before any check of the realizability gate.
+            One correction for each episode, in order, before any check of the realizability gate; in it one step
+            correction for each step. Where the teacher failed on an episode: no steps, and `error` says why.
 
         Raises:
-            WrongSpecError: the privileged state is for another spec.
-            TeacherReplyError: no usable reply.
+            WrongSpecError: a privileged state is for another spec.
+            LeapError: no episode can be corrected: a wrong key, a budget that is spent.
         """
+        ...
+
+    def account(self) -> Mapping[str, JsonValue]:
+        """What correcting took in this run, for the record: requests, tokens, dollars, faults. May be empty."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held. What has been paid for is kept."""
         ...
 
 
 def check_same_spec(trajectory: Trajectory, privileged: PrivilegedState) -> None:
     """Raise WrongSpecError unless both speak of the same spec."""
-    from leap_core.errors import WrongSpecError
-
     if trajectory.spec.id != privileged.spec_id:
         raise WrongSpecError(
             f"Trajectory {trajectory.id!r} is of spec {trajectory.spec.id!r}, but the privileged state is of "
             f"{privileged.spec_id!r}. Pair each trajectory with the state of its own spec."
         )
-
-
-__all__: Sequence[str] = ("Teacher", "check_same_spec")

@@ -1,9 +1,13 @@
 """The teacher that needs no model: an environment's rule-based expert, asked at every step of a student's episode."""
 
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
 from leap_core.config import CorrectionConfig
-from leap_core.envs.base import Suite
 from leap_core.errors import TeacherReplyError
-from leap_core.teachers.base import check_same_spec
+from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
+from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, StepCorrection, Trajectory
 
 
@@ -11,21 +15,35 @@ class OracleTeacher:
     """Corrects with the environment's own `Oracle`. Deterministic; spends no tokens and no money."""
 
     name = "oracle"
+    keeps_replies = False
 
-    def __init__(self, config: CorrectionConfig, suite: Suite) -> None:
-        self._oracle = suite.oracle()
-        self._level = config.level
+    @classmethod
+    def check(cls, config: CorrectionConfig, environment: str) -> None:
+        """Nothing can be wrong."""
 
-    def correct(self, trajectory: Trajectory, privileged: PrivilegedState) -> Correction:
+    def __init__(self, setup: TeacherSetup) -> None:
+        self._oracle = setup.suite.oracle()
+        self._level = setup.config.level
+
+    @classmethod
+    def foresee(
+        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
+    ) -> list[ForeseenRequest]:
+        """No endpoint is asked."""
+        return []
+
+    def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
         """Correct each step as if the student had followed its own trajectory up to there.
 
-        Returns:
-            One step correction for each step, in order. A step on which the oracle has no advice is `rejected`,
-            with the student's own command and the cause in `why`.
+        A step on which the oracle has no advice is `rejected`, with the student's own command and the cause in `why`.
 
         Raises:
-            WrongSpecError: the privileged state is for another spec.
+            WrongSpecError: a privileged state is for another spec.
         """
+        return [self.correct_episode(one.trajectory, one.privileged) for one in episodes]
+
+    def correct_episode(self, trajectory: Trajectory, privileged: PrivilegedState) -> Correction:
+        """Correct one episode; see `correct`."""
         check_same_spec(trajectory, privileged)
         steps = tuple(self._correct_step(trajectory, index, privileged) for index in range(len(trajectory.steps)))
         return Correction(
@@ -35,6 +53,13 @@ class OracleTeacher:
             level=self._level,
             steps=steps,
         )
+
+    def account(self) -> dict[str, JsonValue]:
+        """Nothing is spent."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _correct_step(self, trajectory: Trajectory, index: int, privileged: PrivilegedState) -> StepCorrection:
         step, history = trajectory.steps[index], trajectory.steps[:index]

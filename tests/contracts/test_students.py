@@ -1,12 +1,16 @@
 """What every kind of student must do. A new kind adds one line to MAKERS.
 
-Not covered: that replies are any good, and students behind a network.
+Not covered: that replies are any good.
 """
 
+import atexit
+
 import pytest
+from chat_server import ChatServer
+from chat_server import reply as completion
 from student_models import conversation, make_small_tiny
 
-from leap_core.config import ExecutionConfig, StudentConfig
+from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig
 from leap_core.registry import load_kind
 from leap_core.students import STUDENTS
 from leap_core.students.base import ActRequest
@@ -16,22 +20,29 @@ EXECUTION = ExecutionConfig(device="cpu", batch_size=4)
 
 def make_hf(folder):
     make_small_tiny(folder)
-    return folder, StudentConfig(max_new_tokens=12)
+    return folder, StudentConfig(max_new_tokens=12), EXECUTION
 
 
 def make_scripted(folder):
     replies = ["REASON: a\nACTION: look", "REASON: b\nACTION: go to cabinet 1"]
-    return folder, StudentConfig(kind="scripted", params={"replies": replies})
+    return folder, StudentConfig(kind="scripted", params={"replies": replies}), EXECUTION
 
 
-MAKERS = {"hf": make_hf, "scripted": make_scripted}
+def make_openai(folder):
+    server = ChatServer(lambda body, n: completion(f"REASON: {len(str(body))}.\nACTION: look"))
+    atexit.register(server.__exit__)
+    execution = ExecutionConfig(student=EndpointConfig(base_url=server.url), journal=str(folder / "journal.sqlite"))
+    return "a-model", StudentConfig(kind="openai"), execution
+
+
+MAKERS = {"hf": make_hf, "scripted": make_scripted, "openai": make_openai}
 
 
 @pytest.fixture(scope="module", params=sorted(STUDENTS))
 def make(request, tmp_path_factory):
     assert request.param in MAKERS, f"add the student {request.param!r} to MAKERS"
-    path, config = MAKERS[request.param](tmp_path_factory.mktemp(request.param))
-    return lambda: load_kind("student", request.param, STUDENTS)(path, config, EXECUTION, 0.7)
+    path, config, execution = MAKERS[request.param](tmp_path_factory.mktemp(request.param))
+    return lambda: load_kind("student", request.param, STUDENTS)(path, config, execution, 0.7)
 
 
 def requests(episodes, turn):

@@ -20,8 +20,8 @@ class TalkativeTeacher(OracleTeacher):
 
     name = "talkative"
 
-    def correct(self, trajectory, privileged):
-        correction = super().correct(trajectory, privileged)
+    def correct_episode(self, trajectory, privileged):
+        correction = super().correct_episode(trajectory, privileged)
         steps = list(correction.steps)
         for number, told in ((1, privileged.text), (3, f"I look for the {IN_FACTS}.")):
             steps[number::4] = [step.model_copy(update={"reason": told}) for step in steps[number::4]]

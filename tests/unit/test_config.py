@@ -59,3 +59,20 @@ def test_broken_or_missing_file(tmp_path):
     path.write_text("seed = = 3")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        ({"base_url": "https://user:password@host/v1"}, "plain address"),
+        ({"base_url": "https://host/v1?key=1"}, "plain address"),
+        ({"base_url": "localhost:8000"}, "http://"),
+        ({"query": {"subscription-key": "1"}}, "must not hold a secret"),
+        ({"api_key": "sk-1"}, "execution.teacher.api_key"),
+    ],
+)
+def test_a_secret_in_the_configuration_is_refused(endpoint, told):
+    with pytest.raises(ConfigError, match=told) as caught:
+        parse_config({"execution": {"teacher": endpoint}})
+    assert "password@" not in str(caught.value)
+    assert "sk-1" not in str(caught.value)

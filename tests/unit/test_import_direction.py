@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld", "prefect"}
 LAYERS = [
     {"types", "errors", "registry"},
-    {"config", "canonical", "files", "locks", "provenance", "verification", "realizability", "names"},
-    {"artifacts", "prompts", "lineage", "parquet", "models"},
+    {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "names"},
+    {"artifacts", "prompts", "lineage", "parquet", "models", "realizability"},
     {"envs", "students", "teachers", "trainers", "chat"},
     {"loading", "rollout", "correction", "dataset", "demonstrations", "evaluation", "tables", "report"},
 ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leap_core.realizability import apply_gate
+from leap_core.realizability import Gate, apply_gate
 from leap_core.types import (
     Action,
     Correction,
@@ -57,7 +57,11 @@ def gate(reason, command="go to cabinet 3", step=0):
 
 
 @pytest.mark.parametrize(
-    "reason", ["The mug 2 must be there.", "I should find MUG 2.", "look for the 'mug 2', then go", "mug  2"]
+    "reason",
+    [
+        *("The mug 2 must be there.", "I should find MUG 2.", "look for the 'mug 2', then go", "mug  2"),
+        *("I want **mug** 2.", "`mug_2` is it.", "Mug #2!", "mug number 2", "mug no. 2", "mug two", "Mugs 1 and 2."),
+    ],
 )
 def test_naming_what_was_not_seen_is_a_leak(reason):
     rejected = gate(reason)
@@ -72,6 +76,64 @@ def test_naming_what_was_not_seen_is_a_leak(reason):
 )
 def test_goal_general_knowledge_and_what_is_in_view_are_no_leak(reason):
     assert gate(reason).status is CorrectionStatus.CHANGED
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "The mug is in cabinet 3.",
+        "I take the mug from cabinet 3.",
+        "Cabinet 3 contains a mug.",
+        "I go to cabinet 3, where the mug is.",
+        "The mug is not in cabinet 1 but in cabinet 3.",
+    ],
+)
+def test_telling_where_a_thing_is_before_it_was_seen_is_a_leak(reason):
+    assert gate(reason, step=0).why.startswith("leak: the reason tells that the mug is at 'cabinet 3'")
+    assert gate(reason, step=1).status is CorrectionStatus.CHANGED
+
+
+@pytest.mark.parametrize("reason", ["The walkthrough says so.", "I was told where to go.", "As the hidden facts show."])
+def test_speaking_of_what_the_student_does_not_have_is_a_leak(reason):
+    assert gate(reason).why.startswith("leak: the reason speaks of")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "I need a mug. One is often in a cabinet.",
+        "The mug may be in cabinet 3.",
+        "I check whether the mug is in cabinet 3.",
+        "If a mug is in cabinet 3, I take it.",
+        "I go to cabinet 3 and open cabinet 3.",
+        "Plate or mug, 2 of 3 places are left.",
+    ],
+)
+def test_supposing_and_planning_are_no_leak(reason):
+    assert gate(reason).status is CorrectionStatus.CHANGED
+
+
+def test_a_command_in_free_form_may_be_explained():
+    """Where there is no list of commands, the reason may name what its own command names."""
+    step = Step(index=0, observation=Observation(text="$"), action=Action(reason="", command="ls"))
+    spec = Spec(id="s", env="intercode_bash", split="train", instruction="count the files")
+    trajectory = Trajectory(
+        id="t", spec=spec, iteration=1, student="x", steps=(step,), final_observation="",
+        stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
+    )  # fmt: skip
+    privileged = PrivilegedState(
+        spec_id="s", text="", facts={"gold": "find /srv -type f | wc -l", "gold_output": "37\n"}, source="test"
+    )
+    check = Gate(trajectory, privileged)
+
+    def why(reason, command="ls"):
+        correction = StepCorrection(step=0, reason=reason, command=command, status=CorrectionStatus.CHANGED)
+        return check.why_rejected(correction, 0)
+
+    assert why("I run find /srv -type f | wc -l.").startswith("leak")
+    assert why("I run find /srv -type f | wc -l.", "find /srv -type f | wc -l") == ""
+    assert why("There are 37 of them.").startswith("leak")
+    assert why("There are 3 ways, 7 of them slow.") == ""
 
 
 def test_what_was_seen_by_then_may_be_named_from_then_on():

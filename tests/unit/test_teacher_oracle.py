@@ -2,11 +2,12 @@
 
 import pytest
 
-from leap_core.config import CorrectionConfig, EnvironmentConfig
+from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
 from leap_core.demonstrations import demonstrate
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import WrongSpecError
 from leap_core.realizability import apply_gate
+from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.oracle import OracleTeacher
 from leap_core.types import Action, CorrectionStatus, Step, StopReason, Trajectory, Usage
 
@@ -42,7 +43,14 @@ def play(world, spec, commands):
 
 
 def teacher(suite, level=0):
-    return OracleTeacher(CorrectionConfig(level=level), suite)
+    setup = TeacherSetup(
+        config=CorrectionConfig(level=level),
+        suite=suite,
+        execution=ExecutionConfig(),
+        student=StudentConfig(),
+        experiment="test",
+    )
+    return OracleTeacher(setup)
 
 
 def test_steps_that_agree_are_kept_and_others_changed(world):
@@ -50,7 +58,7 @@ def test_steps_that_agree_are_kept_and_others_changed(world):
     spec, privileged = specs[0], suite.privileged_state(root, specs[0])
     first = demonstrate(suite.make(root), suite.oracle(), spec, privileged, 0, 1).steps[0].action
     trajectory = play(world, spec, [first.command, "look", "juggle", "inventory"])
-    correction = teacher(suite).correct(trajectory, privileged)
+    correction = teacher(suite).correct_episode(trajectory, privileged)
     assert [step.status for step in correction.steps] == [CorrectionStatus.KEPT] + [CorrectionStatus.CHANGED] * 3
     assert correction.steps[0].reason == first.reason
     assert [step.step for step in correction.steps] == [0, 1, 2, 3]
@@ -62,7 +70,7 @@ def test_each_step_is_corrected_after_the_students_own_steps(world):
     suite, root, specs = world
     spec, privileged = specs[0], suite.privileged_state(root, specs[0])
     trajectory = play(world, spec, ["look", "inventory", "look"])
-    correction = teacher(suite).correct(trajectory, privileged)
+    correction = teacher(suite).correct_episode(trajectory, privileged)
     assert len({step.command for step in correction.steps}) == 1
     expected = suite.oracle().advise(spec, trajectory.steps[:2], trajectory.steps[2].observation, privileged, 0)
     assert correction.steps[2].command == expected.command
@@ -76,7 +84,7 @@ def test_no_correction_is_stopped_by_the_gate(world, level):
         places = list(dict.fromkeys(privileged.facts["locations"].values()))
         commands = [command for place in places for command in (f"go to {place}", f"open {place}")][:18]
         trajectory = play(world, spec, commands)
-        correction = apply_gate(teacher(suite, level).correct(trajectory, privileged), trajectory, privileged)
+        correction = apply_gate(teacher(suite, level).correct_episode(trajectory, privileged), trajectory, privileged)
         assert [step.why for step in correction.steps if step.status is CorrectionStatus.REJECTED] == []
 
 
@@ -85,7 +93,7 @@ def test_a_step_without_advice_is_rejected_and_not_dropped(world):
     trajectory = play(world, specs[0], ["look", "look"])
     blind = trajectory.steps[1].observation.model_copy(update={"admissible": ("look",)})
     steps = (trajectory.steps[0], trajectory.steps[1].model_copy(update={"observation": blind}))
-    correction = teacher(suite).correct(
+    correction = teacher(suite).correct_episode(
         trajectory.model_copy(update={"steps": steps}), suite.privileged_state(root, specs[0])
     )
     assert correction.steps[0].status is CorrectionStatus.CHANGED
@@ -97,4 +105,4 @@ def test_a_step_without_advice_is_rejected_and_not_dropped(world):
 def test_the_state_of_another_spec_is_refused(world):
     suite, root, specs = world
     with pytest.raises(WrongSpecError, match=specs[1].id):
-        teacher(suite).correct(play(world, specs[0], ["look"]), suite.privileged_state(root, specs[1]))
+        teacher(suite).correct_episode(play(world, specs[0], ["look"]), suite.privileged_state(root, specs[1]))

@@ -1,0 +1,120 @@
+"""How much may be spent: a request that could overrun the budget is not sent.
+
+Before a request goes out, the most that it can cost is set aside; when its reply is there, what it did cost takes the
+place of that. Where too little is left, a request first waits for those on their way: most cost less than their most.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from leap_core.chat.messages import ChatReply
+from leap_core.chat.prices import PriceList
+from leap_core.errors import BudgetError, ConfigError
+
+
+@dataclass(kw_only=True)
+class Account:
+    """Sums over replies. `usd` leaves out replies of unknown cost, which `num_unknown` counts."""
+
+    num_replies: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    num_unknown: int = 0
+
+    def add(self, reply: ChatReply, cost_usd: float | None) -> None:
+        """Count one reply."""
+        self.num_replies += 1
+        self.tokens += reply.prompt_tokens + reply.completion_tokens
+        self.usd += cost_usd or 0.0
+        self.num_unknown += cost_usd is None
+
+    @property
+    def words(self) -> str:
+        """`$1.2345 and 5,678 tokens for 90 replies`, with a word on what is not known."""
+        unknown = f" (cost of {self.num_unknown:,} replies unknown)" if self.num_unknown else ""
+        return f"${self.usd:.4f} and {self.tokens:,} tokens for {self.num_replies:,} replies{unknown}"
+
+
+@dataclass(kw_only=True)
+class _Held:
+    usd: float
+    tokens: int
+
+
+class Budget:
+    """Spends no more than `limit_usd` and `limit_tokens`, over all runs of one experiment."""
+
+    def __init__(
+        self, limit_usd: float | None, limit_tokens: int | None, prices: PriceList, setting: str = "budget"
+    ) -> None:
+        """Begin with nothing spent; `count` adds what earlier runs have.
+
+        Messages call the limits `<setting>_usd` and `<setting>_tokens`; a limit of None is none.
+        """
+        self.spent = Account()
+        self._limit_usd, self._limit_tokens, self._prices, self._setting = limit_usd, limit_tokens, prices, setting
+        self._held_usd, self._held_tokens, self._num_held = 0.0, 0, 0
+        self._settled = asyncio.Event()
+
+    def count(self, model: str, reply: ChatReply) -> float | None:
+        """Add a reply that was paid for; returns its dollars, None where they are not known."""
+        cost = self._prices.cost_usd(model, reply)
+        self.spent.add(reply, cost)
+        return cost
+
+    def check_price(self, model: str) -> None:
+        """Refuse a budget in dollars for a model without a price: it could not be kept.
+
+        Raises:
+            ConfigError: the price file does not list the model.
+        """
+        if self._limit_usd is not None and self._prices.find(model) is None:
+            raise ConfigError(
+                f"{self._setting}_usd cannot be kept: the price file does not list the model {model!r}. Copy "
+                f"leap_core/chat/prices.toml, add the model, and set {self._setting.rpartition('.')[0]}.prices to the "
+                f"copy; or set {self._setting}_tokens instead."
+            )
+
+    @asynccontextmanager
+    async def hold(self, model: str, most: ChatReply) -> AsyncIterator[None]:
+        """Set aside the most that a request can cost, for as long as it is on its way.
+
+        `most` is a reply of the greatest length possible.
+
+        Raises:
+            BudgetError: it does not fit, and nothing on its way could change that.
+        """
+        held = _Held(usd=self._prices.cost_usd(model, most) or 0.0, tokens=most.prompt_tokens + most.completion_tokens)
+        while not self._fits(held):
+            if not self._num_held:
+                raise BudgetError(self._message(held))
+            self._settled.clear()
+            await self._settled.wait()
+        self._change(held, 1)
+        try:
+            yield
+        finally:
+            self._change(held, -1)
+            self._settled.set()
+
+    def _change(self, held: _Held, sign: int) -> None:
+        self._held_usd += sign * held.usd
+        self._held_tokens += sign * held.tokens
+        self._num_held += sign
+
+    def _fits(self, held: _Held) -> bool:
+        # Rounding of sums must not refuse a budget that is used to the last cent.
+        usd = self.spent.usd + self._held_usd + held.usd - 1e-9
+        tokens = self.spent.tokens + self._held_tokens + held.tokens
+        in_usd = self._limit_usd is None or usd <= self._limit_usd
+        return in_usd and (self._limit_tokens is None or tokens <= self._limit_tokens)
+
+    def _message(self, held: _Held) -> str:
+        limits = [f"{self._setting}_usd = {self._limit_usd}"] if self._limit_usd is not None else []
+        limits += [f"{self._setting}_tokens = {self._limit_tokens}"] if self._limit_tokens is not None else []
+        return (
+            f"The budget ({', '.join(limits)}) stops here: {self.spent.words} spent, and the next request may take up "
+            f"to ${held.usd:.4f} and {held.tokens:,} tokens."
+        )

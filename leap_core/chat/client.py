@@ -1,0 +1,207 @@
+"""One request at a time: from the journal if it was ever answered, else from the endpoint, within limits and budget."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leap_core.chat.batches import MOST_IN_A_BATCH, BatchQueue
+from leap_core.chat.budget import Account, Budget
+from leap_core.chat.endpoint import Endpoint, estimate_tokens
+from leap_core.chat.faults import WORTH_A_TRY, Fault, FaultKind
+from leap_core.chat.journal import Journal, request_key
+from leap_core.chat.limits import Limits, Slot
+from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.chat.prices import PriceList, read_prices
+from leap_core.config import EndpointConfig
+from leap_core.errors import ChatError, ContextLengthError, EndpointError
+from leap_core.types import Usage
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S, _LONG_WAIT_S = 0.5, 60.0, 10.0
+_FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
+
+
+@dataclass(kw_only=True)
+class ChatCounts:
+    """What happened to requests in this run. `billed` is what this run paid for, `faults` counts them by kind."""
+
+    num_from_journal: int = 0
+    billed: Account = field(default_factory=Account)
+    faults: Counter[FaultKind] = field(default_factory=Counter)
+
+
+class ChatClient:
+    """Asks one endpoint on behalf of one experiment. One object serves one event loop.
+
+    `scope` names for whom replies are bought: the budget is kept over all replies of a scope, of all runs.
+    """
+
+    def __init__(
+        self,
+        config: EndpointConfig,
+        journal: Path,
+        scope: str,
+        setting: str = "execution.teacher",
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Open the journal and, where there is a budget, add up what the scope has spent.
+
+        `setting` is the section of the configuration that messages name; `say` is told of long waits.
+
+        Raises:
+            ConfigError: no key, or a price file that cannot be read.
+            ArtifactError: the journal cannot be opened.
+        """
+        self.counts = ChatCounts()
+        self._config, self._scope, self._setting, self._say = config, scope, setting, say
+        self._told_until = 0.0
+        self._prices: PriceList = read_prices(config.prices)
+        self._endpoint = Endpoint(config)
+        self._journal = Journal(journal)
+        self._budget = Budget(config.budget_usd, config.budget_tokens, self._prices, f"{setting}.budget")
+        if config.budget_usd is not None or config.budget_tokens is not None:
+            for bought in self._journal.bought(scope):
+                self._budget.count(bought.model, bought.reply)
+        if config.batch:
+            self._batches: BatchQueue | None = BatchQueue(
+                self._endpoint, self._journal, scope, poll_s=config.batch_poll_s, say=say
+            )
+            self._limits = Limits(max_concurrency=MOST_IN_A_BATCH)
+        else:
+            self._batches = None
+            self._limits = Limits(config.max_concurrency, config.requests_per_minute, config.tokens_per_minute)
+        self._under_way: dict[str, asyncio.Task[ChatReply]] = {}
+        self._on_the_wire: set[asyncio.Task[ChatReply]] = set()
+        self._is_closing = False
+
+    @property
+    def spent(self) -> Account:
+        """What the scope has paid for: in all runs where there is a budget, else in this one."""
+        return self._budget.spent
+
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        """Return the reply to a request; it is in the journal by then. Equal requests are asked once.
+
+        Raises:
+            ContextLengthError: the prompt is too long for the model.
+            ChatError: no reply after all tries, or this request is refused.
+            EndpointError: everything would be refused.
+            BudgetError: the request could overrun the budget.
+            ConfigError: a budget in dollars for a model without a price.
+            ArtifactError: the reply could not be brought to the disk.
+        """
+        key = request_key(self._endpoint.address, request)
+        found = self._journal.find(key)
+        if found is not None:
+            self.counts.num_from_journal += 1
+            return found
+        if key not in self._under_way:
+            task = asyncio.create_task(self._obtain(key, request))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key))
+        # Whoever waits may be cancelled; what is on its way will be billed, so it is kept nevertheless.
+        return await asyncio.shield(self._under_way[key])
+
+    def usage(self, request: ChatRequest, reply: ChatReply) -> Usage:
+        """What a reply was billed for, when it was bought."""
+        return Usage(
+            num_requests=1,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            cost_usd=self._prices.cost_usd(request.model, reply),
+        )
+
+    async def close(self) -> None:
+        """Let what is on its way arrive, keep it, and close everything. Nothing new is sent, nor anything again.
+
+        Batches that are handed in stay with the endpoint; the next run collects them.
+        """
+        self._is_closing = True
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            if task not in self._on_the_wire:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._batches is not None:
+            await self._batches.close()
+        await self._endpoint.close()
+        self._journal.close()
+
+    async def _obtain(self, key: str, request: ChatRequest) -> ChatReply:
+        self._budget.check_price(request.model)
+        async with self._budget.hold(request.model, self._longest_reply(request)):
+            reply = await self._ask(key, request)
+            cost = self._budget.count(request.model, reply)
+        self.counts.billed.add(reply, cost)
+        return reply
+
+    async def _ask(self, key: str, request: ChatRequest) -> ChatReply:
+        num_tokens = estimate_tokens(request.num_characters) + request.max_tokens
+        for number in range(1, self._config.max_tries + 1):
+            async with self._limits.slot(num_tokens) as slot:
+                try:
+                    reply = await self._send(key, request)
+                except Fault as fault:
+                    wait_s = self._note(fault, number, slot)
+                    last = str(fault)
+                else:
+                    self._limits.speed_up()
+                    return reply
+            if number < self._config.max_tries:
+                await asyncio.sleep(wait_s)
+        raise ChatError(f"No reply after {self._config.max_tries} tries of {self._endpoint.address}: {last}")
+
+    async def _send(self, key: str, request: ChatRequest) -> ChatReply:
+        """Send one request and bring its reply to the disk."""
+        if self._batches is not None:
+            return await self._batches.send(key, request)
+        task = asyncio.current_task()
+        assert task is not None
+        self._on_the_wire.add(task)
+        try:
+            reply = await self._endpoint.send(request)
+            await self._journal.keep(key, self._scope, request.model, reply)
+            return reply
+        finally:
+            self._on_the_wire.discard(task)
+
+    def _note(self, fault: Fault, number: int, slot: Slot) -> float:
+        """Count a fault, and say how long to wait before the next try; raise where there is none."""
+        self.counts.faults[fault.kind] += 1
+        if fault.kind is FaultKind.TOO_LONG:
+            raise ContextLengthError(f"{self._endpoint.address}: {fault}")
+        if fault.kind is FaultKind.REFUSED:
+            raise EndpointError(self._refusal(fault))
+        if fault.kind not in WORTH_A_TRY or self._is_closing:
+            raise ChatError(f"{self._endpoint.address}: {fault}")
+        longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**number)
+        wait_s = random.uniform(longest_s / 2, longest_s)
+        if fault.wait_s is not None:
+            wait_s = fault.wait_s * random.uniform(1.0, 1.1)  # not all of them at the same instant
+        if fault.kind is FaultKind.RATE_LIMIT:
+            self._limits.slow_down(slot, wait_s if fault.wait_s is None else fault.wait_s)
+        if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
+            self._told_until = time.monotonic() + wait_s
+            self._say(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
+        return wait_s
+
+    def _longest_reply(self, request: ChatRequest) -> ChatReply:
+        """A reply that costs the most that a request can cost."""
+        num_most = int(request.num_characters / _FEWEST_CHARACTERS_A_TOKEN)
+        return ChatReply(
+            text="",
+            finish="length",
+            served_by=request.model,
+            prompt_tokens=num_most + _TOKENS_AROUND_A_MESSAGE * len(request.messages),
+            completion_tokens=request.max_tokens,
+            tariff="standard" if self._batches is None else "batch",
+        )
+
+    def _refusal(self, fault: Fault) -> str:
+        return (
+            f"{self._endpoint.address} refuses every request: {fault}. Check the key in the environment variable "
+            f"{self._config.api_key_env}, the model, and {self._setting}.base_url. Replies so far are kept."
+        )

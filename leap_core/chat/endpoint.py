@@ -1,0 +1,228 @@
+"""The HTTP side: one request by the `openai` package, and its answer as a reply or a fault.
+
+The package's own retries are off: the client above knows the limits and the budget, and counts.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+from leap_core.chat.faults import Fault, FaultKind, fault_of_status, presentable
+from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.config import EndpointConfig
+from leap_core.errors import ConfigError
+
+_OPENAI = "https://api.openai.com/v1"
+_NO_KEY = "no-key"
+_MOST_BYTES = 32_000_000
+_REQUESTS_A_POOL = 8
+_LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+
+
+@dataclass(kw_only=True)
+class _Dialect:
+    """What this endpoint understands, as far as its answers have shown."""
+
+    limit_name: str
+    left_out: set[str] = field(default_factory=set)
+
+    def learn(self, parameter: str) -> bool:
+        """Do otherwise what the endpoint does not understand; False where that has been tried."""
+        other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(parameter)
+        if parameter in self.left_out:
+            return False
+        self.left_out.add(parameter)
+        if other is not None:
+            self.limit_name = other
+        return True
+
+
+class Endpoint:
+    """One address and one key. One object serves one event loop."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        """Read the key from the environment.
+
+        Raises:
+            ConfigError: OpenAI itself is meant and there is no key.
+        """
+        from openai import AsyncOpenAI
+
+        for name in _LOGGERS:  # at DEBUG they write whole requests, privileged text and all
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.address = (config.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI).rstrip("/")
+        key = os.environ.get(config.api_key_env, "")
+        if not key and self.address == _OPENAI:
+            raise ConfigError(
+                f"No key for {self.address}: the environment variable {config.api_key_env} is not set. Set it (never "
+                "write a key into a preset), name another variable with api_key_env, or point base_url to a server of "
+                "your own."
+            )
+        self._key, self._timeout_s = key, config.timeout_s
+        headers = {config.key_header: key, "Authorization": ""} if config.key_header else {}
+        # The package's pool looks at each of its connections for each request: many small ones cost half the CPU.
+        num_pools = 1 if config.batch else -(-config.max_concurrency // _REQUESTS_A_POOL)
+        self._pools = [
+            AsyncOpenAI(
+                api_key=key or _NO_KEY,
+                base_url=self.address,
+                max_retries=0,
+                timeout=config.timeout_s,
+                default_headers=headers,
+                default_query=dict(config.query),
+            )
+            for _ in range(num_pools)
+        ]
+        self._next_pool = cycle(self._pools)
+        self._dialect = _Dialect(limit_name="max_completion_tokens" if self.address == _OPENAI else "max_tokens")
+
+    @property
+    def openai(self) -> Any:
+        """The package's client, for what is not a chat completion (files, batches)."""
+        return self._pools[0]
+
+    async def send(self, request: ChatRequest) -> ChatReply:
+        """Send a request once, or once more for each parameter that the endpoint turns out not to understand.
+
+        Raises:
+            Fault: no reply came.
+        """
+        while True:
+            try:
+                status, headers, content = await self._post(self.body(request))
+                if status < 400:
+                    return read_reply(content, request.model, request.num_characters)
+                raise self.judge(status, headers, content, request)
+            except Fault as fault:
+                if not self.learn(fault):
+                    raise
+
+    def learn(self, fault: Fault) -> bool:
+        """Do without a parameter that the endpoint does not understand; False where that would be nothing new."""
+        return fault.kind is FaultKind.UNSUPPORTED and self._dialect.learn(fault.parameter)
+
+    def body(self, request: ChatRequest) -> dict[str, Any]:
+        """A request as this endpoint understands it."""
+        dialect = self._dialect
+        body: dict[str, Any] = {
+            "model": request.model,
+            "messages": [message.model_dump() for message in request.messages],
+            dialect.limit_name: request.max_tokens,
+        }
+        for name, value in (("temperature", request.temperature), ("seed", request.seed)):
+            if value is not None and name not in dialect.left_out:
+                body[name] = value
+        if request.reply_schema is not None and "response_format" not in dialect.left_out:
+            schema = {"name": request.reply_schema.name, "strict": True, "schema": request.reply_schema.definition}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+    def judge(
+        self, status: int, headers: Mapping[str, str], content: bytes, request: ChatRequest | None = None
+    ) -> Fault:
+        """Say what an answer that is an error means."""
+        said, code = _words_of(content)
+        return fault_of_status(status, said, self.show(code), headers, self.show(said, request))
+
+    def show(self, said: str, request: ChatRequest | None = None) -> str:
+        """The words of the endpoint as they may be shown."""
+        return presentable(said, self._key, request)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools:
+            await pool.close()
+
+    async def _post(self, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and content; the content is read piece by piece, up to a limit."""
+        import openai
+
+        # What the package raises holds the request, headers and all: it must not go on as a cause.
+        fault: Fault | None = None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                # As an extra body it is not walked through type by type, which costs as much as sending it.
+                completions = next(self._next_pool).chat.completions.with_streaming_response
+                async with completions.create(model=body["model"], messages=[], extra_body=body) as response:
+                    return response.status_code, {}, await _read(response)
+        except openai.APIStatusError as error:
+            return error.status_code, dict(error.response.headers), error.response.content
+        except (openai.APITimeoutError, TimeoutError):
+            fault = Fault(FaultKind.TIMEOUT, f"no whole answer within {self._timeout_s:g} s")
+        except openai.APIConnectionError as error:
+            fault = Fault(FaultKind.CONNECTION, f"{self.address}: {type(error.__cause__ or error).__name__}")
+        except Fault as error:
+            fault = error
+        except Exception as error:
+            # A connection that breaks while the content is read shows as one of many errors of the HTTP package.
+            if not type(error).__module__.startswith("http"):
+                raise
+            is_late = "Timeout" in type(error).__name__
+            fault = Fault(FaultKind.TIMEOUT if is_late else FaultKind.CONNECTION, type(error).__name__)
+        raise fault
+
+
+async def _read(response: Any) -> bytes:
+    pieces, size = [], 0
+    async for piece in response.iter_bytes():
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise Fault(FaultKind.BROKEN, f"more than {_MOST_BYTES / 1e6:.0f} MB")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _words_of(content: bytes) -> tuple[str, str]:
+    """What an error says, and its code or type."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return content[:2000].decode("utf-8", "replace"), ""
+    error = value.get("error", value) if isinstance(value, dict) else value
+    if not isinstance(error, dict):
+        return str(error)[:2000], ""
+    said = error.get("message") or error.get("detail") or ""
+    named = f" ({error['param']})" if error.get("param") else ""
+    return f"{said}{named}"[:2000], str(error.get("code") or error.get("type") or "")
+
+
+def read_reply(content: bytes, model: str, num_characters: int) -> ChatReply:
+    """Read a chat completion, forgiving what servers leave out or put elsewhere.
+
+    No choices make an empty reply, a missing count of tokens an estimate. An answer in `reasoning_content` alone counts
+    as the answer.
+    `model` is the one that was asked, `num_characters` the length of the prompt: for what the answer leaves out.
+
+    Raises:
+        Fault: it is no chat completion at all.
+    """
+    try:
+        value = json.loads(content)
+        choices = value["choices"]
+        choice: dict[str, Any] = choices[0] if choices else {"message": {}, "finish_reason": "empty"}
+        message: dict[str, Any] = choice["message"]
+        text = message.get("content") or message.get("reasoning_content") or message.get("reasoning") or ""
+        usage: dict[str, Any] = value.get("usage") or {}
+        return ChatReply(
+            text=text if isinstance(text, str) else "".join(part.get("text", "") for part in text),
+            finish=str(choice.get("finish_reason") or "stop"),
+            served_by=str(value.get("model") or model),
+            prompt_tokens=int(usage.get("prompt_tokens") or estimate_tokens(num_characters)),
+            completion_tokens=int(usage.get("completion_tokens") or estimate_tokens(len(str(text)))),
+            cached_tokens=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
+            is_counted="prompt_tokens" in usage,
+            refusal=message.get("refusal"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        pass
+    raise Fault(FaultKind.BROKEN, f"{len(content)} bytes that are no chat completion")
+
+
+def estimate_tokens(num_characters: int) -> int:
+    """Tokens of a text, guessed from its length: English and code have three to four characters a token."""
+    return -(-num_characters // 3)

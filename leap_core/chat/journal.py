@@ -1,0 +1,203 @@
+"""Every reply, on disk before anyone uses it, so that none is paid for twice: SQLite in WAL mode.
+
+A reply is found again by a hash of the endpoint's address and the exact request. The request itself is not stored, nor
+is any key: the file holds replies, their tokens, and for whom they were bought.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from leap_core.canonical import canonical_json, sha256_text
+from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.errors import ArtifactError
+from leap_core.files import disk_errors
+from leap_core.types import Record
+
+JOURNAL = ".journal/replies.sqlite"
+"""Where the journal is, below the home of the artifacts."""
+_VERSION = 1
+_WAIT_S = 60.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS replies (
+    key TEXT PRIMARY KEY, scope TEXT NOT NULL, model TEXT NOT NULL, reply TEXT NOT NULL, created_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS replies_by_scope ON replies (scope, model);
+CREATE TABLE IF NOT EXISTS batches (
+    label TEXT PRIMARY KEY, endpoint TEXT NOT NULL, scope TEXT NOT NULL, model TEXT NOT NULL, id TEXT,
+    keys TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def request_key(endpoint: str, request: ChatRequest) -> str:
+    """The hash under which a reply is kept: 64 hex digits of the endpoint's address and the request."""
+    return sha256_text(canonical_json({"endpoint": endpoint, "request": request}))
+
+
+class Bought(Record):
+    """One reply of a scope, with the model that was asked for it."""
+
+    model: str
+    reply: ChatReply
+
+
+class PendingBatch(Record):
+    """A batch that was handed in and whose replies are not all here. `id` is None where only the intent is known."""
+
+    label: str
+    model: str
+    id: str | None
+    keys: tuple[str, ...]
+
+
+class Journal:
+    """Replies by key. One object serves one event loop; several processes may share the file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; it is made where it does not exist.
+
+        Raises:
+            ArtifactError: it cannot be made or written, or is no journal of this version.
+        """
+        self._path = path
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors():
+            self._reader = _connect(path)
+            self._writer = _connect(path)
+            _set_up(self._writer)
+        self._writing = threading.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._waiting: list[tuple[tuple[str, ...], asyncio.Future[None]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    def find(self, key: str) -> ChatReply | None:
+        """Return the reply of a request that was answered before, by any run or experiment."""
+        with self._errors():
+            row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if row is None else self._parse(row[0])
+
+    async def keep(self, key: str, scope: str, model: str, reply: ChatReply) -> None:
+        """Bring a reply to the disk; returns when it is there. Replies that come together share one commit.
+
+        Raises:
+            ArtifactError: there is no room, or the file cannot be written. The reply must not be used then.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(((key, scope, model, reply.model_dump_json(), now), done))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        await done
+
+    def bought(self, scope: str) -> Iterator[Bought]:
+        """Every reply that was paid for on behalf of `scope`."""
+        with self._errors():
+            rows = self._reader.execute("SELECT model, reply FROM replies WHERE scope = ?", (scope,))
+            for model, reply in rows:
+                yield Bought(model=model, reply=self._parse(reply))
+
+    def intend_batch(self, label: str, endpoint: str, scope: str, model: str, keys: Sequence[str]) -> None:
+        """Write down that a batch is about to be handed in, so that a crash in between is noticed."""
+        with self._errors(), self._writing, self._writer:
+            self._writer.execute(
+                "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, NULL, ?)",
+                (label, endpoint, scope, model, " ".join(keys)),
+            )
+
+    def name_batch(self, label: str, batch_id: str) -> None:
+        """Write down the endpoint's name for a batch that was handed in."""
+        with self._errors(), self._writing, self._writer:
+            self._writer.execute("UPDATE batches SET id = ? WHERE label = ?", (batch_id, label))
+
+    def end_batch(self, label: str) -> None:
+        """Forget a batch: its replies are in the journal, or it came to nothing."""
+        with self._errors(), self._writing, self._writer:
+            self._writer.execute("DELETE FROM batches WHERE label = ?", (label,))
+
+    def pending_batches(self, endpoint: str, scope: str) -> list[PendingBatch]:
+        """The batches of a scope that were handed in to an endpoint, or meant to be, and have not ended."""
+        with self._errors():
+            rows = self._reader.execute(
+                "SELECT label, model, id, keys FROM batches WHERE endpoint = ? AND scope = ? ORDER BY label",
+                (endpoint, scope),
+            ).fetchall()
+        return [PendingBatch(label=label, model=model, id=id, keys=keys.split()) for label, model, id, keys in rows]
+
+    def close(self) -> None:
+        """Close the file. What `keep` has returned from is in it."""
+        self._thread.shutdown()
+        self._reader.close()
+        self._writer.close()
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._write, [row for row, _ in batch])
+            except Exception as error:  # whoever waits must hear of it, whatever it is
+                for _, done in batch:
+                    if not done.done():
+                        done.set_exception(error)
+            else:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_result(None)
+        self._flushing = None
+
+    def _write(self, rows: Sequence[tuple[str, ...]]) -> None:
+        with self._errors(), self._writing, self._writer:
+            self._writer.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _parse(self, text: str) -> ChatReply:
+        try:
+            return ChatReply.model_validate_json(text)
+        except ValidationError:
+            raise ArtifactError(self._damaged("a reply in it cannot be read")) from None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            text = str(error)
+            if "full" in text or "readonly" in text or "unable to open" in text or "I/O" in text:
+                raise ArtifactError(
+                    f"Cannot write the journal of replies {self._path}: {text}. Make room, or a place that this user "
+                    "may write to; replies that are in it stay paid for."
+                ) from error
+            if "locked" in text:
+                raise ArtifactError(
+                    f"The journal of replies {self._path} is held by another program for more than {_WAIT_S:.0f} s. "
+                    "End that program, then run the same command again."
+                ) from error
+            raise ArtifactError(self._damaged(text)) from error
+
+    def _damaged(self, why: str) -> str:
+        return (
+            f"The journal of replies {self._path} is damaged or of another version: {why}. Restore it from a copy, or "
+            "move it away; then replies are paid for again."
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a reply is money: it must outlive a power cut, too
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _VERSION):
+        raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
+    with connection:
+        connection.executescript(_TABLES)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")

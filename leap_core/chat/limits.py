@@ -1,0 +1,136 @@
+"""How fast an endpoint may be asked: requests at once, requests and tokens per minute, and what it says itself.
+
+The limits per minute hold in every window of a minute. Requests at once begin at the configured number, are halved when
+the endpoint answers 429, and grow back by one for each round of answers.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(kw_only=True)
+class Slot:
+    """A request that is on its way. `started` is on the monotonic clock."""
+
+    started: float
+
+
+@dataclass(kw_only=True)
+class Window:
+    """What was spent in the last `length_s` seconds, in order of time."""
+
+    limit: int
+    length_s: float
+    spent: int = 0
+    entries: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def wait_s(self, amount: int, now: float) -> float:
+        """Seconds until `amount` fits; one that is over the limit by itself waits until the window is empty."""
+        while self.entries and self.entries[0][0] <= now - self.length_s:
+            self.spent -= self.entries.popleft()[1]
+        free, wait = self.limit - self.spent, 0.0
+        for then, given_back in self.entries:
+            if amount <= free:
+                break
+            free, wait = free + given_back, then + self.length_s - now
+        return wait
+
+    def spend(self, amount: int, now: float) -> None:
+        """Count `amount` as spent now."""
+        self.entries.append((now, amount))
+        self.spent += amount
+
+
+class Limits:
+    """Lets requests through, first come, first served. One object serves one event loop."""
+
+    def __init__(
+        self,
+        max_concurrency: int,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        window_s: float = 60.0,
+    ) -> None:
+        self._max, self._allowed, self._active = max_concurrency, float(max_concurrency), 0
+        self._requests = Window(limit=requests_per_minute, length_s=window_s) if requests_per_minute else None
+        self._tokens = Window(limit=tokens_per_minute, length_s=window_s) if tokens_per_minute else None
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._paused_until = self._last_cut = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be on their way at this moment."""
+        return int(self._allowed)
+
+    @asynccontextmanager
+    async def slot(self, num_tokens: int) -> AsyncIterator[Slot]:
+        """Hold a place for the length of one request; wait for it as long as it takes.
+
+        Args:
+            num_tokens: expected tokens of the request and its reply.
+        """
+        admitted = asyncio.get_running_loop().create_future()
+        self._waiting.append((num_tokens, admitted))
+        self._admit()
+        try:
+            await admitted
+        except asyncio.CancelledError:
+            if admitted.done() and not admitted.cancelled():
+                self._leave()
+            raise
+        try:
+            yield Slot(started=time.monotonic())
+        finally:
+            self._leave()
+
+    def slow_down(self, slot: Slot, pause_s: float) -> None:
+        """The endpoint said 429: nothing more for `pause_s` seconds, and then half as many at once.
+
+        Those that were on their way together are one sign, not many: they halve once.
+        """
+        now = time.monotonic()
+        self._paused_until = max(self._paused_until, now + pause_s)
+        if slot.started > self._last_cut:
+            self._allowed, self._last_cut = max(1.0, self._allowed / 2), now
+
+    def speed_up(self) -> None:
+        """An answer came: after a round of them, one more at once."""
+        self._allowed = min(float(self._max), self._allowed + 1 / self._allowed)
+
+    def _leave(self) -> None:
+        self._active -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._active < self.concurrency:
+            num_tokens, admitted = self._waiting[0]
+            if admitted.done():  # given up
+                self._waiting.popleft()
+                continue
+            now = time.monotonic()
+            wait = self._wait_s(num_tokens, now)
+            if wait > 0:
+                self._wake_after(wait)
+                return
+            self._waiting.popleft()
+            self._active += 1
+            for window, amount in ((self._requests, 1), (self._tokens, num_tokens)):
+                if window is not None:
+                    window.spend(amount, now)
+            admitted.set_result(None)
+
+    def _wait_s(self, num_tokens: int, now: float) -> float:
+        waits = [self._paused_until - now]
+        waits += [self._requests.wait_s(1, now)] if self._requests else []
+        waits += [self._tokens.wait_s(num_tokens, now)] if self._tokens else []
+        return max(waits)
+
+    def _wake_after(self, wait_s: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(wait_s, self._admit)

@@ -1,0 +1,59 @@
+"""What is asked and what comes back. A request knows nothing of endpoints, keys or limits."""
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from leap_core.types import Message, Record
+
+
+class ReplySchema(Record):
+    """The JSON schema that a reply must follow, where the endpoint can enforce one."""
+
+    name: str
+    definition: dict[str, JsonValue]
+
+
+class ChatRequest(Record):
+    """All that decides a reply. `temperature` None is the endpoint's own default; `max_tokens` limits the reply."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float | None = None
+    seed: int | None = None
+    reply_schema: ReplySchema | None = None
+
+    @property
+    def num_characters(self) -> int:
+        """Length of all messages, and of the schema, which endpoints count as part of the prompt."""
+        schema = len(str(self.reply_schema.definition)) if self.reply_schema else 0
+        return schema + sum(len(message.content) for message in self.messages)
+
+    def again(self, reply: str, complaint: str) -> "ChatRequest":
+        """The same conversation, gone on: the reply that would not do, and why."""
+        said = Message(role="assistant", content=reply or "(no reply)")
+        return self.model_copy(update={"messages": (*self.messages, said, Message(role="user", content=complaint))})
+
+
+class ChatReply(Record):
+    """One reply, as it is kept. Tokens are the endpoint's own count; `is_counted` is False where it gave none.
+
+    `finish` is "length" where the limit on tokens cut the reply off. `refusal` is the model's word for not answering.
+    `cached_tokens` are the part of `prompt_tokens` that the endpoint had at hand and bills at a lower price.
+    """
+
+    text: str
+    finish: str
+    served_by: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    is_counted: bool = True
+    refusal: str | None = None
+    tariff: Literal["standard", "batch"] = "standard"
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether the limit on tokens ended the reply."""
+        return self.finish == "length"

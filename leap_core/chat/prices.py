@@ -1,0 +1,65 @@
+"""What a reply costs, from a price file that users can edit. A model that is not in it has no known cost."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from leap_core.chat.messages import ChatReply
+from leap_core.errors import ConfigError
+from leap_core.types import Record
+
+DEFAULT_PRICES = Path(__file__).parent / "prices.toml"
+_DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
+_MILLION = 1e6
+
+
+class Price(Record):
+    """US dollars for a million tokens; `batch` is the factor of the Batch API."""
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+    cached_prompt: float | None = Field(None, ge=0)
+    batch: float = Field(0.5, ge=0)
+
+    def of(self, reply: ChatReply) -> float:
+        """Dollars for one reply."""
+        cached = self.prompt if self.cached_prompt is None else self.cached_prompt
+        fresh_tokens = max(reply.prompt_tokens - reply.cached_tokens, 0)
+        cost = fresh_tokens * self.prompt + reply.cached_tokens * cached + reply.completion_tokens * self.completion
+        return cost / _MILLION * (self.batch if reply.tariff == "batch" else 1.0)
+
+
+class PriceList(Record):
+    """The prices of a file, by model."""
+
+    models: dict[str, Price]
+
+    def find(self, model: str) -> Price | None:
+        """The price of a model, or of its undated name; None where it is not listed."""
+        return self.models.get(model) or self.models.get(_DATE.sub("", model))
+
+    def cost_usd(self, model: str, reply: ChatReply) -> float | None:
+        """Dollars for one reply; None where the price or the endpoint's count of tokens is missing."""
+        price = self.find(model)
+        return None if price is None or not reply.is_counted else price.of(reply)
+
+
+def read_prices(path: str | None) -> PriceList:
+    """Read a price file; none: the one that comes with the package.
+
+    Raises:
+        ConfigError: it is missing, not TOML, or has a price that is none.
+    """
+    file = DEFAULT_PRICES if path is None else Path(path).expanduser()
+    try:
+        return PriceList.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the price file {file}: {error.strerror}. Copy {DEFAULT_PRICES}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The price file {file} is not TOML: {error}. Compare with {DEFAULT_PRICES}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"The price file {file}: {where}: {first['msg']}. Compare with {DEFAULT_PRICES}.") from error

@@ -1,0 +1,103 @@
+"""Many conversations at once, for code that is not async itself."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from leap_core.chat.client import ChatClient
+from leap_core.config import EndpointConfig
+from leap_core.errors import BudgetError
+
+T = TypeVar("T")
+R = TypeVar("R")
+_TELL_EVERY_S = 30.0
+
+
+class ChatSession:
+    """A client with an event loop of its own. To be closed; may be used from one thread."""
+
+    def __init__(
+        self,
+        config: EndpointConfig,
+        journal: Path,
+        scope: str,
+        setting: str = "execution.teacher",
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Open the client; see `ChatClient` for the arguments and what it raises."""
+        self._config, self._setting, self._say = config, setting, say
+        self._runner = asyncio.Runner()
+        self.client = self._runner.run(_open(config, journal, scope, setting, say))
+
+    def map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
+        """Do `work` on each item, many at once, and return the results in order.
+
+        `noun` is what an item is, in the plural, for lines of progress.
+
+        Raises:
+            BudgetError: says how much is done, what is left, and what that may cost.
+            LeapError: the first that `work` raised. What is on its way then arrives and is kept before this returns.
+        """
+        return self._runner.run(self._map(work, items, noun))
+
+    def close(self) -> None:
+        """Let what is on its way arrive, then close everything."""
+        try:
+            self._runner.run(self.client.close())
+        finally:
+            self._runner.close()
+
+    def __enter__(self) -> "ChatSession":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
+        done: dict[int, R] = {}
+        todo, told = iter(enumerate(items)), time.monotonic()
+
+        async def work_on(todo: Iterator[tuple[int, T]]) -> None:
+            nonlocal told
+            for index, item in todo:
+                done[index] = await work(item)
+                if time.monotonic() - told > _TELL_EVERY_S:
+                    told = time.monotonic()
+                    self._say(f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}")
+
+        # Twice as many as may be on their way: some read a reply or wait for the journal.
+        num_workers = len(items) if self._config.batch else 2 * self._config.max_concurrency
+        workers = [asyncio.create_task(work_on(todo)) for _ in range(min(num_workers, len(items)))]
+        try:
+            await asyncio.gather(*workers)
+        except BudgetError as error:
+            raise BudgetError(f"{error} {self._outlook(len(done), len(items), noun)}") from None
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return [done[index] for index in range(len(items))]
+
+    def _outlook(self, num_done: int, num_items: int, noun: str) -> str:
+        left = num_items - num_done
+        billed = self.client.counts.billed
+        rest = f"What they cost is not known yet: none of the {noun} is done."
+        if num_done and billed.num_replies:
+            share = left / num_done
+            cost = "at unknown cost" if billed.num_unknown else f"about ${billed.usd * share:.2f}"
+            rest = f"By the average of this run they take {cost} and {billed.tokens * share:,.0f} tokens more."
+        return (
+            f"{num_done} of {num_items} {noun} are done, {left} are left. {rest} Raise {self._setting}.budget_usd or "
+            f"{self._setting}.budget_tokens and run the same command again: what was paid for is not paid for twice."
+        )
+
+
+async def _open(
+    config: EndpointConfig, journal: Path, scope: str, setting: str, say: Callable[[str], None]
+) -> ChatClient:
+    return ChatClient(config, journal, scope, setting, say)

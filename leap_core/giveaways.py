@@ -1,0 +1,177 @@
+"""What a privileged state holds that words could give away, and how words may put it.
+
+Kinds of giveaway: a *name* ("mug 2"), a *phrase* of several words, an *atom* (a path, a file name, an id, a number of
+two digits or more), and a *place* ("mug 2 is in cabinet 3", also where both are named by what was seen).
+All are compared after `normalise`, so that quotes, markdown, plurals and ways of writing a number make no difference.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from pydantic import JsonValue
+
+_TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n]")
+_SENTENCE_ENDS = frozenset(".;!?\n")
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS, start=1)}
+_BEFORE_A_NUMBER = frozenset({"number", "no", "nr", "num", "numbered", "labelled", "labeled", "marked", "called"})
+_ABBREVIATED_NUMBER = re.compile(r"\b(no|nr|num)\. ?(?=\d)")
+_BEFORE_A_PRONOUN = frozenset(
+    {"the", "this", "that", "a", "which", "another", "other", "each", "every", "next", "is", "no"}
+)
+_AFTER_A_PRONOUN = frozenset({"of", "is", "at", "by", "that", "which", "more", "or"})
+_AND = frozenset({"and", "or"})
+
+_NAME = re.compile(r"(?<![\w/.-])[a-z]{2,} \d{1,3}(?![\w.])")
+_PATH = re.compile(r"(?:/[\w.+-]+){2,}|(?<![\w/.])[\w+-]+(?:\.[\w+-]+)*\.[a-z]{1,5}\d?(?!\w)")
+_ID = re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{7,}\b")
+_NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?!\w)|(?<![\w.])\d{2,}(?![\w.])")
+_LONGEST_PHRASE = 12
+
+
+@lru_cache(maxsize=20_000)  # commands and observations come again at every step
+def normalise(text: str) -> str:
+    """Lower case, words and numbers only, single spaces: `**Mugs** #1,` and `mug_1` become `mug 1`."""
+    return " ".join(token for token in _tokens(text) if token not in _SENTENCE_ENDS)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, each normalised. A point inside a word ends none, a comma before a number does."""
+    found: list[list[str]] = [[]]
+    for token in _tokens(re.sub(r"(?<=\w)\.(?=\w)", " ", re.sub(r",(?= \d)", ".", text))):
+        if token in _SENTENCE_ENDS:
+            found.append([])
+        else:
+            found[-1].append(token)
+    return [" ".join(words) for words in found if words]
+
+
+def _tokens(text: str) -> list[str]:
+    text = unicodedata.normalize("NFKC", text).lower().replace("'s ", " ").replace("’s ", " ")
+    text = _ABBREVIATED_NUMBER.sub(r"\1 ", text)
+    raw, tokens, kind = _TOKENS.findall(text), list[str](), ""
+    for position, token in enumerate(raw):
+        following = raw[position + 1] if position + 1 < len(raw) else ""
+        if token in _BEFORE_A_NUMBER and tokens and (following.isdigit() or following in _DIGITS):
+            continue  # "mug number 2"
+        number = _number(token, tokens[-1] if tokens else "", following)
+        if number and tokens and tokens[-1].isalpha() and tokens[-1] not in _AND:
+            kind = tokens[-1] = _singular(tokens[-1])
+        elif number and kind and len(tokens) > 1 and tokens[-1] in _AND and tokens[-2].isdigit():
+            tokens.append(kind)  # "mugs 2 and 3"
+        tokens.append(number or token)
+    return tokens
+
+
+def _number(token: str, before: str, following: str) -> str:
+    """The digits that a token stands for, "" where it is no number. "One" mostly is none: "a mug. One of them"."""
+    if token.isdigit():
+        return token
+    if token == "one" and (not before.isalpha() or before in _BEFORE_A_PRONOUN or following in _AFTER_A_PRONOUN):
+        return ""
+    return _DIGITS.get(token, "")
+
+
+def _singular(word: str) -> str:
+    if word.endswith(("ches", "shes", "sses", "xes")):
+        return word[:-2]
+    if word == "knives":
+        return "knife"
+    if word == "shelves":
+        return "shelf"
+    is_plural = word.endswith("s") and not word.endswith("ss") and len(word) > 3
+    return word[:-1] if is_plural else word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a thing is: both as normalised names."""
+
+    thing: str
+    place: str
+
+    @property
+    def kind(self) -> str:
+        """What the thing is, without its number."""
+        return self.thing.rpartition(" ")[0] or self.thing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Giveaways:
+    """All that could be given away of one privileged state, normalised."""
+
+    texts: tuple[str, ...]
+    places: tuple[Place, ...]
+    kinds: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def of(cls, facts: JsonValue) -> "Giveaways":
+        """Collect them from the facts of a privileged state."""
+        texts = tuple(sorted(set(_texts(facts))))
+        names = [text for text in texts if text.rpartition(" ")[2].isdigit() and text.count(" ") == 1]
+        kinds = frozenset(name.partition(" ")[0] for name in names)
+        return cls(texts=texts, places=tuple(_places(facts)), kinds=kinds)
+
+    def joined(self, text: str) -> str:
+        """A normalised text, with names that are written apart put together: `side table 1` becomes `sidetable 1`."""
+        words, result = text.split(" "), list[str]()
+        for word in words:
+            if result and result[-1] + word in self.kinds:
+                result[-1] += word
+            else:
+                result.append(word)
+        return " ".join(result)
+
+
+def _texts(facts: JsonValue) -> Iterator[str]:
+    """Every name, phrase and atom that could only be known from the facts.
+
+    Single words without a number ("mug", "clean") are general knowledge or part of the goal and are none.
+    """
+    if isinstance(facts, dict):
+        for key, value in facts.items():
+            yield from _texts(value)
+            if any(character.isdigit() for character in key):  # a name, as in {"mug 1": "cabinet 3"}; not a field
+                yield normalise(key)
+    elif isinstance(facts, list):
+        for value in facts:
+            yield from _texts(value)
+    elif isinstance(facts, str):
+        yield from _texts_of(facts)
+    elif isinstance(facts, float):
+        yield from _several_words([str(facts)])
+
+
+def _texts_of(text: str) -> Iterator[str]:
+    lowered = text.lower()
+    names = _NAME.findall(lowered)
+    rest = _NAME.sub(" ", lowered)
+    yield from map(normalise, names)
+    paths = _PATH.findall(rest)
+    yield from _several_words([*paths, *(path.rpartition("/")[2] for path in paths)])
+    yield from (normalise(number) for number in _NUMBER.findall(_PATH.sub(" ", rest)))
+    yield from _several_words(_ID.findall(text))
+    for line in text.splitlines():
+        # A command such as "open cabinet 3" gives nothing away but the names in it.
+        phrase = normalise(line)
+        if not names and 1 <= phrase.count(" ") < _LONGEST_PHRASE:
+            yield phrase
+
+
+def _several_words(texts: Iterable[str]) -> Iterator[str]:
+    return (phrase for phrase in map(normalise, texts) if " " in phrase)
+
+
+def _places(facts: JsonValue) -> Iterator[Place]:
+    if isinstance(facts, dict):
+        for key, value in facts.items():
+            if isinstance(value, str) and _NAME.fullmatch(key.lower()) and _NAME.fullmatch(value.lower()):
+                yield Place(thing=normalise(key), place=normalise(value))
+            else:
+                yield from _places(value)
+    elif isinstance(facts, list):
+        for value in facts:
+            yield from _places(value)

@@ -1,0 +1,129 @@
+"""The student behind an OpenAI-compatible endpoint: any model that is served plays, its turns asked for all at once.
+
+With weights of its own (`student.serve = "vllm"`) it is started for the length of a stage. Without, this is also the
+ReAct baseline: any model, prompted with the default prompt set and judged by the same stage as every student.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from pydantic import Field, JsonValue, ValidationError
+
+from leap_core.chat.messages import ChatRequest, ReplySchema
+from leap_core.chat.session import ChatSession
+from leap_core.config import ExecutionConfig, Section, StudentConfig, check_keys
+from leap_core.errors import ChatError, ConfigError
+from leap_core.prompts import format_reply
+from leap_core.students.base import ActReply, ActRequest
+from leap_core.students.serving import serve
+from leap_core.types import Action, Usage
+
+_SEED_BITS = 31
+
+
+class OpenAIStudentParams(Section):
+    """Settings of this student, `student.params`. All of them bear identity."""
+
+    model: str | None = Field(None, description="Name of the model at the endpoint; none: student.model.")
+
+    @classmethod
+    def read(cls, params: dict[str, JsonValue]) -> "OpenAIStudentParams":
+        """Validate `student.params`.
+
+        Raises:
+            ConfigError: a key is unknown, or a value is wrong.
+        """
+        check_keys(params, cls, "student.params.")
+        try:
+            return cls.model_validate(params)
+        except ValidationError as error:
+            raise ConfigError(f"Config student.params: {error.errors()[0]['msg']}.") from error
+
+
+class OpenAIStudent:
+    """Answers turns by asking an endpoint. Replies are journalled, so an episode that is played again costs nothing."""
+
+    name = "openai"
+
+    def __init__(self, path: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> None:
+        """Open the endpoint; with `student.serve`, start a server of the weights at `path` first.
+
+        `path` is the directory of weights of its own, or, as text, the name of a model from outside.
+
+        Raises:
+            ConfigError: a setting is wrong, or there is no key.
+            MissingPackageError: what should serve the weights is not installed.
+            StudentError: the server did not start.
+        """
+        params = OpenAIStudentParams.read(config.params)
+        if params.model is not None and isinstance(path, Path):
+            raise ConfigError(
+                f"student.params.model names {params.model!r} for all iterations, but the weights of {path} are to "
+                "play. Set student.serve, or leave student.params.model out and serve them under their path."
+            )
+        if execution.journal is None:
+            raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
+        self._config, self._temperature = config, temperature
+        self._model = params.model or str(path)
+        endpoint = execution.student
+        with ExitStack() as opened:
+            if config.serve is not None:
+                served = opened.enter_context(serve(config.serve, path, execution))
+                self._model = served.model
+                endpoint = endpoint.model_copy(update={"base_url": served.base_url})
+            session = ChatSession(endpoint, Path(execution.journal), "student", "execution.student")
+            self._session = opened.enter_context(session)
+            self._opened = opened.pop_all()
+
+    def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
+        """Answer each request, in order, all at once.
+
+        Raises:
+            EndpointError: the endpoint refuses everything.
+            BudgetError: the next request could overrun the budget.
+        """
+        return self._session.map(self._answer, requests, "turns")
+
+    def release(self, slots: Sequence[str]) -> None:
+        """Nothing is held for an episode: what prompts have in common is the server's to remember."""
+
+    def close(self) -> None:
+        """Close the connections, and end the server if it is ours."""
+        self._opened.close()
+
+    async def _answer(self, request: ActRequest) -> ActReply:
+        asked = ChatRequest(
+            model=self._model,
+            messages=request.messages,
+            max_tokens=self._config.max_new_tokens,
+            temperature=self._temperature,
+            seed=request.seed % 2**_SEED_BITS if self._temperature > 0 else None,
+            reply_schema=_action_schema(request.admissible) if request.admissible else None,
+        )
+        try:
+            reply = await self._session.client.complete(asked)
+        except ChatError as error:
+            return ActReply(text="", usage=Usage(), error=str(error))
+        return ActReply(text=_as_reply(reply.text), usage=self._session.client.usage(asked, reply))
+
+
+def _action_schema(admissible: Sequence[str]) -> ReplySchema:
+    """A reason, and one of the admissible commands."""
+    definition: dict[str, JsonValue] = {
+        "type": "object",
+        "properties": {"reason": {"type": "string"}, "action": {"type": "string", "enum": list(admissible)}},
+        "required": ["reason", "action"],
+        "additionalProperties": False,
+    }
+    return ReplySchema(name="action", definition=definition)
+
+
+def _as_reply(text: str) -> str:
+    """An answer by schema in the form that students are taught; any other text as it came."""
+    try:
+        value = json.loads(text)
+        return format_reply(Action(reason=value["reason"], command=value["action"]))
+    except (ValueError, KeyError, TypeError):
+        return text

@@ -1,0 +1,112 @@
+"""Serving a model for the length of a stage: `vllm serve` on this machine, stopped at the end.
+
+An adapter is served beside its base, under a name that is made from its files: so a reply in the journal belongs to
+these weights and to no others.
+"""
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from leap_core.config import ExecutionConfig
+from leap_core.errors import MissingPackageError, StudentError
+from leap_core.models import fingerprint_model
+from leap_core.students.loading import base_of_adapter, is_adapter
+
+_START_TIMEOUT_S, _STOP_TIMEOUT_S, _POLL_S = 1800.0, 30.0, 0.2
+_MOST_SHOWN = 1500
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """Where a model is served, and under which name."""
+
+    base_url: str
+    model: str
+
+
+@contextmanager
+def serve(kind: str, path: Path | str, execution: ExecutionConfig) -> Iterator[ServedModel]:
+    """Serve the model at `path` until the `with` block ends.
+
+    Raises:
+        MissingPackageError: vLLM is not installed.
+        StudentError: the server ended, or did not answer in time.
+    """
+    if shutil.which(kind) is None:
+        advice = (
+            "pip install vllm (it needs a GPU). Or serve the model yourself, leave student.serve out, and set "
+            "execution.student.base_url."
+        )
+        raise MissingPackageError(kind, f"student.serve = {kind!r}", advice)
+    port = _free_port()
+    name = f"leap-{_fingerprint(path, execution)[:16]}"
+    with TemporaryFile() as output:
+        process = subprocess.Popen(
+            [kind, "serve", *vllm_arguments(path, name, port)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_ready(process, port, output)
+            yield ServedModel(base_url=f"http://127.0.0.1:{port}/v1", model=name)
+        finally:
+            _stop(process)
+
+
+def vllm_arguments(path: Path | str, name: str, port: int) -> list[str]:
+    """What `vllm serve` is told: the model under `name`, or an adapter under `name` beside its base."""
+    given = ["--host", "127.0.0.1", "--port", str(port)]
+    if is_adapter(path):
+        return [
+            *(str(base_of_adapter(path)), *given, "--enable-lora", "--max-lora-rank", "256"),
+            *("--served-model-name", f"{name}-base", "--lora-modules", f"{name}={path}"),
+        ]
+    return [str(path), *given, "--served-model-name", name]
+
+
+def _fingerprint(path: Path | str, execution: ExecutionConfig) -> str:
+    assert execution.journal is not None
+    return fingerprint_model(str(path), Path(execution.journal).parent).removeprefix("hub:").replace("/", "-")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: IO[bytes]) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StudentError(f"`vllm serve` ended with code {process.returncode}: {_tail(output)}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5):
+                return
+        except OSError:
+            time.sleep(_POLL_S)
+    raise StudentError(f"`vllm serve` did not answer within {_START_TIMEOUT_S:.0f} s: {_tail(output)}")
+
+
+def _tail(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read().decode("utf-8", "replace").strip()[-_MOST_SHOWN:] or "it said nothing"
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

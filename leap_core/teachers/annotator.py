@@ -1,0 +1,112 @@
+"""Reasons for demonstrations that have none: human or expert logs, read by a language model.
+
+Each step is asked about by itself, with nothing but what had been shown by then: a reason that knows how the episode
+goes on would teach the student to know what it cannot.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from leap_core.chat.messages import ChatRequest
+from leap_core.chat.session import ChatSession
+from leap_core.config import ExecutionConfig
+from leap_core.errors import ChatError, ConfigError
+from leap_core.prompts import format_reply
+from leap_core.realizability import Gate
+from leap_core.teachers.openai import account_of
+from leap_core.teachers.prompts import load_teacher_prompts
+from leap_core.teachers.replies import read_reason
+from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
+
+
+class Annotated(Record):
+    """An episode with reasons. `num_without` steps have none: the model gave no usable one."""
+
+    trajectory: Trajectory
+    num_without: int
+    usage: Usage
+
+
+class Annotator:
+    """Writes the reason of every step that has none. To be closed."""
+
+    def __init__(
+        self, model: str, environment: str, execution: ExecutionConfig, experiment: str, max_attempts: int = 3
+    ) -> None:
+        """Open the endpoint that teachers are asked at.
+
+        Raises:
+            ConfigError: no key, or no place for the journal.
+            UnknownNameError: no prompts for this environment.
+        """
+        if execution.journal is None:
+            raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
+        self._model, self._max_attempts = model, max_attempts
+        self._prompts = load_teacher_prompts(environment, "default")
+        self._session = ChatSession(execution.teacher, Path(execution.journal), f"{experiment}/teacher")
+
+    def annotate(self, episodes: Sequence[tuple[Trajectory, PrivilegedState]]) -> list[Annotated]:
+        """Add reasons to the steps without one; the others stay as they are.
+
+        A reason that gives the hidden state away is asked for again, and left out if it does so every time.
+        """
+        return self._session.map(self._annotate, episodes, "episodes")
+
+    def account(self) -> dict[str, JsonValue]:
+        """Requests, tokens and dollars of this run, and how often which fault was met."""
+        return account_of(self._session.client)
+
+    def close(self) -> None:
+        """Let what is on its way arrive, and close the connections."""
+        self._session.close()
+
+    async def _annotate(self, episode: tuple[Trajectory, PrivilegedState]) -> Annotated:
+        trajectory, privileged = episode
+        gate, steps, usage = Gate(trajectory, privileged), list[Step](), Usage()
+        for step in trajectory.steps:
+            if not step.action.reason.strip():
+                reason, spent = await self._reason(trajectory, step, gate)
+                usage += spent
+                action = step.action.model_copy(update={"reason": reason})
+                step = step.model_copy(update={"action": action, "reply": format_reply(action)})
+            steps.append(step)
+        return Annotated(
+            trajectory=trajectory.model_copy(update={"steps": tuple(steps)}),
+            num_without=sum(not step.action.reason for step in steps),
+            usage=usage,
+        )
+
+    async def _reason(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage]:
+        """One reason, "" where no usable one came, and what asking took."""
+        client, usage = self._session.client, Usage()
+        request = ChatRequest(
+            model=self._model, messages=self._prompts.annotate(trajectory, step.index), max_tokens=1024, temperature=0.0
+        )
+        for _ in range(self._max_attempts):
+            try:
+                reply = await client.complete(request)
+            except ChatError:
+                return "", usage
+            usage += client.usage(request, reply)
+            reason = read_reason(reply.text)
+            if reason is None:
+                why = "there is no JSON object of the given form in your answer"
+            else:
+                taught = StepCorrection(
+                    step=step.index, reason=reason, command=step.action.command, status=CorrectionStatus.KEPT
+                )
+                why = gate.why_rejected(taught, step.index)
+            if not why:
+                return reason or "", usage
+            request = request.again(reply.text, f"That cannot be used: {why}. Answer again, in the same form.")
+        return "", usage
+
+
+def without_reasons(trajectory: Trajectory) -> Trajectory:
+    """The same episode with the reason of every step taken out, so that all are written anew."""
+    steps = (
+        step.model_copy(update={"action": Action(reason="", command=step.action.command)}) for step in trajectory.steps
+    )
+    return trajectory.model_copy(update={"steps": tuple(steps)})

@@ -1,0 +1,113 @@
+"""What teachers are asked: Jinja templates for each environment, in `prompts/<environment>/<set>/`.
+
+A set has `system.jinja`; the record of an episode, the form of the reply and the rest are in `prompts/shared/`, and a
+set may have its own in their place. A name that a template uses and nobody gives is an error, never an empty text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from leap_core.errors import UnknownNameError
+from leap_core.types import Message, Step, Trajectory
+
+PROMPTS_DIR = Path(__file__).parent / "prompts"
+SPARING = frozenset({"webshop"})
+"""Environments of whose steps a teacher is asked to change only a few (paper: WebShop)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownStep:
+    """One step as templates see it; `number` counts from 1."""
+
+    number: int
+    observation: str
+    admissible: tuple[str, ...] | None
+    reason: str
+    command: str
+
+    @classmethod
+    def of(cls, step: Step) -> "ShownStep":
+        """Take over what a teacher may read of a step."""
+        return cls(
+            number=step.index + 1,
+            observation=step.observation.text.strip(),
+            admissible=step.observation.admissible,
+            reason=step.action.reason.strip(),
+            command=step.action.command.strip(),
+        )
+
+
+class TeacherPrompts:
+    """The templates that teachers of one environment are prompted with."""
+
+    def __init__(self, environment: str, name: str) -> None:
+        folder = PROMPTS_DIR / environment / name
+        if not (folder / "system.jinja").is_file():
+            known = [path.parent.name for path in (PROMPTS_DIR / environment).glob("*/system.jinja")]
+            advice = f"Add {folder / 'system.jinja'}."
+            raise UnknownNameError(f"prompt set of teachers for {environment}", name, known, advice)
+        self.is_sparing = environment in SPARING
+        self._jinja = Environment(  # prompts are plain text for a model, not HTML
+            loader=FileSystemLoader([folder, PROMPTS_DIR / "shared"]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def correct(self, trajectory: Trajectory, hidden: str, window: range, num_left_out: int) -> tuple[Message, ...]:
+        """Ask for corrections of the steps in `window`, after the steps before it.
+
+        The first `num_left_out` steps are not shown, for want of room. Steps after the window never are.
+        """
+        steps = trajectory.steps
+        is_last = window.stop == len(steps)
+        user = self._render(
+            "correct.jinja",
+            goal=trajectory.spec.instruction,
+            hidden=hidden.strip(),
+            num_left_out=num_left_out,
+            before=[ShownStep.of(step) for step in steps[num_left_out : window.start]],
+            steps=[ShownStep.of(steps[index]) for index in window],
+            ending=trajectory.final_observation.strip() if is_last else "",
+            first=window.start + 1,
+            last=window.stop,
+            sparing=self.is_sparing,
+        )
+        free = all(steps[index].observation.admissible is None for index in window)
+        return self._messages(self._render("system.jinja", free_actions=free), user)
+
+    def again(self, complaints: Sequence[str], steps: Sequence[int]) -> str:
+        """Say why a reply cannot be used, and which steps (counted from 0) are still wanted."""
+        numbers = ", ".join(str(index + 1) for index in steps)
+        which = f"This time list only step{'s' if len(steps) > 1 else ''} {numbers}."
+        return self._render("again.jinja", complaints=list(complaints), which=which)
+
+    def annotate(self, trajectory: Trajectory, index: int) -> tuple[Message, ...]:
+        """Ask for the reason behind the command of one step; nothing that came after it is shown."""
+        shown = [ShownStep.of(step) for step in trajectory.steps[: index + 1]]
+        user = self._render("annotate.jinja", goal=trajectory.spec.instruction, before=shown[:-1], step=shown[-1])
+        return self._messages(self._render("annotate_system.jinja"), user)
+
+    def beside(self, hidden: str) -> str:
+        """What the student's own prompt is preceded by where the student is its own teacher."""
+        return self._render("self.jinja", hidden=hidden.strip())
+
+    def _render(self, template: str, **values: object) -> str:
+        return self._jinja.get_template(template).render(**values).strip()
+
+    def _messages(self, system: str, user: str) -> tuple[Message, ...]:
+        return Message(role="system", content=system), Message(role="user", content=user)
+
+
+@lru_cache(maxsize=32)
+def load_teacher_prompts(environment: str, name: str) -> TeacherPrompts:
+    """Load a prompt set once.
+
+    Raises:
+        UnknownNameError: no such set for this environment.
+    """
+    return TeacherPrompts(environment, name)

@@ -1,0 +1,142 @@
+"""Reading what a teacher answers, however it is wrapped: JSON alone, in a fence, between sentences, nearly right."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from leap_core.chat.messages import ReplySchema
+
+_FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)(?:```|\Z)", re.DOTALL)
+_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+_TRAILING_COMMA = re.compile(r",\s*([\]}])")
+_DECORATION = " \t\r\n`\"'*"
+_PREFIX = re.compile(r"^(action|command)\s*:\s*", re.IGNORECASE)
+_ADVICE_KEYS = {"step": ("step", "number", "index"), "reason": ("reason", "thought"), "action": ("action", "command")}
+
+
+def correction_schema() -> ReplySchema:
+    """The form of a teacher's reply, for endpoints that can enforce it."""
+    step: dict[str, JsonValue] = {
+        "type": "object",
+        "properties": {"step": {"type": "integer"}, "reason": {"type": "string"}, "action": {"type": "string"}},
+        "required": ["step", "reason", "action"],
+        "additionalProperties": False,
+    }
+    definition: dict[str, JsonValue] = {
+        "type": "object",
+        "properties": {"summary": {"type": "string"}, "steps": {"type": "array", "items": step}},
+        "required": ["summary", "steps"],
+        "additionalProperties": False,
+    }
+    return ReplySchema(name="corrections", definition=definition)
+
+
+def reason_schema() -> ReplySchema:
+    """The form of one reason."""
+    definition: dict[str, JsonValue] = {
+        "type": "object",
+        "properties": {"reason": {"type": "string"}},
+        "required": ["reason"],
+        "additionalProperties": False,
+    }
+    return ReplySchema(name="reason", definition=definition)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What a teacher says on one step."""
+
+    reason: str
+    command: str
+
+
+def read_advice(text: str, wanted: Sequence[int]) -> dict[int, Advice] | None:
+    """Advice by step, counted from 0; None where the text holds none that can be read.
+
+    Of two pieces of advice on one step the first counts. Where one step alone is wanted, it need not be in a list.
+    """
+    for value in _json_values(text):
+        if isinstance(value, dict) and len(wanted) == 1 and _first(value, _ADVICE_KEYS["action"]) is not None:
+            value = [{**value, "step": wanted[0] + 1}]
+        steps = value.get("steps", value.get("corrections")) if isinstance(value, dict) else value
+        if isinstance(steps, dict):  # {"1": {...}, "2": {...}}
+            steps = [{"step": key, **item} for key, item in steps.items() if isinstance(item, dict)]
+        if isinstance(steps, list) and (advice := _advice(steps)) is not None:
+            return advice
+    return None
+
+
+def read_reason(text: str) -> str | None:
+    """One reason, or None."""
+    for value in _json_values(text):
+        if isinstance(value, dict) and isinstance(value.get("reason"), str):
+            return str(value["reason"]).strip() or None
+    return None
+
+
+def match_command(command: str, admissible: Sequence[str] | None) -> str:
+    """The admissible command that is meant, where only case, blanks, quotes or a final stop differ; else as it came."""
+    plain = _PREFIX.sub("", command.strip(_DECORATION)).strip(_DECORATION)
+    if admissible is None:
+        return plain
+    if command in admissible:
+        return command
+    meant = [known for known in admissible if _loosely(known) == _loosely(plain)]
+    return meant[0] if len(meant) == 1 else plain
+
+
+def _loosely(command: str) -> str:
+    return " ".join(command.lower().rstrip(". ").split())
+
+
+def _advice(steps: list[JsonValue]) -> dict[int, Advice] | None:
+    found: dict[int, Advice] = {}
+    for item in steps:
+        if not isinstance(item, dict):
+            return None
+        number, reason, action = (_first(item, names) for names in _ADVICE_KEYS.values())
+        digits = re.search(r"\d+", str(number))
+        if digits is None or not isinstance(action, str):
+            return None
+        found.setdefault(int(digits.group()) - 1, Advice(reason=str(reason or "").strip(), command=action))
+    return found
+
+
+def _first(item: dict[str, JsonValue], names: Sequence[str]) -> JsonValue:
+    return next((item[name] for name in names if name in item), None)
+
+
+def _json_values(text: str) -> Iterator[JsonValue]:
+    """All that could be meant as the JSON of a reply, the likeliest first."""
+    text = _THOUGHTS.sub("", text)
+    for candidate in (text, *_FENCE.findall(text), *_balanced(text)):
+        for variant in (candidate, _TRAILING_COMMA.sub(r"\1", candidate)):
+            try:
+                value: JsonValue = json.loads(variant, strict=False)
+            except ValueError:
+                continue
+            if isinstance(value, dict | list):
+                yield value
+                break
+
+
+def _balanced(text: str) -> Iterator[str]:
+    """Each outermost {...} or [...] of a text; brackets inside strings do not count."""
+    depth, start, in_string, escaped = 0, 0, False, False
+    for position, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif in_string:
+            escaped, in_string = character == "\\", character != '"'
+        elif character == '"' and depth:
+            in_string = True
+        elif character in "{[":
+            start = position if depth == 0 else start
+            depth += 1
+        elif character in "}]" and depth:
+            depth -= 1
+            if depth == 0:
+                yield text[start : position + 1]

@@ -1,0 +1,141 @@
+"""The teacher `self`: the student's own weights, shown the hidden state (paper, self-improvement)."""
+
+from collections.abc import Sequence
+
+from pydantic import Field, JsonValue, ValidationError
+
+from leap_core.canonical import sha256_text
+from leap_core.config import CorrectionConfig, Section, check_keys
+from leap_core.errors import ConfigError
+from leap_core.prompts import load_prompts, parse_reply
+from leap_core.registry import load_kind
+from leap_core.students import STUDENTS
+from leap_core.students.base import ActReply, ActRequest, Student
+from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
+from leap_core.teachers.privilege import PrivilegedEpisode, excerpt, shuffle_privilege
+from leap_core.teachers.prompts import load_teacher_prompts
+from leap_core.teachers.replies import match_command
+from leap_core.types import Correction, CorrectionStatus, Message, StepCorrection, Usage
+
+
+class SelfTeacherParams(Section):
+    """Settings of this teacher, `correction.params`. All of them bear identity."""
+
+    prompt: str = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 is greedy.")
+    shuffled_privilege: bool = Field(False, description="Control: show each episode the hidden state of another one.")
+
+    @classmethod
+    def read(cls, params: dict[str, JsonValue]) -> "SelfTeacherParams":
+        """Validate `correction.params`.
+
+        Raises:
+            ConfigError: a key is unknown, or a value is wrong.
+        """
+        check_keys(params, cls, "correction.params.")
+        try:
+            return cls.model_validate(params)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"Config correction.params.{where}: {first['msg']}.") from error
+
+
+class SelfTeacher:
+    """Asks the student's model for each step: the student's own prompt, preceded by the hidden state."""
+
+    name = "self"
+    keeps_replies = False
+
+    def __init__(self, setup: TeacherSetup) -> None:
+        """Load the weights of the student that is corrected.
+
+        Raises:
+            ConfigError: a setting is wrong, or it is not known which weights are meant.
+            StudentError: they cannot be loaded.
+        """
+        if setup.model is None:
+            raise ConfigError("The teacher 'self' needs the student's model, and none was given.")
+        self._params = SelfTeacherParams.read(setup.config.params)
+        self._level, self._constrain = setup.config.level, setup.student.constrain
+        self._prompts = load_prompts(setup.suite.name, setup.student.prompt)
+        self._own_prompts = load_teacher_prompts(setup.suite.name, self._params.prompt)
+        student = load_kind("student", setup.student.kind, STUDENTS)
+        self._student: Student = student(setup.model, setup.student, setup.execution, self._params.temperature)
+
+    @classmethod
+    def check(cls, config: CorrectionConfig, environment: str) -> None:
+        """Raise ConfigError where a setting is wrong, or UnknownNameError where there are no prompts."""
+        load_teacher_prompts(environment, SelfTeacherParams.read(config.params).prompt)
+
+    @classmethod
+    def foresee(
+        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
+    ) -> list[ForeseenRequest]:
+        """The weights are at hand; nothing is paid for."""
+        return []
+
+    def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
+        """Correct all steps of all episodes, as many at once as the student takes.
+
+        A reply without a readable action is `rejected`, with the student's own command and the cause in `why`.
+
+        Raises:
+            WrongSpecError: a privileged state is for another spec.
+        """
+        for one in episodes:
+            check_same_spec(one.trajectory, one.privileged)
+        if self._params.shuffled_privilege:
+            episodes = shuffle_privilege(episodes)
+        requests = [self._request(one, index) for one in episodes for index in range(len(one.trajectory.steps))]
+        replies = iter(self._student.act(requests))
+        self._student.release([request.slot for request in requests])
+        return [self._correction(one, [next(replies) for _ in one.trajectory.steps]) for one in episodes]
+
+    def account(self) -> dict[str, JsonValue]:
+        """Nothing is spent."""
+        return {}
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._student.close()
+
+    def _request(self, episode: PrivilegedEpisode, index: int) -> ActRequest:
+        trajectory = episode.trajectory
+        step = trajectory.steps[index]
+        messages = list(self._prompts.student_messages(trajectory.spec, trajectory.steps[:index], step.observation))
+        preface = self._own_prompts.beside(excerpt(episode.privileged, self._level))
+        if preface:
+            messages[-1] = Message(role="user", content=f"{preface}\n\n{messages[-1].content}")
+        slot = f"{trajectory.id}#{index}"
+        return ActRequest(
+            slot=slot,
+            messages=tuple(messages),
+            admissible=step.observation.admissible if self._constrain else None,
+            seed=int(sha256_text(slot)[:14], 16),
+        )
+
+    def _correction(self, episode: PrivilegedEpisode, replies: Sequence[ActReply]) -> Correction:
+        trajectory = episode.trajectory
+        failed = next((reply.error for reply in replies if reply.error is not None), None)
+        steps = [self._step(episode, index, reply) for index, reply in enumerate(replies)]
+        return Correction(
+            trajectory_id=trajectory.id,
+            spec_id=trajectory.spec.id,
+            teacher=self.name,
+            level=self._level,
+            steps=() if failed is not None else tuple(steps),
+            usage=sum((reply.usage for reply in replies), Usage()),
+            error=failed,
+        )
+
+    def _step(self, episode: PrivilegedEpisode, index: int, reply: ActReply) -> StepCorrection:
+        step, action = episode.trajectory.steps[index], parse_reply(reply.text)
+        if action is None:
+            why = "unreadable: the reply has not the form 'REASON: ... ACTION: ...'"
+            return StepCorrection(
+                step=step.index, reason="", command=step.action.command, status=CorrectionStatus.REJECTED, why=why
+            )
+        command = match_command(action.command, step.observation.admissible)
+        status = CorrectionStatus.KEPT if command == step.action.command else CorrectionStatus.CHANGED
+        return StepCorrection(step=step.index, reason=action.reason, command=command, status=status)

@@ -1,0 +1,61 @@
+"""Stage `annotation`: a language model writes the reasons of demonstrations, from what had been seen at each step."""
+
+from contextlib import closing
+
+from leap_core.config import Section
+from leap_core.dataset import demonstration_rows
+from leap_core.errors import StageFailedError
+from leap_core.prompts import load_prompts
+from leap_core.tables import read_privileged, read_trajectories, write_trajectories, write_turn_rows
+from leap_core.teachers.annotator import Annotator, without_reasons
+from leap_core.types import ArtifactRef, Level, Usage
+from tasks.stage import Run, Stage, StageReport, StageWork
+
+
+class AnnotationIdentity(Section):
+    """Who writes the reasons, and the prompts that the rows are rendered with."""
+
+    environment: str
+    model: str
+    level: Level
+    prompt: str
+
+
+def annotate(run: Run, demonstrations: ArtifactRef, privileged: ArtifactRef, model: str) -> ArtifactRef:
+    """Return the same demonstrations with reasons by `model`; a step for which it finds none is not taught."""
+    config = run.config
+    identity = AnnotationIdentity(
+        environment=config.environment.name,
+        model=model,
+        level=config.demonstrations.level,
+        prompt=config.student.prompt,
+    )
+    return ANNOTATION(run, identity, {"demonstrations": demonstrations, "privileged": privileged}, iteration=0)
+
+
+def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
+    identity, config = work.identity, work.config
+    states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
+    episodes = [(one, states[one.spec.id]) for one in read_trajectories(work.inputs["demonstrations"])]
+    with closing(Annotator(identity.model, identity.environment, config.execution, config.experiment)) as annotator:
+        annotated = annotator.annotate([(without_reasons(one), state) for one, state in episodes])
+        account = annotator.account()
+    trajectories = [one.trajectory for one in annotated]
+    rows = demonstration_rows(trajectories, load_prompts(identity.environment, identity.prompt), identity.level)
+    reasons = [step.action.reason for one in trajectories for step in one.steps]
+    taught = [row for row, reason in zip(rows, reasons, strict=True) if reason]
+    if len(rows) - len(taught) > config.correction.max_reject_share * len(rows):
+        raise StageFailedError(
+            f"{identity.model} gave no usable reason for {len(rows) - len(taught)} of {len(rows)} steps, more than the "
+            f"allowed share {config.correction.max_reject_share} (correction.max_reject_share)."
+        )
+    write_trajectories(work.output, trajectories)
+    write_turn_rows(work.output, taught)
+    return StageReport(
+        counts={"episodes": len(trajectories), "steps": len(taught), "without_reason": len(rows) - len(taught)},
+        metrics=account,
+        usage=sum((one.usage for one in annotated), Usage()),
+    )
+
+
+ANNOTATION = Stage(name="annotation", version=1, work=_annotate)

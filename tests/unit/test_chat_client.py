@@ -1,0 +1,303 @@
+"""The client against a real server with every fault that endpoints have: what is tried again, and what ends at once."""
+
+import asyncio
+import logging
+import traceback
+from email.utils import formatdate
+from time import monotonic, time
+
+import pytest
+from chat_server import MODEL, Answer, ChatServer, completion, error, reply
+
+from leap_core.chat.client import ChatClient
+from leap_core.chat.faults import FaultKind
+from leap_core.chat.journal import Journal, request_key
+from leap_core.chat.messages import ChatRequest, ReplySchema
+from leap_core.chat.session import ChatSession
+from leap_core.config import EndpointConfig
+from leap_core.errors import ArtifactError, ChatError, ConfigError, ContextLengthError, EndpointError
+from leap_core.types import Message
+
+KEY = "sk-planted-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def request(text="Say hello.", **fields):
+    values = {"model": MODEL, "max_tokens": 50, "temperature": 0.0} | fields
+    return ChatRequest(messages=(Message(role="user", content=text),), **values)
+
+
+def ask(server, path, *requests, **config):
+    """The replies to requests that are sent at once, each a reply or an error, and the client's counts."""
+
+    async def run():
+        settings = {"base_url": server.url, "timeout_s": 5.0, "max_tries": 3} | config
+        client = ChatClient(EndpointConfig(**settings), path / "journal.sqlite", "tests")
+        try:
+            return await asyncio.gather(*map(client.complete, requests), return_exceptions=True), client.counts
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
+def sequence(*answers):
+    """Answers in the order of requests; the last one for all that follow."""
+    return lambda body, n: answers[min(n, len(answers) - 1)]
+
+
+def broken_by(**fields):
+    answer = reply("whole")
+    return Answer(content=answer.content, **fields)
+
+
+def test_a_reply_and_what_it_cost(tmp_path):
+    with ChatServer(lambda body, n: reply("Hi.", prompt_tokens=1000, completion_tokens=100)) as server:
+        (answer,), counts = ask(server, tmp_path, request())
+        assert (answer.text, answer.prompt_tokens, answer.completion_tokens) == ("Hi.", 1000, 100)
+        assert counts.billed.usd == pytest.approx((1000 * 0.15 + 100 * 0.60) / 1e6)
+        (sent,) = server.received
+        assert sent.headers["authorization"] == f"Bearer {KEY}"
+        assert sent.body == {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": "Say hello."}],
+            "max_tokens": 50,
+            "temperature": 0.0,
+        }
+
+
+TRIED_AGAIN = {
+    "429": (error(429, "slow down", code="rate_limit_exceeded"), FaultKind.RATE_LIMIT),
+    "429 with retry-after": (error(429, "slow down", retry_after="0.2"), FaultKind.RATE_LIMIT),
+    "429 with a date": (error(429, retry_after=formatdate(time() + 1, usegmt=True)), FaultKind.RATE_LIMIT),
+    "500": (error(500), FaultKind.SERVER),
+    "503 that is no JSON": (Answer(status=503, content=b"<html>Bad gateway</html>"), FaultKind.SERVER),
+    "slow first byte": (reply(delay_s=3.0), FaultKind.TIMEOUT),
+    "stalled in the middle": (broken_by(cut=40, stall_s=3.0), FaultKind.TIMEOUT),
+    "reset before the answer": (broken_by(cut=0), FaultKind.CONNECTION),
+    "reset in the middle": (broken_by(cut=40), FaultKind.CONNECTION),
+    "truncated JSON": (Answer(content=reply().content[:-9]), FaultKind.BROKEN),
+    "another JSON": (Answer(content=b'{"ok": true}'), FaultKind.BROKEN),
+    "a list": (Answer(content=b"[]"), FaultKind.BROKEN),
+    "empty": (Answer(content=b""), FaultKind.BROKEN),
+    "huge": (Answer(content=b" " * 33_000_000), FaultKind.BROKEN),
+}
+
+
+@pytest.mark.parametrize("name", TRIED_AGAIN)
+def test_a_passing_fault_is_tried_again_and_counted(tmp_path, name):
+    bad, kind = TRIED_AGAIN[name]
+    with ChatServer(sequence(bad, reply("whole"))) as server:
+        (answer,), counts = ask(server, tmp_path, request(), timeout_s=1.5 if kind is FaultKind.TIMEOUT else 60.0)
+        assert answer.text == "whole"
+        assert counts.faults == {kind: 1}
+        assert server.num_requests == 2
+        assert counts.billed.num_replies == 1
+
+
+FINAL = {
+    "bad key": (error(401, f"Incorrect API key provided: {KEY}", code="invalid_api_key"), EndpointError),
+    "wrong model": (error(404, "The model does not exist", code="model_not_found"), EndpointError),
+    "no credit": (error(429, "You exceeded your current quota", code="insufficient_quota"), EndpointError),
+    "too long": (error(400, "maximum context length is 8 tokens", code="context_length_exceeded"), ContextLengthError),
+    "bad request": (error(400, "no such role"), ChatError),
+}
+
+
+@pytest.mark.parametrize("name", FINAL)
+def test_what_no_second_try_would_mend_ends_at_once(tmp_path, name):
+    bad, kind = FINAL[name]
+    with ChatServer(lambda body, n: bad) as server:
+        (answer,), counts = ask(server, tmp_path, request())
+        assert type(answer) is kind
+        assert server.num_requests == 1
+        assert counts.billed.num_replies == 0
+
+
+def test_a_fault_that_stays_ends_after_the_last_try(tmp_path):
+    with ChatServer(lambda body, n: error(500, "down")) as server:
+        (answer,), counts = ask(server, tmp_path, request(), max_tries=2)
+        assert type(answer) is ChatError
+        assert "2 tries" in str(answer)
+        assert "500" in str(answer)
+        assert counts.faults == {FaultKind.SERVER: 2}
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "finish"),
+    [
+        (completion(None, reasoning_content="Thought."), "Thought.", "stop"),
+        (completion([{"type": "text", "text": "In parts."}]), "In parts.", "stop"),
+        (completion("Cut of", finish="length"), "Cut of", "length"),
+        (completion(None, refusal="I will not."), "", "stop"),
+        (completion("x") | {"choices": []}, "", "empty"),
+    ],
+)
+def test_odd_replies_are_replies(tmp_path, value, text, finish):
+    import json
+
+    with ChatServer(lambda body, n: Answer(content=json.dumps(value).encode())) as server:
+        (answer,), _ = ask(server, tmp_path, request())
+        assert (answer.text, answer.finish) == (text, finish)
+        assert answer.refusal == value["choices"][0]["message"].get("refusal") if value["choices"] else True
+        assert server.num_requests == 1
+
+
+def test_a_reply_without_a_count_of_tokens_has_no_known_cost(tmp_path):
+    import json
+
+    value = completion("Hi.")
+    del value["usage"]
+    with ChatServer(lambda body, n: Answer(content=json.dumps(value).encode())) as server:
+        (answer,), counts = ask(server, tmp_path, request())
+        assert answer.prompt_tokens > 0
+        assert (counts.billed.num_unknown, counts.billed.usd) == (1, 0.0)
+
+
+def test_no_reply_is_paid_for_twice(tmp_path):
+    with ChatServer(lambda body, n: reply(body["messages"][0]["content"].upper())) as server:
+        first, _ = ask(server, tmp_path, request("a"), request("b"), request("a"))
+        assert [one.text for one in first] == ["A", "B", "A"]
+        assert server.num_requests == 2
+        again, counts = ask(server, tmp_path, request("b"), request("a"), request("c"))
+        assert [one.text for one in again] == ["B", "A", "C"]
+        assert server.num_requests == 3
+        assert (counts.num_from_journal, counts.billed.num_replies) == (2, 1)
+
+
+@pytest.mark.parametrize("change", [{"temperature": 0.5}, {"max_tokens": 51}, {"seed": 1}, {"model": "gpt-4o"}])
+def test_another_request_is_another_reply(tmp_path, change):
+    with ChatServer() as server:
+        ask(server, tmp_path, request())
+        ask(server, tmp_path, request(**change))
+        assert server.num_requests == 2
+
+
+def test_the_journal_holds_neither_key_nor_prompt(tmp_path):
+    with ChatServer() as server:
+        ask(server, tmp_path, request("the mug is in cabinet 3"))
+    files = list(tmp_path.iterdir())
+    assert files
+    content = b"".join(path.read_bytes() for path in files)
+    assert b"Hello." in content
+    assert KEY.encode() not in content
+    assert b"cabinet" not in content
+
+
+def test_what_a_server_says_is_not_told_where_it_holds_the_key_or_quotes_the_prompt(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    secret = "the mug is in cabinet 3"
+    with ChatServer(lambda body, n: error(400, f"cannot parse: {body} with {KEY}")) as server:
+        (echo,), _ = ask(server, tmp_path, request(secret))
+    with ChatServer(lambda body, n: error(401, f"bad key {KEY}")) as server:
+        (refusal,), _ = ask(server, tmp_path, request(secret))
+    told = "".join("".join(traceback.format_exception(one)) for one in (echo, refusal)) + caplog.text
+    assert "bad key <key>" in told
+    assert "quote the prompt" in told
+    assert KEY not in told
+    assert "cabinet" not in told
+    causes = [refusal.__cause__, refusal.__context__]
+    assert all(type(cause).__module__.startswith("leap_core") for cause in causes if cause is not None)
+
+
+def test_an_endpoint_that_lacks_a_parameter_is_asked_without_it(tmp_path):
+    def answer(body, n):
+        for name in ("response_format", "temperature", "max_tokens"):
+            if name in body:
+                return error(400, f"Unsupported parameter: {name}", param=name)
+        return reply("plain")
+
+    schema = ReplySchema(name="x", definition={"type": "object"})
+    with ChatServer(answer) as server:
+        (one,), _ = ask(server, tmp_path, request(reply_schema=schema))
+        assert one.text == "plain"
+        assert server.received[-1].body["max_completion_tokens"] == 50
+        num_sent = server.num_requests
+        ask(server, tmp_path, request(reply_schema=schema))  # the journal knows it by what was meant
+        assert server.num_requests == num_sent
+
+
+def test_a_rate_limit_slows_everything_down(tmp_path):
+    """While the endpoint says 429, nothing else is sent; afterwards fewer at once."""
+
+    def answer(body, n):
+        return error(429, retry_after="0.5") if n < 8 else reply(delay_s=0.02)
+
+    with ChatServer(answer) as server:
+        answers, counts = ask(server, tmp_path, *(request(str(n)) for n in range(40)), max_concurrency=8)
+        assert {one.text for one in answers} == {"Hello."}
+        assert counts.faults == {FaultKind.RATE_LIMIT: 8}
+        gaps = [later.at - sooner.at for sooner, later in zip(server.received, server.received[1:], strict=False)]
+        assert max(gaps) >= 0.45
+        assert gaps.index(max(gaps)) == 7
+        after = server.received[8].at
+        assert sum(one.at - after < 0.015 for one in server.received[8:]) <= 5
+
+
+def test_requests_at_once_are_bounded(tmp_path):
+    with ChatServer(lambda body, n: reply(delay_s=0.05)) as server:
+        ask(server, tmp_path, *(request(str(n)) for n in range(30)), max_concurrency=5)
+        assert server.most_active == 5
+
+
+def test_ending_early_loses_no_reply_that_is_on_its_way(tmp_path):
+    async def run(server):
+        config = EndpointConfig(base_url=server.url)
+        client = ChatClient(config, tmp_path / "journal.sqlite", "tests")
+        tasks = [asyncio.create_task(client.complete(request(str(n)))) for n in range(4)]
+        while server.num_requests < 4:
+            await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await client.close()
+
+    with ChatServer(lambda body, n: reply(delay_s=0.3)) as server:
+        asyncio.run(run(server))
+        _, counts = ask(server, tmp_path, *(request(str(n)) for n in range(5)))
+        assert (counts.num_from_journal, server.num_requests) == (4, 5)
+
+
+def test_a_long_wait_does_not_hold_up_the_end(tmp_path):
+    async def run(server):
+        client = ChatClient(EndpointConfig(base_url=server.url), tmp_path / "journal.sqlite", "tests")
+        task = asyncio.create_task(client.complete(request()))
+        while not client.counts.faults:
+            await asyncio.sleep(0.01)
+        started = monotonic()
+        task.cancel()
+        await client.close()
+        return monotonic() - started
+
+    with ChatServer(lambda body, n: error(429, retry_after="600")) as server:
+        assert asyncio.run(run(server)) < 2
+
+
+def test_without_a_key_openai_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        ChatSession(EndpointConfig(), tmp_path / "journal.sqlite", "tests")
+
+
+def test_a_gateway_may_want_the_key_in_a_header_of_its_own(tmp_path):
+    with ChatServer() as server:
+        ask(server, tmp_path, request(), key_header="api-key", query={"api-version": "1"})
+        headers = server.received[0].headers
+        assert headers["api-key"] == KEY
+        assert KEY not in headers.get("authorization", "")
+
+
+def test_a_damaged_journal_is_not_overwritten(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(ArtifactError, match="damaged or of another version"):
+        Journal(path)
+    assert path.read_bytes().startswith(b"no database")
+
+
+def test_a_key_depends_on_address_and_request():
+    keys = {request_key(url, request(text)) for url in ("http://a/v1", "http://b/v1") for text in ("x", "y")}
+    assert len(keys) == 4

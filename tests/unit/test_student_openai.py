@@ -1,0 +1,173 @@
+"""The student behind an endpoint: turns asked all at once, constrained where the endpoint can, served by vLLM too."""
+
+import json
+import os
+import sys
+
+import pytest
+from chat_server import ChatServer, error, reply
+from corridor import ADMISSIBLE, Corridor, corridors
+from student_models import make_small_tiny
+
+from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig
+from leap_core.envs.workers import EnvironmentPool
+from leap_core.errors import ConfigError, EndpointError, MissingPackageError, StudentError
+from leap_core.prompts import load_prompts
+from leap_core.rollout import RolloutSettings, play_episodes
+from leap_core.students.openai import OpenAIStudent
+from leap_core.students.serving import vllm_arguments
+from leap_core.types import StopReason
+
+
+def open_student(path, url=None, temperature=0.0, model="a-model", **config):
+    execution = ExecutionConfig(
+        student=EndpointConfig(base_url=url or "http://127.0.0.1:9/v1", max_concurrency=8, max_tries=2),
+        journal=str(path / "journal.sqlite"),
+    )
+    return OpenAIStudent(model, StudentConfig(kind="openai", **config), execution, temperature)
+
+
+def play(student, specs, constrain=False):
+    settings = RolloutSettings(
+        iteration=1, seed=3, max_steps=6, max_consecutive_invalid=3, constrain=constrain, batch_size=8
+    )
+    try:
+        with EnvironmentPool(Corridor, 0) as pool:
+            return play_episodes(student, pool, load_prompts("alfworld", "default"), specs, settings)
+    finally:
+        student.close()
+
+
+def to_the_right(body, n):
+    return reply("REASON: The way out is there.\nACTION: right", delay_s=0.05, prompt_tokens=50, completion_tokens=10)
+
+
+def test_any_model_plays_and_is_paid_for_once(tmp_path):
+    specs = corridors(a=2, b=3, c=1)
+    with ChatServer(to_the_right) as server:
+        played = play(open_student(tmp_path, server.url, temperature=0.3), specs)
+        assert [one.success for one in played] == [True] * 3
+        assert [one.usage.num_requests for one in played] == [2, 3, 1]
+        assert played[0].usage.prompt_tokens == 100
+        assert played[0].usage.cost_usd is None  # nobody knows what "a-model" costs
+        assert (server.num_requests, server.most_active) == (6, 3)
+        assert play(open_student(tmp_path, server.url, temperature=0.3), specs) == played
+        assert server.num_requests == 6
+        seeds = [one.body["seed"] for one in server.received]
+        assert len(set(seeds)) == 6
+        assert server.received[0].body["model"] == "a-model"
+
+
+def test_actions_are_constrained_by_schema(tmp_path):
+    def answer(body, n):
+        schema = body["response_format"]["json_schema"]["schema"]
+        assert schema["properties"]["action"]["enum"] == list(ADMISSIBLE)
+        return reply(json.dumps({"reason": "That way.", "action": "right"}))
+
+    with ChatServer(answer) as server:
+        (played,) = play(open_student(tmp_path, server.url, constrain=True), corridors(a=2), constrain=True)
+    assert played.success
+    assert played.steps[0].action.reason == "That way."
+    assert played.steps[0].reply == "REASON: That way.\nACTION: right"
+
+
+def test_a_turn_without_a_reply_ends_its_episode_alone(tmp_path):
+    def answer(body, n):
+        return error(400, "no") if "b: place" in body["messages"][-1]["content"] else to_the_right(body, n)
+
+    with ChatServer(answer) as server:
+        played = play(open_student(tmp_path, server.url), corridors(a=1, b=1, c=1))
+    assert [one.stop_reason for one in played] == [
+        StopReason.TERMINATED,
+        StopReason.STUDENT_ERROR,
+        StopReason.TERMINATED,
+    ]
+    assert played[1].score is None
+
+
+def test_a_wrong_key_ends_everything(tmp_path):
+    with ChatServer(lambda body, n: error(401)) as server, pytest.raises(EndpointError, match=r"execution\.student"):
+        play(open_student(tmp_path, server.url), corridors(a=1))
+
+
+def test_without_vllm_the_error_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingPackageError, match="pip install vllm"):
+        open_student(tmp_path, serve="vllm")
+
+
+VLLM = """#!{python}
+import json, os, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+arguments = sys.argv[1:]
+open({log!r}, "a").write(json.dumps([os.getpid(), arguments]) + "\\n")
+if "fails" in {log!r}:
+    sys.exit("CUDA out of memory")
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer({{"data": []}})
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        known = arguments[arguments.index("--served-model-name") + 1]
+        text = "REASON: on.\\nACTION: right" if body["model"] == known else "wrong model"
+        message = {{"role": "assistant", "content": text}}
+        self.answer({{"choices": [{{"message": message, "finish_reason": "stop"}}], "model": known}})
+    def answer(self, value):
+        content = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+HTTPServer(("127.0.0.1", int(arguments[arguments.index("--port") + 1])), Handler).serve_forever()
+"""
+
+
+def install_vllm(folder, log, monkeypatch):
+    """A command `vllm` that serves as the real one does, as far as a student can tell."""
+    folder.mkdir()
+    command = folder / "vllm"
+    command.write_text(VLLM.format(python=sys.executable, log=str(log)))
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_weights_are_served_for_as_long_as_the_student_lives(tmp_path, monkeypatch):
+    install_vllm(tmp_path / "bin", tmp_path / "log", monkeypatch)
+    weights = make_small_tiny(tmp_path / "weights")
+    (played,) = play(open_student(tmp_path, model=weights, serve="vllm"), corridors(a=2))
+    assert played.success
+    pid, arguments = json.loads((tmp_path / "log").read_text())
+    assert arguments[:2] == ["serve", str(weights)]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_other_weights_are_another_model_to_the_journal(tmp_path, monkeypatch):
+    install_vllm(tmp_path / "bin", tmp_path / "log", monkeypatch)
+    for seed in (0, 1, 1):
+        weights = make_small_tiny(tmp_path / f"weights-{seed}", seed)
+        play(open_student(tmp_path, model=weights, serve="vllm"), corridors(a=1))
+    names = [json.loads(line)[1][-1] for line in (tmp_path / "log").read_text().splitlines()]
+    assert names[0] != names[1] == names[2]
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path, monkeypatch):
+    install_vllm(tmp_path / "bin", tmp_path / "fails", monkeypatch)
+    with pytest.raises(StudentError, match="CUDA out of memory"):
+        open_student(tmp_path, model=make_small_tiny(tmp_path / "weights"), serve="vllm")
+
+
+def test_one_name_for_all_iterations_is_refused_where_weights_are_to_play(tmp_path):
+    with pytest.raises(ConfigError, match=r"student\.params\.model"):
+        open_student(tmp_path, model=make_small_tiny(tmp_path / "weights"), params={"model": "gpt-4o"})
+    open_student(tmp_path, model="anything", params={"model": "a/name/with/slashes"}).close()
+
+
+def test_an_adapter_is_served_beside_its_base(tmp_path):
+    base, adapter = make_small_tiny(tmp_path / "base"), tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    arguments = vllm_arguments(adapter, "name", 1234)
+    assert arguments[0] == str(base)
+    assert f"name={adapter}" in arguments
+    assert "--enable-lora" in arguments

@@ -1,0 +1,380 @@
+"""The teacher behind an endpoint: what it asks, what it makes of every kind of answer, and what it records."""
+
+import json
+
+import pytest
+from chat_server import MODEL, ChatServer, error, reply
+from scripted_teacher import advice, corrections, possible_actions, wanted_steps, well_behaved
+
+from leap_core.config import CorrectionConfig, EndpointConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
+from leap_core.correction import correct_episodes
+from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.errors import ConfigError, UnknownNameError, WrongSpecError
+from leap_core.realizability import LEAK
+from leap_core.teachers.base import TeacherSetup
+from leap_core.teachers.openai import OpenAITeacher
+from leap_core.teachers.privilege import PrivilegedEpisode, excerpt, shuffle_privilege
+from leap_core.teachers.prompts import PROMPTS_DIR, load_teacher_prompts
+from leap_core.types import (
+    Action,
+    Observation,
+    PrivilegedState,
+    Spec,
+    Step,
+    StopReason,
+    Trajectory,
+)
+
+FACTS = {"locations": {"mug 2": "cabinet 3"}}
+HIDDEN = "Objects that matter: mug 2 is in/on cabinet 3.\nOther objects: plate 1 is in/on shelf 1."
+POSSIBLE = ("look", "go to cabinet 3", "inventory")
+
+
+def episode(number=0, num_steps=4, env="alfworld", admissible=POSSIBLE, size=0):
+    """A student that looks around all the time."""
+    spec = Spec(id=f"spec-{number}", env=env, split="train", instruction="put a mug in shelf 1.")
+    steps = tuple(
+        Step(
+            index=index,
+            observation=Observation(text=f"Room {number}, moment {index}." + "x" * size, admissible=admissible),
+            action=Action(reason="I look around.", command="look"),
+        )
+        for index in range(num_steps)
+    )
+    trajectory = Trajectory(
+        id=f"i1/spec-{number}", spec=spec, iteration=1, student="student", steps=steps, final_observation="Over.",
+        stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
+    )  # fmt: skip
+    state = PrivilegedState(spec_id=spec.id, text=f"{HIDDEN}\nNumber {number}.", facts=FACTS, source="test")
+    return PrivilegedEpisode(trajectory=trajectory, privileged=state)
+
+
+def setup_of(server, path, environment="alfworld", level=100, **params):
+    config = EnvironmentConfig(engine="native")
+    suite = AlfworldSuite(config)
+    suite.name = environment
+    endpoint = EndpointConfig(base_url=server.url, max_tries=2)
+    return TeacherSetup(
+        config=CorrectionConfig(teacher="openai", level=level, params={"model": MODEL, **params}),
+        suite=suite,
+        execution=ExecutionConfig(teacher=endpoint, journal=str(path / "journal.sqlite")),
+        student=StudentConfig(),
+        experiment="tests",
+    )
+
+
+def correct(server, path, *episodes, **settings):
+    teacher = OpenAITeacher(setup_of(server, path, **settings))
+    try:
+        return correct_episodes(teacher, episodes)
+    finally:
+        teacher.close()
+
+
+def statuses(correction):
+    return [step.status.value for step in correction.steps]
+
+
+def test_one_call_corrects_an_episode(tmp_path):
+    with ChatServer(lambda body, n: corrections(advice(body, step2={"action": "go to cabinet 3"}))) as server:
+        (correction,) = correct(server, tmp_path, episode())
+        assert server.num_requests == 1
+        assert statuses(correction) == ["kept", "changed", "kept", "kept"]
+        assert correction.steps[1].command == "go to cabinet 3"
+        assert correction.steps[1].reason == "I have not looked there yet, so this comes next."
+        assert (correction.teacher, correction.level, correction.error) == ("openai", 100, None)
+        assert correction.usage.num_requests == 1
+        assert correction.usage.cost_usd > 0
+
+
+def test_what_it_is_asked_with(tmp_path):
+    with ChatServer(well_behaved) as server:
+        correct(server, tmp_path, episode())
+        body = server.received[0].body
+    assert body["response_format"]["json_schema"]["schema"]["required"] == ["summary", "steps"]
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    user = body["messages"][1]["content"]
+    assert "mug 2 is in/on cabinet 3" in user
+    assert user.count("Possible actions: look; go to cabinet 3; inventory") == 4
+    assert "The agent's reason: I look around." in user
+    assert "After the last step: Over." in user
+    assert wanted_steps(body) == [1, 2, 3, 4]
+    assert possible_actions(body)[4] == list(POSSIBLE)
+
+
+def test_a_call_for_each_step_sees_nothing_of_what_comes_later(tmp_path):
+    with ChatServer(well_behaved) as server:
+        (correction,) = correct(server, tmp_path, episode(), mode="step")
+        assert statuses(correction) == ["kept"] * 4
+        asked = {wanted_steps(one.body)[0]: one.body["messages"][1]["content"] for one in server.received}
+    assert sorted(asked) == [1, 2, 3, 4]
+    assert "moment 1." in asked[2]
+    assert "moment 2." not in asked[2]
+    assert "Over." not in asked[3]
+    assert "Over." in asked[4]
+
+
+WRAPPINGS = {
+    "plain": "{}",
+    "fence": "Here you are:\n```json\n{}\n```\nGood luck.",
+    "fence that never ends": "```json\n{}",
+    "between sentences": 'I think [well] so: {} "Done".',
+    "after thoughts": '<think>maybe {{"steps": 1}}</think>{}',
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_json_is_found_however_it_is_wrapped(tmp_path, wrapping):
+    def answer(body, n):
+        text = json.dumps({"summary": 'He said "{".', "steps": advice(body)})
+        return reply(WRAPPINGS[wrapping].format(text))
+
+    with ChatServer(answer) as server:
+        (correction,) = correct(server, tmp_path, episode())
+        assert statuses(correction) == ["kept"] * 4
+        assert server.num_requests == 1
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda steps: json.dumps(steps),
+        lambda steps: json.dumps({"corrections": steps}),
+        lambda steps: json.dumps({"steps": {str(step["step"]): step for step in steps}}),
+        lambda steps: json.dumps({"steps": [{**step, "step": f"Step {step['step']}"} for step in steps]}),
+        lambda steps: json.dumps(
+            {"steps": [{"step": s["step"], "thought": s["reason"], "command": s["action"]} for s in steps]}
+        ),
+        lambda steps: json.dumps({"steps": steps}).replace("]", ",]"),
+        lambda steps: json.dumps({"steps": [{**step, "action": f"`{step['action'].upper()}.`"} for step in steps]}),
+    ],
+)
+def test_json_of_nearly_the_right_form_is_read(tmp_path, rewrite):
+    with ChatServer(lambda body, n: reply(rewrite(advice(body)))) as server:
+        (correction,) = correct(server, tmp_path, episode())
+        assert statuses(correction) == ["kept"] * 4
+        assert {step.command for step in correction.steps} == {"look"}
+        assert server.num_requests == 1
+
+
+def test_one_step_alone_need_not_be_in_a_list(tmp_path):
+    with ChatServer(lambda body, n: reply(json.dumps({"reason": "I look.", "action": "look"}))) as server:
+        (correction,) = correct(server, tmp_path, episode(num_steps=2), mode="step")
+        assert statuses(correction) == ["kept"] * 2
+        assert server.num_requests == 2
+
+
+MISTAKES = {
+    "too short": (lambda body: corrections(advice(body)[:-1]), "Step 4: missing"),
+    "inadmissible": (
+        lambda body: corrections(advice(body, step4={"action": "open cabinet 3"})),
+        "Step 4: inadmissible",
+    ),
+    "a leak": (lambda body: corrections(advice(body, step4={"reason": "The mug 2 is there."})), "Step 4: leak"),
+    "no reason": (lambda body: corrections(advice(body, step4={"reason": " "})), "Step 4: no reason"),
+    "no JSON": (lambda body: reply("I would rather look around."), "no JSON object"),
+    "truncated JSON": (lambda body: reply(json.dumps({"steps": advice(body)})[:-30]), "no JSON object"),
+    "empty": (lambda body: reply(None), "was empty"),
+    "a refusal": (lambda body: reply(None, refusal="I cannot help with that."), "You declined"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_reply_that_does_not_fit_is_asked_again_with_the_reason(tmp_path, name):
+    bad, told = MISTAKES[name]
+    with ChatServer(lambda body, n: bad(body) if n == 0 else well_behaved(body, n)) as server:
+        (correction,) = correct(server, tmp_path, episode())
+        assert server.num_requests == 2
+        again = server.received[1].body["messages"]
+    assert [message["role"] for message in again] == ["system", "user", "assistant", "user"]
+    assert told in again[-1]["content"]
+    assert statuses(correction) == ["kept"] * 4
+    assert correction.usage.num_requests == 2
+
+
+WHY = {
+    "too short": "missing",
+    "inadmissible": "inadmissible",
+    "a leak": LEAK,
+    "no reason": "no reason",
+    "no JSON": "unreadable",
+    "truncated JSON": "unreadable",
+    "empty": "unreadable",
+    "a refusal": "refused",
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_stays_wrong_is_recorded_as_rejected(tmp_path, name):
+    bad, _ = MISTAKES[name]
+
+    def answer(body, n):
+        if wanted_steps(body) == [4] and name == "too short":
+            return corrections([])
+        return bad(body)
+
+    with ChatServer(answer) as server:
+        (correction,) = correct(server, tmp_path, episode(), max_attempts=3)
+        assert server.num_requests == 3
+    is_all = name in ("no JSON", "truncated JSON", "empty", "a refusal")
+    assert statuses(correction) == ["rejected"] * 4 if is_all else ["kept"] * 3 + ["rejected"]
+    assert correction.steps[3].why.startswith(WHY[name])
+    assert correction.usage.num_requests == 3
+
+
+def test_only_the_steps_that_failed_are_asked_for_again(tmp_path):
+    def answer(body, n):
+        changes = {"step2": {"action": "fly"}, "step3": {"reason": "mug 2!"}} if n == 0 else {}
+        return corrections(advice(body, **changes))
+
+    with ChatServer(answer) as server:
+        (correction,) = correct(server, tmp_path, episode())
+        assert [wanted_steps(one.body) for one in server.received] == [[1, 2, 3, 4], [2, 3]]
+        assert "Possible were: look; go to cabinet 3; inventory" in server.received[1].body["messages"][-1]["content"]
+    assert statuses(correction) == ["kept"] * 4
+
+
+def test_a_reply_that_was_cut_off_is_asked_for_in_halves(tmp_path):
+    def answer(body, n):
+        steps = advice(body)
+        if len(steps) > 2:
+            return reply(json.dumps({"steps": steps})[:150], finish="length")
+        return corrections(steps)
+
+    with ChatServer(answer) as server:
+        (correction,) = correct(server, tmp_path, episode(num_steps=8))
+        asked = [wanted_steps(one.body) for one in server.received]
+    assert asked == [[*range(1, 9)], [1, 2, 3, 4], [1, 2], [3, 4], [5, 6, 7, 8], [5, 6], [7, 8]]
+    assert statuses(correction) == ["kept"] * 8
+
+
+def test_a_long_episode_is_split_within_the_context(tmp_path):
+    context_tokens, max_tokens = 3000, 500
+    with ChatServer(well_behaved) as server:
+        (correction,) = correct(
+            server, tmp_path, episode(num_steps=12, size=900), context_tokens=context_tokens, max_tokens=max_tokens
+        )
+        bodies = [one.body for one in server.received]
+    assert statuses(correction) == ["kept"] * 12
+    assert sorted(number for body in bodies for number in wanted_steps(body)) == list(range(1, 13))
+    lengths = [sum(len(message["content"]) for message in body["messages"]) for body in bodies]
+    assert max(lengths) <= 3 * (context_tokens - max_tokens)
+    assert any("earlier steps are left out" in body["messages"][1]["content"] for body in bodies)
+
+
+def test_a_context_that_the_endpoint_finds_too_long_is_split_too(tmp_path):
+    def answer(body, n):
+        if len(wanted_steps(body)) > 1:
+            return error(400, "maximum context length", code="context_length_exceeded")
+        return well_behaved(body, n)
+
+    with ChatServer(answer) as server:
+        (correction,) = correct(server, tmp_path, episode())
+    assert statuses(correction) == ["kept"] * 4
+
+
+def test_a_step_that_does_not_fit_at_all_is_rejected(tmp_path):
+    with ChatServer(well_behaved) as server:
+        (correction,) = correct(server, tmp_path, episode(num_steps=2, size=9000), context_tokens=3000, max_tokens=500)
+        assert server.num_requests == 0
+    assert [step.why.partition(":")[0] for step in correction.steps] == ["too long"] * 2
+
+
+def test_an_episode_whose_requests_fail_is_an_error_and_the_others_go_on(tmp_path):
+    def answer(body, n):
+        return error(400, "no") if "Room 1," in body["messages"][1]["content"] else well_behaved(body, n)
+
+    with ChatServer(answer) as server:
+        corrected = correct(server, tmp_path, *(episode(number) for number in range(3)))
+    assert [one.error is None for one in corrected] == [True, False, True]
+    assert corrected[1].steps == ()
+    assert "bad request: 400" in corrected[1].error
+
+
+def test_the_second_time_everything_comes_from_the_journal(tmp_path):
+    episodes = [episode(number) for number in range(5)]
+    with ChatServer(lambda body, n: corrections(advice(body, step1={"action": "go to cabinet 3"}))) as server:
+        first = correct(server, tmp_path, *episodes)
+        assert server.num_requests == 5
+        assert correct(server, tmp_path, *episodes) == first
+        assert server.num_requests == 5
+
+
+def test_a_shop_is_corrected_sparingly(tmp_path):
+    with ChatServer(lambda body, n: corrections(advice(body, step2={"action": "go to cabinet 3"})[1:2])) as server:
+        (correction,) = correct(server, tmp_path, episode(env="webshop"), environment="webshop")
+        assert server.num_requests == 1
+    assert statuses(correction) == ["kept", "changed", "kept", "kept"]
+    assert correction.steps[0].reason == "I look around."
+
+
+def test_a_shell_takes_any_command(tmp_path):
+    def answer(body, n):
+        steps = [{"step": n, "reason": "I list the files.", "action": "`ls -la /testbed`"} for n in wanted_steps(body)]
+        return corrections(steps)
+
+    shell = episode(env="intercode_bash", admissible=None)
+    with ChatServer(answer) as server:
+        (correction,) = correct(server, tmp_path, shell, environment="intercode_bash")
+    assert {step.command for step in correction.steps} == {"ls -la /testbed"}
+
+
+@pytest.mark.parametrize(("level", "shown"), [(0, 0), (50, 1), (100, 3)])
+def test_a_level_shows_its_share_of_the_hidden_state(tmp_path, level, shown):
+    with ChatServer(well_behaved) as server:
+        correct(server, tmp_path, episode(), level=level)
+        user = server.received[0].body["messages"][1]["content"]
+    assert sum(line in user for line in [*HIDDEN.split("\n"), "Number 0."]) >= shown
+    assert ("What the agent cannot see" in user) == (level > 0)
+
+
+def test_a_higher_level_shows_all_that_a_lower_one_does():
+    state = PrivilegedState(spec_id="s", text="; ".join(f"thing {n} is here" for n in range(20)), source="test")
+    shown = [set(excerpt(state, level).split("\n")) - {""} for level in (0, 25, 50, 75)]
+    assert [len(one) for one in shown] == [0, 5, 10, 15]
+    assert shown[1] < shown[2] < shown[3]
+    assert excerpt(state, 100) == state.text
+
+
+def test_the_control_shows_every_episode_the_state_of_another(tmp_path):
+    episodes = [episode(number) for number in range(4)]
+    with ChatServer(well_behaved) as server:
+        corrected = correct(server, tmp_path, *episodes, shuffled_privilege=True)
+        told = [one.body["messages"][1]["content"] for one in server.received]
+    assert [one.trajectory_id for one in corrected] == [one.trajectory.id for one in episodes]
+    for number in range(4):
+        (user,) = [text for text in told if f"Room {number}," in text]
+        assert f"Number {number}." not in user
+    shuffled = shuffle_privilege(episodes)
+    assert sorted(one.privileged.text for one in shuffled) == sorted(one.privileged.text for one in episodes)
+
+
+def test_the_state_of_another_spec_is_refused(tmp_path):
+    wrong = PrivilegedEpisode(trajectory=episode(0).trajectory, privileged=episode(1).privileged)
+    with ChatServer() as server, pytest.raises(WrongSpecError):
+        correct(server, tmp_path, wrong)
+
+
+def test_bad_settings_are_told_before_anything_is_opened():
+    check = OpenAITeacher.check
+    with pytest.raises(ConfigError, match=r"correction\.params\.model=gpt-4o"):
+        check(CorrectionConfig(), "alfworld")
+    with pytest.raises(UnknownNameError, match=r"correction\.params\.mode"):
+        check(CorrectionConfig(params={"model": "m", "mod": "step"}), "alfworld")
+    with pytest.raises(UnknownNameError, match="prompt set of teachers"):
+        check(CorrectionConfig(params={"model": "m", "prompt": "terse"}), "alfworld")
+
+
+@pytest.mark.parametrize("environment", [path.name for path in PROMPTS_DIR.iterdir() if path.name != "shared"])
+def test_every_environment_has_prompts_that_render(environment):
+    prompts = load_teacher_prompts(environment, "default")
+    for admissible in (POSSIBLE, None):
+        one = episode(env=environment, admissible=admissible)
+        system, user = prompts.correct(one.trajectory, HIDDEN, range(1, 3), 0)
+        assert one.trajectory.spec.instruction in user.content
+        assert ("letter by letter" in system.content) == (
+            environment == "alfworld" or bool(admissible and environment == "webshop")
+        )
+        assert ("Possible actions" in user.content) == bool(admissible)
+    assert ("List only the steps that you would change" in user.content) == (environment == "webshop")
+    assert ("thorough" in system.content) == (environment == "intercode_bash")
