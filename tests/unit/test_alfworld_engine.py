@@ -179,11 +179,13 @@ def test_library_is_bounded(tmp_path):
 
 
 def test_engines_by_name(tmp_path):
-    assert isinstance(make_engine("auto"), NativeEngine)
-    with pytest.raises(ConfigError, match=r"'textworld', but ALFWorld has only: auto, native"):
-        make_engine("textworld")
-    with pytest.raises(EnvironmentCrashError, match="reset"):
-        make_engine("native").act("look")
+    with pytest.raises(ConfigError, match=r"'textwold', but ALFWorld has only: auto, native, textworld"):
+        make_engine("textwold")
+    for name in ("auto", "native"):
+        with pytest.raises(EnvironmentCrashError, match="reset"):
+            make_engine(name).act("look")
+        with pytest.raises(EnvironmentCrashError, match="reset"):
+            make_engine(name).facts()
 
 
 def test_grammar_failing_in_play_names_the_file(tmp_path):

@@ -15,7 +15,7 @@ from pathlib import Path
 from leap_core.envs.alfworld.game import Game
 from leap_core.envs.alfworld.grammar import GrammarError, parse_grammar
 from leap_core.envs.alfworld.pddl import PddlError, parse_domain, parse_problem
-from leap_core.errors import GameFileError
+from leap_core.errors import GameFileError, UnplayableGameError
 
 UNKNOWN_GOAL = "UNKNOWN GOAL"
 """What stands in the grammar's `task` rule in the place of the task sentence (without the final period)."""
@@ -64,9 +64,21 @@ def load_game_file(path: Path) -> GameFile:
 
     Raises:
         GameFileError: names the file, the key and what is wrong with it.
+        UnplayableGameError: its rules or its wording are of a kind that the native engine does not play.
     """
     content = _content(path)
     return _parsed(path, content, hashlib.sha256(content).hexdigest())
+
+
+def read_content(path: Path, sha256: str) -> bytes:
+    """The bytes of a game file.
+
+    Raises:
+        GameFileError: it is missing, or its digest is another one.
+    """
+    content = _content(path)
+    _check_digest(path, hashlib.sha256(content).hexdigest(), sha256)
+    return content
 
 
 class GameLibrary:
@@ -81,18 +93,15 @@ class GameLibrary:
         """The game at `path`, whose content must have the given digest.
 
         Raises:
-            GameFileError: the file is missing, changed since the specs were made, damaged, or not playable.
+            GameFileError: the file is missing, changed since the specs were made, or damaged.
+            UnplayableGameError: its rules or its wording are of a kind that the native engine does not play.
         """
         content = None
         stamp = _stamp(path)
         if self._digests.get(path, (None, ""))[0] != stamp:
             content = _content(path)
             self._remember(path, stamp, hashlib.sha256(content).hexdigest())
-        if self._digests[path][1] != sha256:
-            raise GameFileError(
-                f"{path} changed after its specs were made: its sha256 was {sha256[:12]}..., now it is "
-                f"{self._digests[path][1][:12]}.... Restore the file, or make the specs again."
-            )
+        _check_digest(path, self._digests[path][1], sha256)
         if sha256 not in self._games:
             self._games[sha256] = _parsed(path, _content(path) if content is None else content, sha256)
             if len(self._games) > self._size:
@@ -106,6 +115,14 @@ class GameLibrary:
             self._digests.popitem(last=False)
 
 
+def _check_digest(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise GameFileError(
+            f"{path} changed after its specs were made: its sha256 was {expected[:12]}..., now it is {found[:12]}.... "
+            "Restore the file, or make the specs again."
+        )
+
+
 def _parsed(path: Path, content: bytes, sha256: str) -> GameFile:
     data = _json(path, content)
     texts = {key: _text(path, data, key) for key in ("pddl_domain", "grammar", "pddl_problem")}
@@ -117,15 +134,15 @@ def _parsed(path: Path, content: bytes, sha256: str) -> GameFile:
         key = "grammar"
         game = Game(domain, problem, parse_grammar(texts[key]))
     except (PddlError, GrammarError) as error:
-        raise GameFileError(f"{path}: {key!r} cannot be played: {error}. {_ADVICE}") from error
+        raise UnplayableGameError(f"{path}: {key!r} cannot be played: {error}. {_ADVICE}") from error
     except RecursionError as error:
-        raise GameFileError(f"{path}: {key!r} is nested without end. {_ADVICE}") from error
+        raise UnplayableGameError(f"{path}: {key!r} is nested without end. {_ADVICE}") from error
     return GameFile(
         path=path, sha256=sha256, game=game, walkthrough=_walkthrough(path, data), solvable=_solvable(path, data)
     )
 
 
-_ADVICE = "If the file is damaged, get or generate it again; if it is from another version of ALFWorld, report it."
+_ADVICE = "If the file is damaged, get or generate it again; if it is from an unknown version of ALFWorld, report it."
 
 
 def _content(path: Path) -> bytes:
