@@ -1,6 +1,7 @@
 """What to type next: the plan, a random possible command, or one that is wrong in some way."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 _TEMPLATES = (
@@ -9,7 +10,17 @@ _TEMPLATES = (
 )
 _NONSENSE = (
     *("", " ", "\n", "look around", "LOOK", "go to", "go to  ", "take", "help me", "inventory 1", "use desklamp"),
-    *("{o.name}", "#look.feedback#", "open the fridge", "go to loc 1", "examine", "x" * 3000, "go to 🧊 1", "quit", "restart"),
+    *(
+        "{o.name}",
+        "#look.feedback#",
+        "open the fridge",
+        "go to loc 1",
+        "examine",
+        "x" * 3000,
+        "go to 🧊 1",
+        "quit",
+        "restart",
+    ),
 )
 _QUIET = ("look", "inventory", "help", "examine")
 
@@ -35,7 +46,7 @@ class Player:
         return command, source
 
     def _random(self, admissible: Sequence[str]) -> str:
-        """A verb first, so that the many places to go to do not crowd out the rest; most often one that changes things."""
+        """A verb first, so that the many places to go to do not crowd out the rest; mostly one that changes things."""
         verbs = sorted({command.split()[0] for command in admissible})
         verb = self._rng.choices(verbs, [1 if verb in _QUIET else 4 for verb in verbs])[0]
         return self._rng.choice([command for command in admissible if command.split()[0] == verb])
@@ -62,4 +73,4 @@ class Player:
 def _names(command: str) -> list[str]:
     """The things that a command names: words that a number follows, with the number."""
     words = command.split()
-    return [f"{word} {number}" for word, number in zip(words, words[1:], strict=False) if number.isdigit()]
+    return [f"{word} {number}" for word, number in pairwise(words) if number.isdigit()]

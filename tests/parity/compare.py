@@ -1,7 +1,8 @@
 """The same games in the native and the original engine, step by step: `python -m tests.parity.compare`.
 
-Needs the optional packages (`pip install -e ".[alfworld]"`). Compared at every step: the text, the admissible commands in
-their order, whether the game is won, whether the command was possible, and all hidden facts. Ends with 1 if anything differs.
+Needs the optional packages (`pip install -e ".[alfworld]"`). Compared at every step: the text, the admissible commands
+in their order, whether the game is won, whether the command was possible, and all hidden facts. Ends with 1 if anything
+differs.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from leap_core.envs.alfworld.engine import make_engine
 from leap_core.errors import LeapError
 from tests.parity.commands import Player
 from tests.parity.games import Dialect, make_game, own_dialects, read_dialect, task_type_of
+from tests.parity.memoised import memoise
 from tests.parity.play import Played, differences, play, write_game
 
 
@@ -61,7 +63,9 @@ def compare_game(index: int, dialect: Dialect, num_steps: int, folder: Path) -> 
         fields = differences(played, turn, native.facts())
         if fields:
             mine = {name: getattr(turn, name, None) for name in fields} | {"facts": native.facts() - played.facts}
-            theirs = {name: getattr(played.turn, name, None) for name in fields} | {"facts": played.facts - native.facts()}
+            theirs = {name: getattr(played.turn, name, None) for name in fields} | {
+                "facts": played.facts - native.facts()
+            }
             found.append(
                 Difference(index, dialect.name, len(turns), played.command, tuple(fields), str(mine), str(theirs))
             )
@@ -102,7 +106,10 @@ def main() -> int:
     parser.add_argument("--games", type=int, default=300, help="in all; shared out over the dialects")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--logic", action="append", default=[], metavar="NAME=FOLDER", help="alfred.pddl and alfred.twl2")
+    parser.add_argument(
+        "--logic", action="append", default=[], metavar="NAME=FOLDER", help="alfred.pddl and alfred.twl2"
+    )
+    parser.add_argument("--stock", action="store_true", help="leave the original engine as slow as it is")
     parser.add_argument("--out", type=Path, help="write every difference here, as JSON lines")
     options = parser.parse_args()
     dialects = find_dialects(options.logic)
@@ -110,9 +117,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         # A game index goes round the task types and room sizes; the dialect changes with each round of twelve.
         jobs = [
-            (index, dialects[index // 12 % len(dialects)], options.steps, Path(folder)) for index in range(options.games)
+            (index, dialects[index // 12 % len(dialects)], options.steps, Path(folder))
+            for index in range(options.games)
         ]
-        with get_context("spawn").Pool(options.processes, maxtasksperchild=10) as pool:
+        with get_context("spawn").Pool(
+            options.processes, None if options.stock else memoise, maxtasksperchild=30
+        ) as pool:
             reports = []
             for report in pool.imap_unordered(_compare, jobs):
                 reports.append(report)
@@ -124,7 +134,9 @@ def main() -> int:
     for difference in found[:5]:
         print(json.dumps(difference._asdict(), indent=1)[:3000])
     if options.out:
-        options.out.write_text("".join(json.dumps(difference._asdict()) + "\n" for difference in found), encoding="utf-8")
+        options.out.write_text(
+            "".join(json.dumps(difference._asdict()) + "\n" for difference in found), encoding="utf-8"
+        )
     return 1 if found else 0
 
 

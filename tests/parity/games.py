@@ -8,6 +8,7 @@ place, objects that lie in two receptacles at once, doors that are open from the
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -93,16 +94,19 @@ grammar :: """
         ],
         "ToggleObject.feedback": [
             {"condition": "ison(o:object)", "rhs": "The {o.name} is lit, says {a.id}."},
-            {"condition": "not_ison(o:object) & isclean(p:object)", "rhs": "Dark: the {o.name} next to a clean {p.name}."},
+            {"condition": "not_ison(o:object) & isclean(p:object)",
+             "rhs": "Dark: the {o.name} next to a clean {p.name}."},
             {"condition": "not_ison(o:object)", "rhs": "Dark."},
             {"rhs": "{'The ' + o.name + ' ' + 'hums'}."}
         ],
         "stow.feedback": [
-            {"condition": "ishot(v:object) & not_isclean(v:object)", "rhs": "{o.definite} {o.name} warms and soils the {v.name}."},
+            {"condition": "ishot(v:object) & not_isclean(v:object)",
+             "rhs": "{o.definite} {o.name} warms and soils the {v.name}."},
             {"condition": "ishot(v:object)", "rhs": "The {o.name} warms the {v.name}."},
             {"condition": "not_isclean(v:object)", "rhs": "The {o.name} soils the {v.name}."},
-            {"rhs": "In go [{x.name | inreceptacleobject(x:object, v:object)}], beside [{y.name | inreceptacle(y:object, r:receptacle)}]."}
+            {"rhs": "In go [{x.name | inreceptacleobject(x:object, v:object)}]. #beside(r)#"}
         ],
+        "beside(r)": [{"rhs": "Beside: [{y.name | inreceptacle(y:object, r:receptacle)}]."}],
         "rest.feedback": [{"rhs": "You rest. #inventory.feedback#"}]
     }
 """;
@@ -183,8 +187,7 @@ class _Sheet:
         inside = {thing for thing, where in self.rows("inReceptacle") if where == receptacle}
         self.facts = [
             (fact[0], fact[1], place)
-            if fact[:2] == ("receptacleAtLocation", receptacle)
-            or (fact[0] == "objectAtLocation" and fact[1] in inside)
+            if fact[:2] == ("receptacleAtLocation", receptacle) or (fact[0] == "objectAtLocation" and fact[1] in inside)
             else fact
             for fact in self.facts
         ]
@@ -280,7 +283,7 @@ def _count_costs(sheet: _Sheet, rng: Random) -> None:
     """Distances, costs, facts said twice: read over by the game."""
     places = sorted({place for _, place in sheet.rows("receptacleAtLocation")})
     sheet.extra += ["    (= (total-cost) 0)"]
-    sheet.extra += [f"    (= (distance {a} {b}) {rng.randrange(1, 9)})" for a, b in zip(places, places[1:], strict=False)]
+    sheet.extra += [f"    (= (distance {a} {b}) {rng.randrange(1, 9)})" for a, b in pairwise(places)]
     sheet.facts += rng.sample(sheet.facts, 5)
     sheet.facts += [("wasInReceptacle", *row) for row in sheet.some("inReceptacle", rng, 3)]
     sheet.metric = "(:metric minimize (total-cost))"
@@ -290,7 +293,10 @@ def _add_a_sink(sheet: _Sheet, rng: Random) -> None:
     """The sink around the basin, as a receptacle of its own."""
     name = f"Sink_bar__plus_08_dot_{rng.randrange(100):02d}"
     sheet.objects |= {name: "receptacle", "SinkType": "rtype", "loc_bar_99_bar_0_bar_0_bar_30": "location"}
-    sheet.facts += [("receptacleType", name, "SinkType"), ("receptacleAtLocation", name, "loc_bar_99_bar_0_bar_0_bar_30")]
+    sheet.facts += [
+        ("receptacleType", name, "SinkType"),
+        ("receptacleAtLocation", name, "loc_bar_99_bar_0_bar_0_bar_30"),
+    ]
 
 
 _TRAITS: tuple[Callable[[_Sheet, Random], None], ...] = (

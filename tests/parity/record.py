@@ -1,7 +1,7 @@
 """Records the original engine's play for tests that do without it: `python -m tests.parity.record`.
 
 Needs the optional packages. Writes `tests/parity/data/transcripts.json.xz`: games of all task types and of each of this
-repository's dialects, and a small kitchen in which every kind of action is possible. No text of ALFWorld's own is recorded.
+repository's dialects, and a small kitchen in which every action is possible. None of ALFWorld's own text is in it.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 from leap_core.envs.alfworld.engine import make_engine
 from tests.parity.commands import Player
 from tests.parity.games import make_game, own_dialects, task_type_of
+from tests.parity.memoised import memoise
 from tests.parity.play import Played, play, write_game
 from tests.parity.transcripts import TRANSCRIPTS, RecordedTurn, Transcript, write_transcripts
 from tests.unit.alfworld_games import GOALS, game_data
@@ -53,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=TRANSCRIPTS)
     options = parser.parse_args()
+    memoise()
     recorded = []
     for transcript in transcripts():
         recorded.append(transcript)

@@ -1,4 +1,4 @@
-"""Both engines side by side, where the original one is installed; a small sample of `python -m tests.parity.compare`."""
+"""Both engines side by side, where the original is installed; a small sample of `python -m tests.parity.compare`."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -8,12 +8,11 @@ import pytest
 pytest.importorskip("textworld", reason="the original engine is an optional package")
 pytest.importorskip("alfworld", reason="the original engine is an optional package")
 
+from leap_core.envs.alfworld.engine import make_engine
+from leap_core.errors import EnvironmentCrashError, GameFileError, UnplayableGameError
 from tests.parity.compare import compare_game
 from tests.parity.games import own_dialects
 from tests.unit.alfworld_games import write_game
-
-from leap_core.envs.alfworld.engine import make_engine
-from leap_core.errors import EnvironmentCrashError, GameFileError, UnplayableGameError
 
 pytestmark = pytest.mark.slow
 UNKNOWN_RULES = "(and (exists (?a - agent) (forall (?o - object) (imply (holds ?a ?o) (isHot ?o)))))"

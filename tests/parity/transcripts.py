@@ -1,7 +1,7 @@
 """Recorded play of the original engine: one compressed JSON file, read by tests and written by `tests.parity.record`.
 
-A transcript holds the game file's content and its turns. Hidden facts are written in full for the first turn and as what
-came and what went for the others.
+A transcript holds the game file's content and its turns. Hidden facts are written in full for the first turn and as
+what came and what went for the others.
 """
 
 import json

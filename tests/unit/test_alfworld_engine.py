@@ -1,7 +1,6 @@
 """The native engine: behaviour that is easy to get wrong. `tests/parity` holds it against the original."""
 
 import json
-from pathlib import Path
 
 import pytest
 from alfworld_games import GOALS, HEAT, game_data, write_game
@@ -11,6 +10,7 @@ from leap_core.envs.alfworld.game import Episode
 from leap_core.envs.alfworld.game_file import GameLibrary, grammar_text, load_game_file
 from leap_core.envs.alfworld.naming import number_names
 from leap_core.errors import ConfigError, EnvironmentCrashError, GameFileError
+
 
 def start(tmp_path, **changes):
     return Episode(load_game_file(write_game(tmp_path, **changes)).game)

@@ -18,7 +18,7 @@ ENGINES = {
     "textworld": "leap_core.envs.alfworld.textworld_engine:TextWorldEngine",
 }
 NamedFact = tuple[str, ...]
-"""A predicate, then the names of the things that it holds of, as the player reads them: ("inreceptacle", "mug 1", "desk 1")."""
+"""A predicate, then the names of what it holds of, as the player reads them: ("inreceptacle", "mug 1", "desk 1")."""
 
 
 class Engine(Protocol):

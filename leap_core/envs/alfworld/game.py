@@ -4,9 +4,9 @@ Behaviour is ALFWorld's own, as its game files state it: the rules come from the
 numbers in names from the order of the object ids. An action that its own precondition makes pointless (going where one
 is) is not offered, and commands are offered in alphabetical order.
 
-ALFWorld holds two opinions on a predicate that has conditional effects (its own domain has one, `isOn`): its rules apply
-the effects whose conditions hold, but what it *tells* is as if all conditions held. Here, the second opinion is a relation
-of its own, named by `told`.
+ALFWorld holds two opinions on a predicate that has conditional effects (its own domain has one, `isOn`): its rules
+apply the effects whose conditions hold, but what it *tells* is as if all conditions held. Here, the second opinion is a
+relation of its own, named by `told`.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -75,7 +75,6 @@ class Game:
         """The facts at the start, to be changed by one episode; what never changes is shared."""
         return {name: relation.copy() if name in self.changing else relation for name, relation in self.start.items()}
 
-
     def told_facts(self, state: State) -> Iterator[tuple[str, Row]]:
         """What ALFWorld says is true: predicates with the ids that they hold of."""
         kept_apart = {told(name) for name in self.doubted}
@@ -128,7 +127,9 @@ class Rule:
 
     def _tell_of_effects(self, row: Row, state: State, watched: Container[str]) -> None:
         """Note every effect on what is told, conditions or not: first what becomes true, then what becomes false."""
-        certain = {(effect.predicate, effect.fact(row)) for effect in self._doubted if effect.adds and effect.is_certain}
+        certain = {
+            (effect.predicate, effect.fact(row)) for effect in self._doubted if effect.adds and effect.is_certain
+        }
         for effect in sorted(self._doubted, key=lambda effect: not effect.adds):
             fact, predicate = effect.fact(row), effect.predicate
             if effect.is_certain and not effect.adds and (predicate, fact) in certain:
@@ -211,9 +212,7 @@ def told(predicate: str) -> str:
     return f"told {predicate}"
 
 
-def _first_state(
-    domain: Domain, problem: Problem, conditions: Iterable[Condition], doubted: Iterable[str]
-) -> State:
+def _first_state(domain: Domain, problem: Problem, conditions: Iterable[Condition], doubted: Iterable[str]) -> State:
     """The facts of the problem, with an empty relation for every predicate that is only asked for."""
     rows: dict[str, set[Row]] = {name: set() for name in domain.arity}
     rows |= {condition.predicate: set() for condition in conditions if condition.predicate not in rows}

@@ -1,7 +1,7 @@
-"""The original engine: TextWorld's PDDL environment under ALFWorld's naming, behind the same protocol as the native one.
+"""The original engine: TextWorld's PDDL environment under ALFWorld's naming, behind the native one's protocol.
 
-Slow (a reset takes seconds) and not thread-safe, but it is the reference: what the native engine is held against, and what
-plays games that the native engine refuses. Its planner is GPL, so it is an optional package.
+Slow (a reset takes seconds) and not thread-safe, but it is the reference: what the native engine is held against, and
+what plays games that the native engine refuses. Its planner is GPL, so it is an optional package.
 """
 
 import os
@@ -59,7 +59,9 @@ class TextWorldEngine:
             self._state, _, _ = self._environment.step(command)
         except (Exception, SystemExit) as error:
             self._state = None
-            raise EnvironmentCrashError(f"TextWorld failed after {command!r}: {type(error).__name__}: {error}") from error
+            raise EnvironmentCrashError(
+                f"TextWorld failed after {command!r}: {type(error).__name__}: {error}"
+            ) from error
         return self._turn(valid=self._state["_last_action"] is not None)
 
     def facts(self) -> frozenset[NamedFact]:
@@ -89,7 +91,10 @@ class TextWorldEngine:
     def _turn(self, *, valid: bool) -> Turn:
         state = self._live()
         return Turn(
-            text=self._state.feedback, admissible=tuple(state["admissible_commands"]), won=bool(state["won"]), valid=valid
+            text=self._state.feedback,
+            admissible=tuple(state["admissible_commands"]),
+            won=bool(state["won"]),
+            valid=valid,
         )
 
 
