@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leap_core.errors import LeapError
+from leap_core.errors import LeapError, UnknownNameError
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -185,7 +185,10 @@ def report(
 
 
 @app.command()
-def doctor(home: Home = None) -> None:
+def doctor(
+    environment: Annotated[str | None, typer.Argument(help="alfworld: look at its downloaded games instead.")] = None,
+    home: Home = None,
+) -> None:
     """Check what a run needs on this machine.
 
     Says what is missing and how to get it; exits with 1 if something is.
@@ -193,11 +196,17 @@ def doctor(home: Home = None) -> None:
     \b
     leap doctor
     leap doctor --home /data/leap      is there room, and may I write?
+    leap doctor alfworld               which of ALFWorld's own games are there ($ALFWORLD_DATA)?
     """
-    from flows.diagnosis import diagnose
+    from flows.diagnosis import EXAMINATIONS, diagnose
     from flows.opening import resolve_home
 
-    findings = diagnose(resolve_home(home))
+    if environment is None:
+        findings = diagnose(resolve_home(home))
+    elif environment in EXAMINATIONS:
+        findings = EXAMINATIONS[environment]()
+    else:
+        raise UnknownNameError("environment to examine", environment, EXAMINATIONS)
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what:<14} {finding.text}")
     if not all(finding.ok for finding in findings):

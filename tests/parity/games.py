@@ -16,15 +16,10 @@ from leap_core.envs.alfworld.game_file import UNKNOWN_GOAL, domain_text, grammar
 from leap_core.envs.alfworld.generator import draw_game
 from leap_core.envs.alfworld.problem import problem_text, walkthrough
 from leap_core.envs.alfworld.scenes import make_scenes
+from tests.unit.alfworld_games import older_domain, older_grammar
 
 SCENE_SIZES = ("small", "full")
 _SEED = 20
-_VERBS_OF_OLD = (
-    ("move {o} to {r}", "put {o} in/on {r}"),
-    ("You move the {o.name} to the {r.name}.", "You put the {o.name} in/on the {r.name}."),
-    ("You arrive at {r.name}.", "You arrive at {lend.name}."),
-)
-"""What ALFWorld changed with 0.4.0, new and old."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +41,11 @@ def own_dialects() -> list[Dialect]:
 
     The older wording is without the `help` that ALFWorld did not have then.
     """
-    new = grammar_text()
-    old = new
-    for now, before in _VERBS_OF_OLD:
-        old = old.replace(now, before)
-    old = re.sub(r"action help \{.*?\}\n", "", old)
-    domain = re.sub(r"  \(:action help\n.*?\)\)\n\n", "", domain_text(), flags=re.DOTALL)
+    new, old = grammar_text(), older_grammar(grammar_text())
     strange = domain_text().rstrip().removesuffix(")") + _STRANGE_ACTIONS + ")\n"
     return [
         Dialect(name="own, move", domain=domain_text(), grammar=new),
-        Dialect(name="own, put", domain=domain, grammar=old),
+        Dialect(name="own, put", domain=older_domain(domain_text()), grammar=old),
         Dialect(name="strange", domain=strange, grammar=new + _STRANGE_GRAMMAR),
     ]
 

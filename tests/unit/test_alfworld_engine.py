@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from alfworld_games import GOALS, HEAT, game_data, write_game
+from alfworld_games import GOALS, HEAT, game_data, older_domain, older_grammar, write_game
 
 from leap_core.envs.alfworld.engine import NativeEngine, make_engine
 from leap_core.envs.alfworld.game import Episode
-from leap_core.envs.alfworld.game_file import GameLibrary, grammar_text, load_game_file
+from leap_core.envs.alfworld.game_file import GameLibrary, domain_text, grammar_text, load_game_file
 from leap_core.envs.alfworld.naming import number_names
 from leap_core.errors import ConfigError, EnvironmentCrashError, GameFileError
 
@@ -45,10 +45,10 @@ def test_episodes_of_one_game_do_not_meet(tmp_path):
 
 
 def test_older_wording_is_taken_from_the_file(tmp_path):
-    grammar = grammar_text().replace("move {o} to {r}", "put {o} in/on {r}")
-    grammar = grammar.replace("You move the {o.name} to the {r.name}.", "You put the {o.name} in/on the {r.name}.")
-    episode = start(tmp_path, grammar=grammar)
-    play(episode, "go to countertop 1", "take apple 1 from countertop 1")
+    episode = start(tmp_path, grammar=older_grammar(grammar_text()), pddl_domain=older_domain(domain_text()))
+    assert "help" not in episode.first_turn().admissible
+    arrival, _ = play(episode, "go to countertop 1", "take apple 1 from countertop 1")
+    assert arrival == "You arrive at loc 6. On the countertop 1, you see a apple 1, and a knife 1."
     assert play(episode, "put apple 1 in/on countertop 1") == ["You put the apple 1 in/on the countertop 1."]
 
 

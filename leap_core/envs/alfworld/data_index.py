@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -207,14 +208,14 @@ def _task_of(raw: RawGame) -> str:
     return sentence.removeprefix(TASK_PREFIX).strip().removesuffix(".")
 
 
-_dialects: dict[str, str] = {}
-"""Why the native engine refuses a pair of domain and grammar, by their digest; empty where it does not."""
+_played_dialects: set[str] = set()
+"""Digests of pairs of domain and grammar that the native engine plays."""
 
 
 def _refusal(raw: RawGame) -> str:
     """Why the native engine refuses a game; empty where it plays it.
 
-    Every problem is read; domain and grammar are compiled once for all games that share them.
+    Every problem is read; a domain and a grammar that were compiled once are not compiled for each game.
 
     Raises:
         GameFileError: the problem is damaged.
@@ -222,15 +223,14 @@ def _refusal(raw: RawGame) -> str:
     masked = _TASK.sub(rf"\g<1>{UNKNOWN_GOAL}\g<3>", raw.grammar)
     digest = hashlib.sha256(f"{raw.domain}\0{masked}".encode()).hexdigest()
     try:
-        if digest not in _dialects:
-            _dialects[digest] = ""
-            compile_game(raw)
-        elif not _dialects[digest]:
+        if digest in _played_dialects:
             read_problem(raw)
+        else:
+            compile_game(raw)
+            _played_dialects.add(digest)
     except UnplayableGameError as error:
-        _dialects[digest] = str(error)
         return str(error)
-    return _dialects[digest]
+    return ""
 
 
 def _default_cache() -> Path:
@@ -252,7 +252,8 @@ def _write_cache(path: Path, games: Iterable[IndexedGame]) -> None:
         temporary.write_text(_Cache(version=_VERSION, games=tuple(games)).model_dump_json(), encoding="utf-8")
         temporary.replace(path)
     except OSError:  # a home that cannot be written to: the next run reads the games again
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _stamp(path: Path) -> tuple[int, int]:
