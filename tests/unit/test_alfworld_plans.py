@@ -72,7 +72,7 @@ def test_the_expert_solves_every_kind_of_task(games, level):
         goal, task = read_trajectory_data(path).goal, re.search("is to: (.*?)\\.", path.read_text())[1]
         params = {"game": path.name, "sha256": digest(path)}
         spec = Spec(id=str(path), env="alfworld", split="test", instruction=task, group=goal.task_type, params=params)
-        state = reveal(spec, goal, hidden_of(path), plan_of(path), "test")
+        state = reveal(spec, goal, hidden_of(path), plan_of(path), (), "test")
         played = demonstrate(environment, AlfworldOracle(), spec, state, level, 60)
         assert played.success, (path, [step.action.command for step in played.steps])
         if goal.task_type != LOOK:
@@ -148,7 +148,7 @@ def test_no_way(names, task_type):
 def test_text_without_a_plan_names_what_could_serve(tmp_path):
     path = write_game(tmp_path, goal=GOALS["heat"])
     spec = Spec(id="x", env="alfworld", split="test", instruction="put a hot apple in diningtable", params={})
-    state = reveal(spec, read_trajectory_data(path).goal, hidden_of(path), (), "test")
+    state = reveal(spec, read_trajectory_data(path).goal, hidden_of(path), (), (), "test")
     assert state.facts["essential_objects"] == ["apple 1", "apple 2"]
     assert state.facts["critical_locations"] == ["cabinet 2", "countertop 1", "diningtable 1", "microwave 1"]
     assert "Optimal" not in state.text

@@ -12,7 +12,7 @@ HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld"
 LAYERS = [
     {"types", "errors", "registry"},
     {"config", "canonical", "files", "locks", "provenance", "verification", "realizability", "names"},
-    {"artifacts", "prompts", "lineage", "parquet", "models"},
+    {"artifacts", "prompts", "teacher_prompts", "lineage", "parquet", "models"},
     {"envs", "students", "teachers", "trainers", "chat"},
     {"loading", "rollout", "correction", "dataset", "demonstrations", "evaluation", "tables", "report"},
 ]

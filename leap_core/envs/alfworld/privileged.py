@@ -67,18 +67,21 @@ class HiddenFacts:
         return frozenset(state for fact, state in _STATE_FACTS.items() if self.holds(fact, name))
 
 
-def reveal(spec: Spec, goal: Goal, hidden: HiddenFacts, plan: Sequence[str], source: str) -> PrivilegedState:
+def reveal(
+    spec: Spec, goal: Goal, hidden: HiddenFacts, plan: Sequence[str], walkthrough: Sequence[str], source: str
+) -> PrivilegedState:
     """Describe the hidden state in words and as facts.
 
     The facts are: task_type, instruction, object_kind, target_kind (receptacle or lamp), num_objects, needs ("clean",
     "hot", "cool" or None), locations (object -> receptacle), receptacles (name, kind, openable, open),
-    essential_objects, critical_locations, walkthrough (commands that win).
+    essential_objects, critical_locations, walkthrough (the plan), expert_walkthrough (the file's own).
 
     Args:
         spec: the spec of the game.
         goal: what it asks for.
         hidden: the facts at the start.
         plan: commands that win from the start; empty where none are known.
+        walkthrough: what ALFWorld's own expert did, as the file has it; empty where it has nothing.
         source: which engine the facts are from.
     """
     objects, locations = _essential_objects(goal, hidden, plan), _critical_locations(goal, hidden, plan)
@@ -102,6 +105,7 @@ def reveal(spec: Spec, goal: Goal, hidden: HiddenFacts, plan: Sequence[str], sou
         "essential_objects": list(objects),
         "critical_locations": list(locations),
         "walkthrough": list(plan),
+        "expert_walkthrough": list(walkthrough),
     }
     lines = [
         f"Task: {spec.instruction}.",

@@ -38,8 +38,9 @@ from leap_core.types import PrivilegedState, Spec, Split
 
 _GENERATED_PARAMS = {"scene_size": "small"}
 _SPLIT_PARAMS = {"dev_split": "valid_seen", "test_split": "valid_unseen"}
-_DATA_PARAMS = {**_SPLIT_PARAMS, "max_damaged_share": "0.05"}
-"""Of a downloaded split with more than this share of damaged games, nothing is made."""
+_DATA_PARAMS = {**_SPLIT_PARAMS, "max_damaged_share": "0.05", "expert": "rules"}
+"""Of a split with more than that share of damaged games, nothing is made. `expert` is one of `_EXPERTS`."""
+_EXPERTS = ("rules", "walkthrough")
 
 
 class AlfworldSuite:
@@ -63,6 +64,8 @@ class AlfworldSuite:
         self._params = {key: str(config.params.get(key, default)) for key, default in defaults.items()}
         if config.data is not None:
             self._check_data_splits()
+            if self._params["expert"] not in _EXPERTS:
+                raise UnknownNameError("expert in environment.params.expert", self._params["expert"], _EXPERTS)
 
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Write what the specs of a split need below `root`; return them.
@@ -94,15 +97,17 @@ class AlfworldSuite:
         engine = make_engine(self._config.engine)
         engine.start(path, sha256)
         hidden, goal = HiddenFacts(engine.facts()), read_trajectory_data(path).goal
-        plan = winning_plan(engine, path, sha256, goal, hidden, read_raw_game(path).walkthrough)
+        walkthrough = read_raw_game(path).walkthrough
+        plan = winning_plan(engine, path, sha256, goal, hidden, walkthrough)
         engine.close()
-        return reveal(spec, goal, hidden, plan, source=f"{self._config.engine} engine")
+        return reveal(spec, goal, hidden, plan, walkthrough, source=f"{self._config.engine} engine")
 
     def oracle(self) -> Oracle:
-        """The rule-based expert."""
+        """The rule-based expert; with environment.params.expert = "walkthrough", one that follows the files' own."""
         from leap_core.envs.alfworld.oracle import AlfworldOracle
+        from leap_core.envs.alfworld.walkthroughs import WalkthroughExpert
 
-        return AlfworldOracle()
+        return WalkthroughExpert(AlfworldOracle()) if self._params.get("expert") == "walkthrough" else AlfworldOracle()
 
     def _count(self, split: Split) -> int:
         return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
