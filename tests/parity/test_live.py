@@ -9,7 +9,9 @@ pytest.importorskip("textworld", reason="the original engine is an optional pack
 pytest.importorskip("alfworld", reason="the original engine is an optional package")
 
 from leap_core.envs.alfworld.engine import make_engine
+from leap_core.envs.alfworld.environment import AlfworldEnvironment
 from leap_core.errors import EnvironmentCrashError, GameFileError, UnplayableGameError
+from leap_core.types import Spec
 from tests.parity.compare import compare_game
 from tests.parity.games import own_dialects
 from tests.unit.alfworld_games import write_game
@@ -51,3 +53,38 @@ def test_what_the_original_cannot_play(tmp_path):
         engine.start(path, digest(path))
     with pytest.raises(GameFileError, match="changed after its specs were made"):
         engine.start(path, "0" * 64)
+
+
+def test_the_step_limit_ends_an_episode_and_wins_nothing(tmp_path):
+    """ALFWorld says `done` both at a win and at the limit; `won` tells which, and is what is scored here."""
+    path = write_game(tmp_path)
+    plan = ["go to cabinet 2", "open cabinet 2", "take apple 2 from cabinet 2", "go to diningtable 1"]
+    last = "move apple 2 to diningtable 1"
+    for commands, wins in (([*plan, last], True), ([*plan, "look"], False)):
+        limited = limited_original(path, len(commands))
+        native = AlfworldEnvironment(make_engine("native"), tmp_path)
+        native.reset(Spec(id="x", env="alfworld", split="t", instruction="", params=params_of(path)))
+        for number, command in enumerate(commands, start=1):
+            state, score, done = limited.step(command)
+            result = native.step(command)
+            assert (result.success, result.score) == (bool(state["won"]), float(score))
+            assert result.terminated == state["won"]
+            assert done == (state["won"] or number == len(commands))
+        assert (done, result.success) == (True, wins)
+
+
+def limited_original(path, max_steps):
+    from textworld import EnvInfos
+    from textworld.envs import PddlEnv
+    from textworld.envs.wrappers import Limit
+
+    from leap_core.envs.alfworld import textworld_engine
+
+    environment = Limit(textworld_engine.named_as_in_alfworld(PddlEnv(EnvInfos(won=True))), max_steps)
+    environment.load(str(path))
+    environment.reset()
+    return environment
+
+
+def params_of(path):
+    return {"game": path.name, "sha256": digest(path)}

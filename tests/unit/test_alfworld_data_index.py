@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from alfworld_games import older_domain, older_grammar, write_game
 
-from leap_core.config import EnvironmentConfig
+from leap_core.config import EnvironmentConfig, load_config
 from leap_core.envs.alfworld.data_index import (
     NUM_EVALUATION_GAMES,
     describe,
@@ -154,3 +155,19 @@ def test_games_of_the_published_evaluation(folder):
 def test_counts_in_words():
     assert describe({"damaged": 2, "playable": 138}) == "138 playable, 2 damaged"
     assert describe({}) == "none"
+
+
+def test_the_preset_is_the_papers_evaluation():
+    environment = load_config(Path(__file__).parents[2] / "flows" / "presets" / "alfworld.toml").environment
+    assert (environment.num_dev, environment.num_test) == tuple(NUM_EVALUATION_GAMES.values())
+    assert environment.max_steps == 20
+    suite = AlfworldSuite(environment)
+    assert (suite.name, environment.data, environment.params) == ("alfworld", "$ALFWORLD_DATA", {})
+    assert TASK_TYPES == (
+        "pick_and_place_simple",
+        "look_at_obj_in_light",
+        "pick_clean_then_place_in_recep",
+        "pick_heat_then_place_in_recep",
+        "pick_cool_then_place_in_recep",
+        "pick_two_obj_and_place",
+    )

@@ -105,12 +105,17 @@ def _make_environment() -> Any:
             from textworld import EnvInfos
             from textworld.envs import PddlEnv
 
-            with _no_cache_folder():
-                from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
-
-            return AlfredDemangler(PddlEnv(EnvInfos(won=True, admissible_commands=True)))
+            return named_as_in_alfworld(PddlEnv(EnvInfos(won=True, admissible_commands=True)))
         except ImportError as error:
             raise MissingPackageError(error.name or "alfworld", "ALFWorld's original engine", INSTALL) from error
+
+
+def named_as_in_alfworld(environment: Any) -> Any:
+    """A TextWorld environment whose objects have the names that ALFWorld gives them."""
+    with _no_cache_folder():
+        from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
+
+    return AlfredDemangler(environment)
 
 
 @contextmanager
