@@ -110,34 +110,46 @@ def main() -> int:
         "--logic", action="append", default=[], metavar="NAME=FOLDER", help="alfred.pddl and alfred.twl2"
     )
     parser.add_argument("--stock", action="store_true", help="leave the original engine as slow as it is")
-    parser.add_argument("--out", type=Path, help="write every difference here, as JSON lines")
+    parser.add_argument("--journal", type=Path, help="keep what was compared here; a second run goes on from it")
     options = parser.parse_args()
     dialects = find_dialects(options.logic)
-    begin = time.perf_counter()
+    begin, reports = time.perf_counter(), read_journal(options.journal)
+    done = {(report.game, report.dialect, report.num_steps) for report in reports if not report.differences}
     with tempfile.TemporaryDirectory() as folder:
         # A game index goes round the task types and room sizes; the dialect changes with each round of twelve.
-        jobs = [
-            (index, dialects[index // 12 % len(dialects)], options.steps, Path(folder))
-            for index in range(options.games)
-        ]
-        with get_context("spawn").Pool(
-            options.processes, None if options.stock else memoise, maxtasksperchild=30
-        ) as pool:
-            reports = []
-            for report in pool.imap_unordered(_compare, jobs):
+        dialect_of = [dialects[index // 12 % len(dialects)] for index in range(options.games)]
+        jobs = [(index, dialect, options.steps, Path(folder)) for index, dialect in enumerate(dialect_of)]
+        left = [job for job in jobs if (job[0], job[1].name, options.steps) not in done]
+        reports = [report for report in reports if (report.game, report.dialect, report.num_steps) in done]
+        prepare = None if options.stock else memoise
+        with get_context("spawn").Pool(options.processes, prepare, maxtasksperchild=30) as pool:
+            for report in pool.imap_unordered(_compare, left):
                 reports.append(report)
-                print(f"\r{len(reports)}/{len(jobs)} games", end="", file=sys.stderr, flush=True)
+                if options.journal:
+                    with options.journal.open("a", encoding="utf-8") as journal:
+                        journal.write(json.dumps(report) + "\n")
+                found = sum(len(report.differences) for report in reports)
+                print(f"\r{len(reports)}/{len(jobs)} games, {found} differences", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     _print_table(reports, [dialect.name for dialect in dialects])
-    print(f"{time.perf_counter() - begin:.0f} s, {options.processes} processes")
+    print(f"{time.perf_counter() - begin:.0f} s, {options.processes} processes, {len(left)} of the games in this run")
     found = [difference for report in sorted(reports) for difference in report.differences]
     for difference in found[:5]:
         print(json.dumps(difference._asdict(), indent=1)[:3000])
-    if options.out:
-        options.out.write_text(
-            "".join(json.dumps(difference._asdict()) + "\n" for difference in found), encoding="utf-8"
-        )
     return 1 if found else 0
+
+
+def read_journal(path: Path | None) -> list[Report]:
+    """What earlier runs compared; a torn last line is left out."""
+    if path is None or not path.exists():
+        return []
+    reports = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            fields = json.loads(line)
+            counters, differences = map(Counter, fields[5:7]), [Difference(*entry) for entry in fields[7]]
+            reports.append(Report(*fields[:5], *counters, differences))
+    return reports
 
 
 def _compare(job: tuple[int, Dialect, int, Path]) -> Report:

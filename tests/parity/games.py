@@ -6,7 +6,7 @@ place, objects that lie in two receptacles at once, doors that are open from the
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from random import Random
 
 from leap_core.envs.alfworld.game_file import UNKNOWN_GOAL, domain_text, grammar_text
 from leap_core.envs.alfworld.generator import draw_game
+from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.problem import problem_text, walkthrough
 from leap_core.envs.alfworld.scenes import make_scenes
 from tests.unit.alfworld_games import older_domain, older_grammar
@@ -117,7 +118,7 @@ def read_dialect(folder: Path, name: str) -> Dialect:
 
 def make_game(index: int, dialect: Dialect) -> dict[str, object]:
     """Game number `index`: task types in turn, rooms small and full in turn, traits by a draw of its own."""
-    size = SCENE_SIZES[index // 6 % len(SCENE_SIZES)]
+    size = SCENE_SIZES[index // len(TASK_TYPES) % len(SCENE_SIZES)]
     game = draw_game(make_scenes(_SEED, size).test, f"{_SEED}/{size}", "test", index, 0)
     sheet = _Sheet.read(problem_text(game))
     rng = Random(f"traits/{index}")
@@ -307,11 +308,4 @@ _TRAITS: tuple[Callable[[_Sheet, Random], None], ...] = (
 
 def task_type_of(index: int) -> str:
     """The task type of game number `index`."""
-    from leap_core.envs.alfworld.goals import TASK_TYPES
-
     return TASK_TYPES[index % len(TASK_TYPES)]
-
-
-def indices(num: int) -> Iterator[int]:
-    """Numbers of `num` games, balanced over task types and room sizes."""
-    yield from range(num)

@@ -59,7 +59,7 @@ class AlfworldSuite:
             if key not in defaults:
                 source = "generated games" if config.data is None else "downloaded data"
                 raise UnknownNameError(f"key of environment.params for {source}", key, defaults)
-        make_engine(config.engine)
+        self._engine = make_engine(config.engine)  # for looking at games; each environment has its own
         self._config = config
         self._params = {key: str(config.params.get(key, default)) for key, default in defaults.items()}
         if config.data is not None:
@@ -94,12 +94,11 @@ class AlfworldSuite:
             GameFileError: the game is missing, changed since the spec was made, or damaged.
         """
         path, sha256 = game_of(root, spec)
-        engine = make_engine(self._config.engine)
-        engine.start(path, sha256)
-        hidden, goal = HiddenFacts(engine.facts()), read_trajectory_data(path).goal
+        self._engine.start(path, sha256)
+        hidden, goal = HiddenFacts(self._engine.facts()), read_trajectory_data(path).goal
         walkthrough = read_raw_game(path).walkthrough
-        plan = winning_plan(engine, path, sha256, goal, hidden, walkthrough)
-        engine.close()
+        plan = winning_plan(self._engine, path, sha256, goal, hidden, walkthrough)
+        self._engine.close()
         return reveal(spec, goal, hidden, plan, walkthrough, source=f"{self._config.engine} engine")
 
     def oracle(self) -> Oracle:
@@ -163,7 +162,7 @@ class AlfworldSuite:
         path = folder / game.path
         if game.status == UNPLAYABLE:
             self._check_original_engine(game)
-        task = game.task or task_of(path, make_engine(self._config.engine).start(path, game.sha256).text)
+        task = game.task or task_of(path, self._engine.start(path, game.sha256).text)
         return _spec(path, game.sha256, task, split, Path(split, game.id), game.task_type)
 
     def _check_original_engine(self, game: IndexedGame) -> None:
