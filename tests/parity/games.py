@@ -86,7 +86,7 @@ grammar :: """
         "ToggleObject.feedback": [
             {"condition": "ison(o:object)", "rhs": "The {o.name} is lit, says {a.id}."},
             {"condition": "not_ison(o:object) & isclean(p:object)",
-             "rhs": "Dark: the {o.name} next to a clean {p.name}."},
+             "rhs": "Dark, with something clean about."},
             {"condition": "not_ison(o:object)", "rhs": "Dark."},
             {"rhs": "{'The ' + o.name + ' ' + 'hums'}."}
         ],
