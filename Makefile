@@ -30,6 +30,7 @@ format: environment  ## Mend what ruff can mend
 
 benchmark: environment  ## Speed ratios, each measured in one run
 	$(BIN)/python -m tests.benchmarks.bench_rollout
+	$(BIN)/python -m tests.benchmarks.bench_alfworld
 
 environment: $(VENV)/.ready
 

@@ -192,7 +192,7 @@ def report(
 
 @app.command()
 def doctor(
-    what: Annotated[str | None, typer.Argument(help="'intercode': the sandboxes of InterCode Bash instead.")] = None,
+    what: Annotated[str | None, typer.Argument(help="An environment to look at instead.")] = None,
     home: Home = None,
 ) -> None:
     """Check what a run needs on this machine.
@@ -203,14 +203,17 @@ def doctor(
     leap doctor
     leap doctor intercode              can commands be run in a sandbox, and which kinds of sandbox work?
     leap doctor --home /data/leap      is there room, and may I write?
+    leap doctor alfworld               which of ALFWorld's own games are there ($ALFWORLD_DATA)?
     """
-    from flows.diagnosis import diagnose, diagnose_intercode
+    from flows.diagnosis import EXAMINATIONS, diagnose
     from flows.opening import resolve_home
-    from leap_core.errors import UnknownNameError
 
-    if what not in (None, "intercode"):
-        raise UnknownNameError("subject of leap doctor", what, ["intercode"])
-    findings = diagnose(resolve_home(home)) if what is None else diagnose_intercode()
+    if what is None:
+        findings = diagnose(resolve_home(home))
+    elif what in EXAMINATIONS:
+        findings = EXAMINATIONS[what]()
+    else:
+        raise UnknownNameError("subject of leap doctor", what, EXAMINATIONS)
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what:<14} {finding.text}")
     if not all(finding.ok for finding in findings):

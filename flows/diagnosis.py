@@ -6,14 +6,22 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.opening import artifacts_of
 from flows.server import is_answering
 from leap_core.artifacts import ArtifactStore
 from leap_core.errors import LeapError
 
-ALFWORLD_DATA = "~/.cache/alfworld"
-"""Where `alfworld-download` puts its games unless told otherwise."""
+if TYPE_CHECKING:
+    from leap_core.envs.alfworld.data_index import DataIndex
+
+DOWNLOADED = "$ALFWORLD_DATA"
+"""Where ALFWorld itself looks for its games; without that variable, where `alfworld-download` puts them."""
+_VERSIONS = {
+    ("move {o} to {r}", True): "commands as in ALFWorld 0.4 (`move mug 1 to desk 1`, with `help`)",
+    ("put {o} in/on {r}", False): "commands as up to ALFWorld 0.3.5 (`put mug 1 in/on desk 1`)",
+}
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "pyarrow", "prefect", "openai")
 
@@ -142,12 +150,76 @@ def _endpoints() -> Finding:
 
 def _alfworld_data() -> Finding:
     """Look for downloaded games; nothing needs them but presets that name them."""
-    data = Path(os.environ.get("ALFWORLD_DATA", ALFWORLD_DATA)).expanduser()
-    if (data / "json_2.1.1" / "train").is_dir():
-        text = f"downloaded games in {data}: --set environment.data={data}"
-    else:
-        text = (
-            f"none in {data}, games are generated. For the real ones: `pip install alfworld`, "
-            "`alfworld-download --data-dir DIR`, then --set environment.data=DIR"
-        )
+    from leap_core.envs.alfworld.data_index import find_data
+
+    try:
+        text = f"downloaded games in {find_data(DOWNLOADED)}: `leap doctor alfworld` says more"
+    except LeapError:
+        text = "no downloaded games, games are generated: `leap doctor alfworld` says how to get the real ones"
     return Finding(what="alfworld data", ok=True, text=text)
+
+
+def diagnose_alfworld(data: str = DOWNLOADED) -> list[Finding]:
+    """Look at everything that playing ALFWorld's own games needs; `data` is as environment.data would have it."""
+    from leap_core.envs.alfworld.data_index import DATA_SPLITS, find_data, read_index
+
+    findings = [_game(), _original_engine()]
+    try:
+        folder = find_data(data)
+    except LeapError as error:
+        return [*findings, Finding(what="alfworld data", ok=False, text=str(error))]
+    index = read_index(folder)
+    findings += [Finding(what="alfworld data", ok=True, text=f"{folder}; {_wording(index)}")]
+    return [*findings, *(_split(index, split) for split in DATA_SPLITS)]
+
+
+def _original_engine() -> Finding:
+    """Whether ALFWorld's own engine can be used; only games that the native one refuses need it."""
+    from leap_core.envs.alfworld.engine import make_engine
+    from leap_core.errors import MissingPackageError
+
+    try:
+        make_engine("textworld")
+    except MissingPackageError as error:
+        return Finding(what="original", ok=True, text=f"not installed, and seldom needed. {error}")
+    return Finding(what="original", ok=True, text=f"alfworld {version('alfworld')}, textworld {version('textworld')}")
+
+
+def _wording(index: "DataIndex") -> str:
+    """Which version of ALFWorld's data this is, by how its games want an object to be put down."""
+    from leap_core.envs.alfworld.data_index import DATA_SPLITS
+
+    wordings = {(game.wording, game.has_help) for split in DATA_SPLITS for game in index.games(split) if game.wording}
+    versions = sorted(_VERSIONS.get(wording, f"unknown wording {wording[0]!r}") for wording in wordings)
+    return "; ".join(versions) or "no game that can be read"
+
+
+def _split(index: "DataIndex", split: str) -> Finding:
+    """What a split holds, and whether it is what published numbers are computed over."""
+    from leap_core.envs.alfworld.data_index import (
+        DAMAGED,
+        NUM_EVALUATION_GAMES,
+        PLAYABLE,
+        UNPLAYABLE,
+        describe,
+    )
+
+    counts, games = index.count(split), index.games(split)
+    if not games:
+        return Finding(what=split, ok=False, text=f"no games in {index.folder / split}: run `alfworld-download` again")
+    ok, text = counts[PLAYABLE] > 0, describe(counts)
+    if expected := NUM_EVALUATION_GAMES.get(split):
+        missing, num = index.missing_evaluation_games(split), counts[PLAYABLE] + counts[UNPLAYABLE]
+        if num == expected and not missing:
+            text += f"; exactly the {expected} games of the published evaluation"
+        else:
+            first = f", first {missing[0]}" if missing else ""
+            text += (
+                f"; the published evaluation has {expected}: numbers will not compare ({len(missing)} missing{first})"
+            )
+    broken = next((game.why for game in games if game.status in (DAMAGED, UNPLAYABLE)), "")
+    return Finding(what=split, ok=ok, text=f"{text}. First that is not as it should be: {broken}" if broken else text)
+
+
+EXAMINATIONS = {"alfworld": diagnose_alfworld, "intercode": diagnose_intercode}
+"""What `leap doctor NAME` looks at, by the environment's name."""

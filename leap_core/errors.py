@@ -35,6 +35,10 @@ class GameFileError(LeapError):
     """A game file is missing, damaged, or in a dialect that the engine does not play."""
 
 
+class UnplayableGameError(GameFileError):
+    """A game file can be read, but its rules or its wording are of a kind that the engine does not play."""
+
+
 class LeftOutGameError(GameFileError):
     """A game file is whole, but of a kind that the environment does not play."""
 

@@ -24,7 +24,7 @@ class PromptSet:
 
     def __init__(self, environment: str, name: str) -> None:
         folder = PROMPTS_DIR / environment
-        known = [path.name for path in folder.glob("*") if path.is_dir()]
+        known = [path.parent.name for path in folder.glob("*/turn.jinja")]
         if name not in known:
             raise UnknownNameError(f"prompt set for {environment}", name, known, f"Add a directory {folder / name}.")
         jinja = Environment(  # prompts are plain text for a model, not HTML

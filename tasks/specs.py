@@ -45,4 +45,4 @@ def _prepare(work: StageWork[SpecsIdentity]) -> StageReport:
     return StageReport(counts={"specs": len(specs)})
 
 
-SPECS = Stage(name="specs", version=3, work=_prepare)
+SPECS = Stage(name="specs", version=4, work=_prepare)

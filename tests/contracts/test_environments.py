@@ -10,7 +10,8 @@ from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.loading import load_suite, open_pool
-from leap_core.types import PrivilegedState
+from leap_core.prompts import PROMPTS_DIR, load_prompts
+from leap_core.types import Action, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
 NUM_STEPS = 12
@@ -134,6 +135,28 @@ def test_privileged_text_is_not_observed(world):
         assert secrets
         for observation in wander(world.environment(spec), spec, seed=2):
             assert not any(line in observation.text for line in secrets)
+
+
+def test_privileged_text_is_in_no_prompt_of_a_student(world):
+    for name in student_prompt_sets(world.suite.name):
+        prompts = load_prompts(world.suite.name, name)
+        for spec in world.specs["train"][:6]:
+            secrets = [line for line in hidden(world, spec).text.splitlines() if spec.instruction not in line]
+            history, observations = [], wander(world.environment(spec), spec, seed=4)
+            for index, observation in enumerate(observations):
+                shown = "\n".join(
+                    message.content for message in prompts.student_messages(spec, history, observation)
+                ).splitlines()
+                assert not set(secrets) & set(shown)
+                command = (observation.admissible or ("look",))[0]
+                action = Action(reason="I try this.", command=command)
+                history.append(Step(index=index, observation=observation, action=action))
+
+
+def student_prompt_sets(environment):
+    found = sorted(path.parent.name for path in (PROMPTS_DIR / environment).glob("*/turn.jinja"))
+    assert found
+    return found
 
 
 def test_closing_twice_is_fine(world):

@@ -3,20 +3,29 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+
+from alfworld_games import write_game
 
 pytestmark = pytest.mark.slow
 
 
-def doctor(home, *subject, **environment):
+def run(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "flows", "doctor", *subject, "--home", str(home)],
+        [sys.executable, "-m", "flows", *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def doctor(home, **environment):
+    return run("doctor", "--home", str(home), **environment)
 
 
 def test_all_is_well_here(tmp_path):
@@ -41,14 +50,44 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path):
     assert str(tmp_path / "file") in done.stdout
 
 
-def test_sandboxes_are_looked_at_when_asked_for(tmp_path):
-    done = doctor(tmp_path, "intercode")
+def test_sandboxes_are_looked_at_when_asked_for():
+    done = run("doctor", "intercode")
     findings = {line.split()[1]: line for line in done.stdout.splitlines()}
     assert {"bubblewrap", "docker"} <= set(findings)
     assert done.returncode == (0 if "works" in f"{findings['bubblewrap']} {findings['docker']}".split() else 1)
 
 
-def test_a_subject_that_is_none_is_named(tmp_path):
-    done = doctor(tmp_path, "intercod")
+def test_a_subject_that_is_none_is_named():
+    done = run("doctor", "intercod")
     assert done.returncode == 1
     assert "Did you mean 'intercode'" in done.stderr
+
+
+def test_alfworld_data_that_is_there(tmp_path):
+    for split, num in (("train", 3), ("valid_seen", 2), ("valid_unseen", 1)):
+        for number in range(num):
+            write_game(tmp_path / "data" / "json_2.1.1" / split / f"task-{number}" / "trial")
+    write_game(tmp_path / "data" / "json_2.1.1" / "train" / "bad" / "trial", pddl_problem="(define")
+    done = doctor_alfworld(tmp_path, ALFWORLD_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stdout
+    lines = {line[4:19].strip(): line for line in done.stdout.splitlines()}
+    assert "as in ALFWorld 0.4" in lines["alfworld data"]
+    assert "3 playable, 1 damaged" in lines["train"]
+    assert "bad/trial" in lines["train"]
+    assert "2 playable; the published evaluation has 140: numbers will not compare (138 missing" in lines["valid_seen"]
+
+
+def test_alfworld_data_that_is_not_there(tmp_path):
+    done = doctor_alfworld(tmp_path, ALFWORLD_DATA=str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert "alfworld-download" in done.stdout
+
+
+def test_unknown_environment():
+    done = run("doctor", "alfwrld")
+    assert done.returncode == 1
+    assert "Did you mean 'alfworld'" in done.stdout + done.stderr
+
+
+def doctor_alfworld(tmp_path, **environment):
+    return run("doctor", "alfworld", XDG_CACHE_HOME=str(tmp_path / "cache"), **environment)

@@ -1,6 +1,7 @@
 """A small kitchen for tests of the ALFWorld engine: all actions are possible in it; two cabinets share a place."""
 
 import json
+import re
 
 from leap_core.envs.alfworld.game_file import domain_text, grammar_for
 
@@ -36,6 +37,27 @@ TWO = """(and (exists (?r - receptacle) (exists (?o1 - object) (and (objectType 
     (receptacleType ?r FridgeType) (inReceptacle ?o1 ?r) (exists (?o2 - object) (and (not (= ?o1 ?o2))
     (objectType ?o2 AppleType) (receptacleType ?r FridgeType) (inReceptacle ?o2 ?r)))))))"""
 GOALS = {"heat": HEAT, "look": LOOK, "two": TWO}
+
+
+_WORDINGS = (
+    ("move {o} to {r}", "put {o} in/on {r}"),
+    ("You move the {o.name} to the {r.name}.", "You put the {o.name} in/on the {r.name}."),
+    ("You arrive at {r.name}.", "You arrive at {lend.name}."),
+)
+"""What ALFWorld changed with 0.4.0: now, and before."""
+
+
+def older_grammar(grammar):
+    """This repository's grammar in the words of ALFWorld up to 0.3.5, which had no `help`."""
+    for now, before in _WORDINGS:
+        assert now in grammar
+        grammar = grammar.replace(now, before)
+    return re.sub(r"action help \{.*?\}\n", "", grammar)
+
+
+def older_domain(domain):
+    """The rules of a game without `help`."""
+    return re.sub(r"  \(:action help\n.*?\)\)\n\n", "", domain, flags=re.DOTALL)
 
 
 def problem_text(goal=HEAT, start="loc_bar_0"):

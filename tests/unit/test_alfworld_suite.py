@@ -16,6 +16,11 @@ def suite_of(**settings):
     return AlfworldSuite(EnvironmentConfig(**{"num_train": 3, "num_dev": 2, "num_test": 2, **settings}))
 
 
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def data(tmp_path):
     """A directory as `alfworld-download` leaves it: playable games, and ones to pass over."""
@@ -43,16 +48,17 @@ def test_downloaded_games(tmp_path, data):
     assert "valid_seen" in dev[0].params["game"]
     assert "valid_unseen" in test[0].params["game"]
     assert suite.make(root).reset(dev[0]).text.startswith("You are in the middle of a room.")
-    skipped = json.loads((root / "skipped-dev.json").read_text())
-    assert {path.split("/")[0] for path in skipped} == {"unsolvable", "movable", "sliced"}
-    assert "not solvable" in skipped["unsolvable/trial/game.tw-pddl"]
+    passed_over = json.loads((root / "skipped-dev.json").read_text())
+    assert passed_over["counts"] == {"left out": 2, "playable": 2, "unsolvable": 1}
+    assert {id.split("/")[0] for id in passed_over["skipped"]} == {"unsolvable", "movable", "sliced"}
+    assert "not marked as solvable" in passed_over["skipped"]["unsolvable/trial"]
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda game: game.write_text(game.read_text()[:1000]), "is not JSON"),
-        (lambda game: game.write_text(game.read_text().replace("(define", "define", 1)), "cannot be played"),
+        (lambda game: game.write_text(game.read_text().replace("(define (problem", "define (problem")), "is damaged"),
         (lambda game: game.with_name("traj_data.json").unlink(), "traj_data.json"),
     ],
 )
@@ -88,7 +94,6 @@ def test_missing_data(tmp_path, data):
         ({"params": {"dev_split": "train"}}, UnknownNameError, "generated games"),
         ({"data": "x", "params": {"dev_split": "valid_sen"}}, UnknownNameError, "Did you mean 'valid_seen'"),
         ({"data": "x", "params": {"dev_split": "valid_unseen"}}, ConfigError, "no two may share games"),
-        ({"engine": "textworld"}, ConfigError, "only: auto, native"),
     ],
 )
 def test_wrong_settings(settings, error, message):
@@ -116,7 +121,7 @@ def test_privileged_state_tells_what_the_game_hides(tmp_path, data):
     state = suite.privileged_state(tmp_path / "x", spec)
     facts = state.facts
     assert (facts["task_type"], facts["object_kind"], facts["target_kind"]) == (spec.group, "apple", "diningtable")
-    assert (facts["num_objects"], facts["needs"], facts["walkthrough"]) == (1, "hot", [])
+    assert (facts["num_objects"], facts["needs"]) == (1, "hot")
     assert facts["locations"] == {
         "apple 1": "countertop 1",
         "apple 2": "cabinet 2",
@@ -128,8 +133,23 @@ def test_privileged_state_tells_what_the_game_hides(tmp_path, data):
     }
     assert facts["receptacles"][1] == {"name": "cabinet 2", "kind": "cabinet", "openable": True, "open": False}
     assert len(facts["receptacles"]) == 8
-    assert "apple 2 is in/on cabinet 2" in state.text
+    assert facts["essential_objects"] == ["apple 2"]
+    assert facts["critical_locations"] == ["cabinet 2", "diningtable 1"]
     assert state.spec_id == spec.id
+    assert state.text.splitlines() == [
+        "Task: put a hot apple in diningtable.",
+        "Essential objects:",
+        "- apple 2, in/on cabinet 2",
+        "Critical locations:",
+        "- cabinet 2 (apple 2 is there, closed at first)",
+        "- diningtable 1 (the target)",
+        "Optimal sequence of actions:",
+        "1. go to cabinet 2",
+        "2. open cabinet 2",
+        "3. take apple 2 from cabinet 2",
+        "4. go to diningtable 1",
+        "5. move apple 2 to diningtable 1",
+    ]
 
 
 def test_game_that_changed_is_refused(tmp_path, data):

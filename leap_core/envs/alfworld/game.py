@@ -3,9 +3,13 @@
 Behaviour is ALFWorld's own, as its game files state it: the rules come from the PDDL, the words from the grammar, the
 numbers in names from the order of the object ids. An action that its own precondition makes pointless (going where one
 is) is not offered, and commands are offered in alphabetical order.
+
+ALFWorld holds two opinions on a predicate that has conditional effects (its own domain has one, `isOn`): its rules
+apply the effects whose conditions hold, but what it *tells* is as if all conditions held. Here, the second opinion is a
+relation of its own, named by `told`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from leap_core.envs.alfworld.facts import Relation, Row, State
@@ -44,14 +48,22 @@ class Game:
         changing = {effect.atom.predicate for action in domain.actions for effect in action.effects}
         asked = {condition.predicate for condition in conditions}
         self.watched = frozenset(name for name in changing if NEGATED + name in asked)
-        self.changing = frozenset({*changing, *(NEGATED + name for name in self.watched)})
-        self.start = _first_state(domain, problem, conditions)
+        self.doubted = frozenset(
+            effect.atom.predicate
+            for action in domain.actions
+            for effect in action.effects
+            if effect.condition is not None
+        )
+        self.changing = frozenset({*changing, *(NEGATED + name for name in self.watched), *map(told, self.doubted)})
+        self.start = _first_state(domain, problem, conditions, self.doubted)
         world = World(domain, problem.objects, self.start, self.changing)
         entities = {
             name: Entity(id=name, type=kind, name=self.names.get(name, name)) for name, kind in problem.objects.items()
         }
-        self.narrator = Narrator(grammar, world, entities)
-        self.rules = [Rule(action, grammar.actions[action.name], world, self.narrator) for action in domain.actions]
+        self.narrator = Narrator(grammar, world, entities, {name: told(name) for name in self.doubted})
+        self.rules = [
+            Rule(action, grammar.actions[action.name], world, self.narrator, self.doubted) for action in domain.actions
+        ]
         self._goal = Query(world, problem.goal, {}, ())
         self.intro = self.narrator.tell((Symbol("intro"),), self.start)
 
@@ -63,17 +75,28 @@ class Game:
         """The facts at the start, to be changed by one episode; what never changes is shared."""
         return {name: relation.copy() if name in self.changing else relation for name, relation in self.start.items()}
 
+    def told_facts(self, state: State) -> Iterator[tuple[str, Row]]:
+        """What ALFWorld says is true: predicates with the ids that they hold of."""
+        kept_apart = {told(name) for name in self.doubted}
+        for predicate, relation in state.items():
+            if not predicate.startswith(NEGATED) and predicate not in kept_apart:
+                rows = state[told(predicate)] if predicate in self.doubted else relation
+                yield from ((predicate, row) for row in rows)
+
 
 class Rule:
-    """One kind of action, compiled for one game."""
+    """One kind of action, compiled for one game. `doubted` are the predicates of which two opinions are kept."""
 
-    def __init__(self, schema: ActionSchema, text: ActionText, world: World, narrator: Narrator) -> None:
+    def __init__(
+        self, schema: ActionSchema, text: ActionText, world: World, narrator: Narrator, doubted: Container[str]
+    ) -> None:
         self._schema = schema
         self._text = text
         self._narrator = narrator
         self._query = Query(world, schema.precondition, schema.parameters, ())
         slots = {name: position for position, name in enumerate(schema.parameters)}
         self._effects = [_CompiledEffect(effect, slots, world, schema.parameters) for effect in schema.effects]
+        self._doubted = [effect for effect in self._effects if effect.predicate in doubted]
         self._is_pointless = _pointless_check(schema, slots)
         self._is_steady = _is_steady(text, world)
         self._commands: dict[Row, str | None] = {}
@@ -91,12 +114,28 @@ class Rule:
                 options.append((command, row))
         return options
 
-    def apply(self, row: Row, state: State, watched: Iterable[str]) -> None:
+    def apply(self, row: Row, state: State, watched: Container[str]) -> None:
         """Change the state: all conditions are judged before, and what is made true wins over what is made false."""
         firing = [effect for effect in self._effects if effect.fires(state, row)]
         for effect in sorted(firing, key=lambda effect: effect.adds):
             fact, predicate = effect.fact(row), effect.predicate
             (state[predicate].add if effect.adds else state[predicate].discard)(fact)
+            if predicate in watched and effect not in self._doubted:
+                (state[NEGATED + predicate].discard if effect.adds else state[NEGATED + predicate].add)(fact)
+        if self._doubted:
+            self._tell_of_effects(row, state, watched)
+
+    def _tell_of_effects(self, row: Row, state: State, watched: Container[str]) -> None:
+        """Note every effect on what is told, conditions or not: first what becomes true, then what becomes false."""
+        certain = {
+            (effect.predicate, effect.fact(row)) for effect in self._doubted if effect.adds and effect.is_certain
+        }
+        for effect in sorted(self._doubted, key=lambda effect: not effect.adds):
+            fact, predicate = effect.fact(row), effect.predicate
+            if effect.is_certain and not effect.adds and (predicate, fact) in certain:
+                continue
+            relation = state[told(predicate)]
+            (relation.add if effect.adds else relation.discard)(fact)
             if predicate in watched:
                 (state[NEGATED + predicate].discard if effect.adds else state[NEGATED + predicate].add)(fact)
 
@@ -116,7 +155,7 @@ class Episode:
 
     def __init__(self, game: Game) -> None:
         self._game = game
-        self._state = game.new_state()
+        self.state = game.new_state()
         self._options = self._find_options()
 
     def first_turn(self) -> Turn:
@@ -129,18 +168,18 @@ class Episode:
         if option is None:
             return self._turn(NOTHING_HAPPENS, valid=False)
         rule, row = option
-        rule.apply(row, self._state, self._game.watched)
+        rule.apply(row, self.state, self._game.watched)
         self._options = self._find_options()
-        return self._turn(rule.feedback(row, self._state))
+        return self._turn(rule.feedback(row, self.state))
 
     def _turn(self, text: str, *, valid: bool = True) -> Turn:
-        won = self._game.is_won(self._state)
+        won = self._game.is_won(self.state)
         return Turn(text=text, admissible=tuple(self._options), won=won, valid=valid)
 
     def _find_options(self) -> dict[str, tuple[Rule, Row]]:
         found: dict[str, tuple[Rule, Row]] = {}
         for rule in self._game.rules:
-            for command, row in rule.options(self._state):
+            for command, row in rule.options(self.state):
                 if command not in found or (found[command][0] is rule and row < found[command][1]):
                     found[command] = (rule, row)
         return {command: found[command] for command in sorted(found)}
@@ -160,16 +199,26 @@ class _CompiledEffect:
     def fact(self, row: Row) -> Row:
         return tuple([row[slot] if slot >= 0 else arg for slot, arg in self._args])
 
+    @property
+    def is_certain(self) -> bool:
+        return self._condition is None
+
     def fires(self, state: State, row: Row) -> bool:
         return self._condition is None or self._condition.holds(state, row)
 
 
-def _first_state(domain: Domain, problem: Problem, conditions: Iterable[Condition]) -> State:
+def told(predicate: str) -> str:
+    """The name of the relation that holds what ALFWorld tells of a predicate where that may differ from its rules."""
+    return f"told {predicate}"
+
+
+def _first_state(domain: Domain, problem: Problem, conditions: Iterable[Condition], doubted: Iterable[str]) -> State:
     """The facts of the problem, with an empty relation for every predicate that is only asked for."""
     rows: dict[str, set[Row]] = {name: set() for name in domain.arity}
     rows |= {condition.predicate: set() for condition in conditions if condition.predicate not in rows}
     for fact in problem.init:
         rows[fact.predicate].add(fact.args)
+    rows |= {told(predicate): rows[predicate] for predicate in doubted}
     return {name: Relation(found) for name, found in rows.items()}
 
 

@@ -7,6 +7,8 @@ A game file is JSON with `pddl_domain`, `grammar`, `pddl_problem`, and mostly `w
 import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,8 +16,8 @@ from pathlib import Path
 
 from leap_core.envs.alfworld.game import Game
 from leap_core.envs.alfworld.grammar import GrammarError, parse_grammar
-from leap_core.envs.alfworld.pddl import PddlError, parse_domain, parse_problem
-from leap_core.errors import GameFileError
+from leap_core.envs.alfworld.pddl import PddlError, PddlSyntaxError, Problem, parse_domain, parse_problem
+from leap_core.errors import GameFileError, UnplayableGameError
 
 UNKNOWN_GOAL = "UNKNOWN GOAL"
 """What stands in the grammar's `task` rule in the place of the task sentence (without the final period)."""
@@ -41,8 +43,24 @@ def grammar_for(task: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RawGame:
+    """A game file as read: texts that nobody has looked into.
+
+    `walkthrough` is empty where the file has none; `solvable` None where it does not say.
+    """
+
+    path: Path
+    sha256: str
+    domain: str
+    grammar: str
+    problem: str
+    walkthrough: tuple[str, ...]
+    solvable: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GameFile:
-    """A game file as loaded. `walkthrough` is empty where the file has none; `solvable` None where it does not say."""
+    """A game file as loaded: `walkthrough` and `solvable` as in `RawGame`, and the compiled game."""
 
     path: Path
     sha256: str
@@ -53,10 +71,19 @@ class GameFile:
     @property
     def task(self) -> str:
         """The task sentence, without "Your task is to: " and the final period."""
-        _, found, sentence = self.game.intro.rpartition(TASK_PREFIX)
-        if not found:
-            raise GameFileError(f"{self.path}: the intro does not contain {TASK_PREFIX!r}, so the task is not known.")
-        return sentence.strip().removesuffix(".")
+        return task_of(self.path, self.game.intro)
+
+
+def task_of(path: Path, intro: str) -> str:
+    """The task sentence of a game that begins with `intro`, without "Your task is to: " and the final period.
+
+    Raises:
+        GameFileError: the intro does not say it.
+    """
+    _, found, sentence = intro.rpartition(TASK_PREFIX)
+    if not found:
+        raise GameFileError(f"{path}: the intro does not contain {TASK_PREFIX!r}, so the task is not known.")
+    return sentence.strip().removesuffix(".")
 
 
 def load_game_file(path: Path) -> GameFile:
@@ -64,9 +91,54 @@ def load_game_file(path: Path) -> GameFile:
 
     Raises:
         GameFileError: names the file, the key and what is wrong with it.
+        UnplayableGameError: its rules or its wording are of a kind that the native engine does not play.
+    """
+    return _compiled(read_raw_game(path))
+
+
+def read_raw_game(path: Path) -> RawGame:
+    """Read a game file without looking into its rules and words.
+
+    Raises:
+        GameFileError: it is missing, not JSON, or lacks a key.
+    """
+    return _raw(path, _content(path))
+
+
+def compile_game(raw: RawGame) -> Game:
+    """Make a game playable by the native engine.
+
+    Raises:
+        GameFileError: a part of it is cut off.
+        UnplayableGameError: its rules or its wording are of a kind that the native engine does not play.
+    """
+    with _named_errors(raw, "pddl_domain"):
+        domain = parse_domain(raw.domain)
+    problem = read_problem(raw)
+    with _named_errors(raw, "grammar"):
+        return Game(domain, problem, parse_grammar(raw.grammar))
+
+
+def read_problem(raw: RawGame) -> Problem:
+    """Read the problem of a game.
+
+    Raises:
+        GameFileError: it is cut off.
+        UnplayableGameError: it is of a kind that the native engine does not play.
+    """
+    with _named_errors(raw, "pddl_problem"):
+        return parse_problem(raw.problem, parse_domain(raw.domain))
+
+
+def read_content(path: Path, sha256: str) -> bytes:
+    """The bytes of a game file.
+
+    Raises:
+        GameFileError: it is missing, or its digest is another one.
     """
     content = _content(path)
-    return _parsed(path, content, hashlib.sha256(content).hexdigest())
+    _check_digest(path, hashlib.sha256(content).hexdigest(), sha256)
+    return content
 
 
 class GameLibrary:
@@ -81,20 +153,17 @@ class GameLibrary:
         """The game at `path`, whose content must have the given digest.
 
         Raises:
-            GameFileError: the file is missing, changed since the specs were made, damaged, or not playable.
+            GameFileError: the file is missing, changed since the specs were made, or damaged.
+            UnplayableGameError: its rules or its wording are of a kind that the native engine does not play.
         """
         content = None
         stamp = _stamp(path)
         if self._digests.get(path, (None, ""))[0] != stamp:
             content = _content(path)
             self._remember(path, stamp, hashlib.sha256(content).hexdigest())
-        if self._digests[path][1] != sha256:
-            raise GameFileError(
-                f"{path} changed after its specs were made: its sha256 was {sha256[:12]}..., now it is "
-                f"{self._digests[path][1][:12]}.... Restore the file, or make the specs again."
-            )
+        _check_digest(path, self._digests[path][1], sha256)
         if sha256 not in self._games:
-            self._games[sha256] = _parsed(path, _content(path) if content is None else content, sha256)
+            self._games[sha256] = _compiled(_raw(path, _content(path) if content is None else content))
             if len(self._games) > self._size:
                 self._games.popitem(last=False)
         self._games.move_to_end(sha256)
@@ -106,26 +175,51 @@ class GameLibrary:
             self._digests.popitem(last=False)
 
 
-def _parsed(path: Path, content: bytes, sha256: str) -> GameFile:
-    data = _json(path, content)
-    texts = {key: _text(path, data, key) for key in ("pddl_domain", "grammar", "pddl_problem")}
-    key = "pddl_domain"
-    try:
-        domain = parse_domain(texts[key])
-        key = "pddl_problem"
-        problem = parse_problem(texts[key], domain)
-        key = "grammar"
-        game = Game(domain, problem, parse_grammar(texts[key]))
-    except (PddlError, GrammarError) as error:
-        raise GameFileError(f"{path}: {key!r} cannot be played: {error}. {_ADVICE}") from error
-    except RecursionError as error:
-        raise GameFileError(f"{path}: {key!r} is nested without end. {_ADVICE}") from error
+def _check_digest(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise GameFileError(
+            f"{path} changed after its specs were made: its sha256 was {expected[:12]}..., now it is {found[:12]}.... "
+            "Restore the file, or make the specs again."
+        )
+
+
+def _compiled(raw: RawGame) -> GameFile:
     return GameFile(
-        path=path, sha256=sha256, game=game, walkthrough=_walkthrough(path, data), solvable=_solvable(path, data)
+        path=raw.path,
+        sha256=raw.sha256,
+        game=compile_game(raw),
+        walkthrough=raw.walkthrough,
+        solvable=raw.solvable,
     )
 
 
-_ADVICE = "If the file is damaged, get or generate it again; if it is from another version of ALFWorld, report it."
+def _raw(path: Path, content: bytes) -> RawGame:
+    data = _json(path, content)
+    return RawGame(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        domain=_text(path, data, "pddl_domain"),
+        grammar=_text(path, data, "grammar"),
+        problem=_text(path, data, "pddl_problem"),
+        walkthrough=_walkthrough(path, data),
+        solvable=_solvable(path, data),
+    )
+
+
+@contextmanager
+def _named_errors(raw: RawGame, key: str) -> Iterator[None]:
+    """Say of which file and which part of it an error is."""
+    try:
+        yield
+    except PddlSyntaxError as error:
+        raise GameFileError(f"{raw.path}: {key!r} is damaged: {error}. Get or generate the file again.") from error
+    except (PddlError, GrammarError) as error:
+        raise UnplayableGameError(f"{raw.path}: {key!r} cannot be played: {error}. {_ADVICE}") from error
+    except RecursionError as error:
+        raise UnplayableGameError(f"{raw.path}: {key!r} is nested without end. {_ADVICE}") from error
+
+
+_ADVICE = "If the file is damaged, get or generate it again; if it is from an unknown version of ALFWorld, report it."
 
 
 def _content(path: Path) -> bytes:

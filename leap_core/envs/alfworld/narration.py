@@ -40,10 +40,13 @@ NOTHING_BOUND = Scope({}, {})
 
 
 class Narrator:
-    """The voice of one game."""
+    """The voice of one game. `relations` names the relation to look a predicate up in, where it is not its own."""
 
-    def __init__(self, grammar: Grammar, world: World, entities: Mapping[str, Entity]) -> None:
+    def __init__(
+        self, grammar: Grammar, world: World, entities: Mapping[str, Entity], relations: Mapping[str, str]
+    ) -> None:
         self._grammar = grammar
+        self._relations = relations
         self._world = world
         self._entities = entities
         self._queries: dict[tuple[Conditions, tuple[Placeholder, ...]], _GrammarQuery] = {}
@@ -93,7 +96,7 @@ class Narrator:
         key = (conditions, tuple(scope.ids))
         query = self._queries.get(key)
         if query is None:
-            query = self._queries[key] = _GrammarQuery(self._world, conditions, scope)
+            query = self._queries[key] = _GrammarQuery(self._world, conditions, scope, self._relations)
         if not query.new:
             return [scope] if query.holds(state, scope) else []
         return [scope.extended(query.new, row, self._entities) for row in query.rows(state, scope)]
@@ -102,11 +105,14 @@ class Narrator:
 class _GrammarQuery:
     """A query of the grammar under given bindings. Different placeholders stand for different things."""
 
-    def __init__(self, world: World, conditions: Conditions, scope: Scope) -> None:
+    def __init__(self, world: World, conditions: Conditions, scope: Scope, relations: Mapping[str, str]) -> None:
         mentioned = dict.fromkeys(placeholder for condition in conditions for placeholder in condition.args)
         self._given = [placeholder for placeholder in mentioned if placeholder in scope.ids]
         self.new = [placeholder for placeholder in mentioned if placeholder not in scope.ids]
-        atoms = tuple(Atom(condition.predicate, tuple(map(_variable, condition.args))) for condition in conditions)
+        atoms = tuple(
+            Atom(relations.get(condition.predicate, condition.predicate), tuple(map(_variable, condition.args)))
+            for condition in conditions
+        )
         types = {_variable(placeholder): placeholder.type for placeholder in mentioned}
         self._query = Query(world, And(atoms), types, [_variable(placeholder) for placeholder in self._given])
         self._order = [self.new.index(arg) for condition in conditions for arg in condition.args if arg in self.new]

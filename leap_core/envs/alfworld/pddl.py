@@ -19,6 +19,10 @@ class PddlError(ValueError):
     """The text is not PDDL, or uses a part of it that the engine does not play."""
 
 
+class PddlSyntaxError(PddlError):
+    """The parentheses do not match: the text is cut off or damaged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Atom:
     """A predicate over variables (`?x`) and constants."""
@@ -302,13 +306,13 @@ def _parse(text: str) -> Expression:
             stack.append([])
         elif token == ")":
             if len(stack) == 1:
-                raise PddlError("one ')' too many")
+                raise PddlSyntaxError("one ')' too many")
             done = stack.pop()
             stack[-1].append(done)
         else:
             stack[-1].append(token)
     if len(stack) != 1 or len(stack[0]) != 1:
-        raise PddlError("the parentheses do not match: the text is cut off or damaged")
+        raise PddlSyntaxError("the parentheses do not match")
     return stack[0][0]
 
 

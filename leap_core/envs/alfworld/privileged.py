@@ -1,46 +1,90 @@
-"""The hidden state of a game at its start: where everything is, and commands that win."""
+"""The hidden state of a game at its start, for teachers: what matters, where it is, and a shortest way to the goal.
 
-from collections.abc import Mapping
+The text has the parts that the paper's teacher is given: task, essential objects, critical locations, optimal sequence
+of actions. It is made from the hidden facts and a plan; no model is asked.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydantic import JsonValue
 
-from leap_core.envs.alfworld.facts import Relation
-from leap_core.envs.alfworld.game_file import GameFile
-from leap_core.envs.alfworld.goals import Goal
-from leap_core.envs.alfworld.trajectory_data import read_trajectory_data
-from leap_core.errors import GameFileError
+from leap_core.envs.alfworld.belief import kind_of, number_of
+from leap_core.envs.alfworld.engine import NamedFact
+from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, Goal
+from leap_core.envs.alfworld.routes import Room, Spot, Thing
 from leap_core.types import PrivilegedState, Spec
 
-SOURCE = "native engine"
+_STATE_FACTS = {"isclean": "clean", "ishot": "hot", "iscool": "cool"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Receptacle:
-    name: str
-    openable: bool
-    open: bool
+@dataclass(frozen=True)
+class HiddenFacts:
+    """The facts at the start of a game, by names as the player reads them."""
 
-    @property
-    def kind(self) -> str:
-        return self.name.partition(" ")[0]
+    facts: Collection[NamedFact]
 
-    @property
-    def words(self) -> str:
-        return f"{self.name} ({'open' if self.open else 'closed'})" if self.openable else self.name
+    def rows(self, predicate: str) -> list[tuple[str, ...]]:
+        """The names that a predicate holds of, sorted."""
+        return sorted(fact[1:] for fact in self.facts if fact[0] == predicate)
+
+    @cached_property
+    def receptacles(self) -> list[str]:
+        """All that can be reached, by kind and number."""
+        names = {name for name, _ in self.rows("receptacleatlocation")}
+        return sorted(names, key=lambda name: (kind_of(name), _number(name)))
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """The receptacles that each object is in, of those that can be reached; some objects of ALFWorld are in two."""
+        places: dict[str, tuple[str, ...]] = {}
+        for thing, receptacle in self.rows("inreceptacle"):
+            if receptacle in self.receptacles:
+                places[thing] = (*places.get(thing, ()), receptacle)
+        return places
+
+    def holds(self, predicate: str, name: str) -> bool:
+        """Whether a predicate is true of one name."""
+        return (predicate, name) in self.facts
+
+    def is_closed(self, receptacle: str) -> bool:
+        """Whether it must be opened before use."""
+        return self.holds("openable", receptacle) and not self.holds("opened", receptacle)
+
+    def room(self) -> Room:
+        """What a route is made from."""
+        at = {row[0]: row[1] for row in self.rows("receptacleatlocation")}
+        spots = {name: Spot(name=name, place=at[name], closed=self.is_closed(name)) for name in self.receptacles}
+        things = [
+            Thing(name=name, spots=spots_of, states=self._states(name))
+            for name, spots_of in self.places.items()
+            if self.holds("pickupable", name) or self.holds("toggleable", name)
+        ]
+        return Room(spots=spots, things=things, start=next((place for _, place in self.rows("atlocation")), ""))
+
+    def _states(self, name: str) -> frozenset[str]:
+        return frozenset(state for fact, state in _STATE_FACTS.items() if self.holds(fact, name))
 
 
-def reveal(spec: Spec, file: GameFile) -> PrivilegedState:
+def reveal(
+    spec: Spec, goal: Goal, hidden: HiddenFacts, plan: Sequence[str], walkthrough: Sequence[str], source: str
+) -> PrivilegedState:
     """Describe the hidden state in words and as facts.
 
     The facts are: task_type, instruction, object_kind, target_kind (receptacle or lamp), num_objects, needs ("clean",
-    "hot", "cool" or None), locations (object -> receptacle), receptacles (name, kind, openable, open), walkthrough.
+    "hot", "cool" or None), locations (object -> receptacle), receptacles (name, kind, openable, open),
+    essential_objects, critical_locations, walkthrough (the plan), expert_walkthrough (the file's own).
 
-    Raises:
-        GameFileError: the data beside the game file is missing or damaged, or its domain is not ALFWorld's.
+    Args:
+        spec: the spec of the game.
+        goal: what it asks for.
+        hidden: the facts at the start.
+        plan: commands that win from the start; empty where none are known.
+        walkthrough: what ALFWorld's own expert did, as the file has it; empty where it has nothing.
+        source: which engine the facts are from.
     """
-    goal = read_trajectory_data(file.path).goal
-    locations, receptacles = _locations(file), _receptacles(file)
+    objects, locations = _essential_objects(goal, hidden, plan), _critical_locations(goal, hidden, plan)
     facts: dict[str, JsonValue] = {
         "task_type": goal.task_type,
         "instruction": spec.instruction,
@@ -48,55 +92,72 @@ def reveal(spec: Spec, file: GameFile) -> PrivilegedState:
         "target_kind": goal.target_kind,
         "num_objects": goal.num_objects,
         "needs": goal.state,
-        "locations": dict(locations),
+        "locations": {name: places[0] for name, places in sorted(hidden.places.items())},
         "receptacles": [
-            {"name": place.name, "kind": place.kind, "openable": place.openable, "open": place.open}
-            for place in receptacles
+            {
+                "name": name,
+                "kind": kind_of(name),
+                "openable": hidden.holds("openable", name),
+                "open": hidden.holds("opened", name),
+            }
+            for name in hidden.receptacles
         ],
-        "walkthrough": list(file.walkthrough),
+        "essential_objects": list(objects),
+        "critical_locations": list(locations),
+        "walkthrough": list(plan),
+        "expert_walkthrough": list(walkthrough),
     }
-    text = _text(spec, goal, locations, receptacles, file.walkthrough)
-    return PrivilegedState(spec_id=spec.id, text=text, facts=facts, source=SOURCE)
-
-
-def _locations(file: GameFile) -> dict[str, str]:
-    """Receptacle by object, in alphabetical order."""
-    names = file.game.names
-    return dict(sorted((names[thing], names[place]) for thing, place in _facts(file, "inreceptacle")))
-
-
-def _receptacles(file: GameFile) -> list[_Receptacle]:
-    """All receptacles that can be reached, by kind and number."""
-    openable, opened = _facts(file, "openable"), _facts(file, "opened")
-    found = [
-        _Receptacle(name=file.game.names[id], openable=(id,) in openable, open=(id,) in opened)
-        for id, _ in _facts(file, "receptacleatlocation")
-    ]
-    return sorted(found, key=lambda place: (place.kind, int(place.name.rpartition(" ")[2] or 0)))
-
-
-def _facts(file: GameFile, predicate: str) -> Relation:
-    if predicate not in file.game.start:
-        raise GameFileError(
-            f"{file.path}: the domain has no predicate {predicate!r}, so the hidden state cannot be described. "
-            "Use games of ALFWorld's own domain."
-        )
-    return file.game.start[predicate]
-
-
-def _text(
-    spec: Spec, goal: Goal, locations: Mapping[str, str], receptacles: list[_Receptacle], walkthrough: tuple[str, ...]
-) -> str:
-    wanted = {goal.object_kind, goal.target_kind}
-    places = [f"{name} is in/on {place}" for name, place in locations.items()]
-    relevant = [line for line in places if line.partition(" ")[0] in wanted]
-    others = [line for line in places if line not in relevant]
     lines = [
         f"Task: {spec.instruction}.",
-        f"Objects that matter: {'; '.join(relevant) or 'none'}.",
-        f"Other objects: {'; '.join(others) or 'none'}.",
-        f"Receptacles: {', '.join(place.words for place in receptacles)}.",
+        *_section("Essential objects:", [_where(name, hidden) for name in objects]),
+        *_section("Critical locations:", [_what_for(name, goal, hidden) for name in locations]),
     ]
-    if walkthrough:
-        lines.append(f"Commands that reach the goal: {'; '.join(walkthrough)}.")
-    return "\n".join(lines)
+    if plan:
+        lines += ["Optimal sequence of actions:", *(f"{n}. {command}" for n, command in enumerate(plan, start=1))]
+    return PrivilegedState(spec_id=spec.id, text="\n".join(lines), facts=facts, source=source)
+
+
+def _essential_objects(goal: Goal, hidden: HiddenFacts, plan: Sequence[str]) -> list[str]:
+    """What the plan handles; without one, all that could serve the goal."""
+    lamp = goal.target_kind if goal.task_type == LOOK else ""
+    useful = [name for name in hidden.places if kind_of(name) in (goal.object_kind, lamp)]
+    return [name for name in useful if not plan or any(_names(command, name) for command in plan)]
+
+
+def _critical_locations(goal: Goal, hidden: HiddenFacts, plan: Sequence[str]) -> list[str]:
+    """The receptacles that the plan uses, in its order; without one, where the useful objects are, and the targets."""
+    if plan:
+        used = [name for command in plan for name in hidden.receptacles if _names(command, name)]
+        return list(dict.fromkeys(used))
+    kinds = {goal.target_kind, APPLIANCES.get(goal.task_type, ("", ""))[1].lower()}
+    sources = {place for name in _essential_objects(goal, hidden, plan) for place in hidden.places[name]}
+    return [name for name in hidden.receptacles if name in sources or kind_of(name) in kinds]
+
+
+def _where(name: str, hidden: HiddenFacts) -> str:
+    return f"{name}, in/on {' and '.join(hidden.places[name])}"
+
+
+def _what_for(name: str, goal: Goal, hidden: HiddenFacts) -> str:
+    verb, appliance = APPLIANCES.get(goal.task_type, ("", ""))
+    things = [thing for thing, places in hidden.places.items() if name in places]
+    reasons = [f"{thing} is there" for thing in things if kind_of(thing) in (goal.object_kind, goal.target_kind)]
+    if kind_of(name) == appliance.lower():
+        reasons.append(f"to {verb} it")
+    if kind_of(name) == goal.target_kind:
+        reasons.append("the target")
+    state = ["closed at first"] if hidden.is_closed(name) else []
+    return f"{name} ({', '.join([*reasons, *state])})" if reasons or state else name
+
+
+def _section(title: str, entries: Sequence[str]) -> list[str]:
+    return [title, *(f"- {entry}" for entry in entries or ["none"])]
+
+
+def _names(command: str, name: str) -> bool:
+    """Whether a command names this and not just the beginning of it ("desk 1" in "go to desk 12")."""
+    return f" {name} " in f" {command} "
+
+
+def _number(name: str) -> int:
+    return number_of(name) if name.partition(" ")[2].isdigit() else 0

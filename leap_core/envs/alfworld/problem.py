@@ -1,13 +1,13 @@
 """One generated game: what is where, the goal, the PDDL problem that states both, and a shortest plan."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
-from itertools import permutations
 
-from leap_core.envs.alfworld.goals import APPLIANCES, CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
+from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
 from leap_core.envs.alfworld.kinds import LAMP, OBJECTS, OPENABLE
+from leap_core.envs.alfworld.routes import Room, Spot, Thing, shortest_route, spell
 from leap_core.envs.alfworld.scenes import Scene
 
 _ABILITY_FACTS = {
@@ -145,71 +145,10 @@ def _is_placed(game: Game, variable: str) -> str:
     )
 
 
-@dataclass
-class _Walk:
-    """A list of commands in the making, which skips what is not needed: going where one stands, opening the open."""
-
-    commands: list[str] = field(default_factory=list)
-    at: Receptacle | None = None
-    opened: set[str] = field(default_factory=set)
-
-    def go(self, receptacle: Receptacle) -> None:
-        if self.at != receptacle:
-            self.commands.append(f"go to {receptacle.name}")
-            self.at = receptacle
-
-    def reach_into(self, receptacle: Receptacle) -> None:
-        self.go(receptacle)
-        if receptacle.kind in OPENABLE and receptacle.name not in self.opened:
-            self.commands.append(f"open {receptacle.name}")
-            self.opened.add(receptacle.name)
-
-    def take(self, placed: Placed) -> None:
-        self.reach_into(placed.receptacle)
-        self.commands.append(f"take {placed.name} from {placed.receptacle.name}")
-
-    def put(self, placed: Placed, target: Receptacle) -> None:
-        self.reach_into(target)
-        self.commands.append(f"move {placed.name} to {target.name}")
-
-
 def walkthrough(game: Game) -> list[str]:
-    """A shortest list of commands that wins; of several, the one with the lowest numbers.
-
-    The goal must not be met, even in part, at the start: no object of its kind is in a receptacle of the target's kind.
-    """
-    chosen = sorted((placed for placed in game.objects if placed.kind == game.object_kind), key=_number)
-    plans = [walk.commands for group in permutations(chosen, game.goal.num_objects) for walk in _walks(game, group)]
-    return min(plans, key=len)
-
-
-def _walks(game: Game, chosen: Sequence[Placed]) -> Iterator[_Walk]:
-    """The sensible ways to reach the goal with these objects, in this order."""
-    if game.goal.task_type == LOOK:
-        for lamp in (placed for placed in game.objects if placed.kind == game.target_kind):
-            walk = _Walk()
-            walk.take(chosen[0])
-            walk.go(lamp.receptacle)
-            walk.commands.append(f"use {lamp.name}")
-            yield walk
-        return
-    verb, appliance_kind = APPLIANCES.get(game.goal.task_type, ("", ""))
-    for target in sorted(_of_kind(game, game.target_kind), key=_number):
-        appliances: list[Receptacle | None] = [*sorted(_of_kind(game, appliance_kind), key=_number)]
-        for appliance in appliances or [None]:
-            walk = _Walk()
-            for placed in chosen:
-                walk.take(placed)
-                if appliance is not None:
-                    walk.go(appliance)
-                    walk.commands.append(f"{verb} {placed.name} with {appliance.name}")
-                walk.put(placed, target)
-            yield walk
-
-
-def _of_kind(game: Game, kind: str) -> list[Receptacle]:
-    return [receptacle for receptacle in game.receptacles if receptacle.kind == kind]
-
-
-def _number(entity: Placed | Receptacle) -> int:
-    return int(entity.name.split()[1])
+    """A shortest list of commands that wins; of several, the one with the lowest numbers."""
+    spots = {
+        spot.name: Spot(name=spot.name, place=spot.location, closed=spot.kind in OPENABLE) for spot in game.receptacles
+    }
+    things = [Thing(name=placed.name, spots=(placed.receptacle.name,)) for placed in game.objects]
+    return spell(shortest_route(Room(spots=spots, things=things, start=game.start), game.goal))

@@ -2,28 +2,45 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.alfworld.engine import LIBRARY, make_engine
+from leap_core.envs.alfworld.data_index import (
+    DAMAGED,
+    DATA_SPLITS,
+    HOW_TO_GET,
+    PLAYABLE,
+    UNPLAYABLE,
+    DataIndex,
+    IndexedGame,
+    describe,
+    find_data,
+    read_index,
+)
+from leap_core.envs.alfworld.engine import make_engine
 from leap_core.envs.alfworld.environment import AlfworldEnvironment, game_of
-from leap_core.envs.alfworld.game_file import GAME_FILE, GameFile, load_game_file
-from leap_core.envs.alfworld.privileged import reveal
-from leap_core.envs.alfworld.trajectory_data import TrajectoryData, read_trajectory_data
+from leap_core.envs.alfworld.game_file import load_game_file, read_raw_game, task_of
+from leap_core.envs.alfworld.planning import winning_plan
+from leap_core.envs.alfworld.privileged import HiddenFacts, reveal
+from leap_core.envs.alfworld.trajectory_data import read_trajectory_data
 from leap_core.envs.base import Environment, Oracle
-from leap_core.errors import ConfigError, GameFileError, LeapError, LeftOutGameError, UnknownNameError
+from leap_core.errors import (
+    ConfigError,
+    GameFileError,
+    LeapError,
+    MissingPackageError,
+    UnknownNameError,
+    UnplayableGameError,
+)
 from leap_core.types import PrivilegedState, Spec, Split
 
-DATA_SPLITS = ("train", "valid_seen", "valid_unseen")
-"""The folders of ALFWorld's data: training, the same rooms with other games, other rooms."""
 _GENERATED_PARAMS = {"scene_size": "small"}
-_DATA_PARAMS = {"dev_split": "valid_seen", "test_split": "valid_unseen"}
-_NESTED = "json_2.1.1"
-"""`alfworld-download` puts the splits into this folder of its data directory."""
+_SPLIT_PARAMS = {"dev_split": "valid_seen", "test_split": "valid_unseen"}
+_DATA_PARAMS = {**_SPLIT_PARAMS, "max_damaged_share": "0.05", "expert": "rules"}
+"""Of a split with more than that share of damaged games, nothing is made. `expert` is one of `_EXPERTS`."""
+_EXPERTS = ("rules", "walkthrough")
 
 
 class AlfworldSuite:
@@ -42,20 +59,23 @@ class AlfworldSuite:
             if key not in defaults:
                 source = "generated games" if config.data is None else "downloaded data"
                 raise UnknownNameError(f"key of environment.params for {source}", key, defaults)
-        make_engine(config.engine)
+        self._engine = make_engine(config.engine)  # for looking at games; each environment has its own
         self._config = config
-        self._params = {**defaults, **{key: str(value) for key, value in config.params.items()}}
+        self._params = {key: str(config.params.get(key, default)) for key, default in defaults.items()}
         if config.data is not None:
             self._check_data_splits()
+            if self._params["expert"] not in _EXPERTS:
+                raise UnknownNameError("expert in environment.params.expert", self._params["expert"], _EXPERTS)
 
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Write what the specs of a split need below `root`; return them.
 
-        Downloaded games stay where they are. `skipped-<split>.json` below `root` tells which of them were passed
-        over, as ALFWorld itself does, and why.
+        Downloaded games stay where they are. `skipped-<split>.json` below `root` counts and lists those that were
+        passed over, and says why: of a kind that ALFWorld leaves out, not known to be solvable, or damaged.
 
         Raises:
-            GameFileError: a game that would have been taken is damaged.
+            GameFileError: too large a share of the games is damaged.
+            UnplayableGameError: the native engine refuses a game, and the original engine is not to be had.
             LeapError: the data is missing, or holds no playable game.
         """
         count = self._count(split)
@@ -73,22 +93,29 @@ class AlfworldSuite:
         Raises:
             GameFileError: the game is missing, changed since the spec was made, or damaged.
         """
-        return reveal(spec, LIBRARY.get(*game_of(root, spec)))
+        path, sha256 = game_of(root, spec)
+        self._engine.start(path, sha256)
+        hidden, goal = HiddenFacts(self._engine.facts()), read_trajectory_data(path).goal
+        walkthrough = read_raw_game(path).walkthrough
+        plan = winning_plan(self._engine, path, sha256, goal, hidden, walkthrough)
+        self._engine.close()
+        return reveal(spec, goal, hidden, plan, walkthrough, source=f"{self._config.engine} engine")
 
     def oracle(self) -> Oracle:
-        """The rule-based expert."""
+        """The rule-based expert; with environment.params.expert = "walkthrough", one that follows the files' own."""
         from leap_core.envs.alfworld.oracle import AlfworldOracle
+        from leap_core.envs.alfworld.walkthroughs import WalkthroughExpert
 
-        return AlfworldOracle()
+        return WalkthroughExpert(AlfworldOracle()) if self._params.get("expert") == "walkthrough" else AlfworldOracle()
 
     def _count(self, split: Split) -> int:
         return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
 
     def _check_data_splits(self) -> None:
-        for key in _DATA_PARAMS:
+        for key in _SPLIT_PARAMS:
             if self._params[key] not in DATA_SPLITS:
                 raise UnknownNameError(f"split in environment.params.{key}", self._params[key], DATA_SPLITS)
-        chosen = ["train", *(self._params[key] for key in _DATA_PARAMS)]
+        chosen = ["train", *(self._params[key] for key in _SPLIT_PARAMS)]
         if len(set(chosen)) < len(chosen):
             raise ConfigError(
                 f"environment.params makes train, dev and test of {', '.join(chosen)}: no two may share games, because "
@@ -102,93 +129,74 @@ class AlfworldSuite:
         return [_generated(root, path, split) for _, path in games]
 
     def _index(self, root: Path, split: Split, count: int) -> list[Spec]:
-        """So many playable games of a downloaded split: always the same, and a fair sample of its kinds of tasks."""
-        folder = self._data_folder() / (split if split == "train" else self._params[f"{split}_split"])
-        specs: list[Spec] = []
-        skipped: dict[str, str] = {}
-        damaged: list[str] = []
-        for path in sorted(folder.rglob(GAME_FILE), key=partial(_mixed, folder)):
-            if len(specs) == count:
-                break
-            try:
-                specs.append(_playable(path, split, Path(split, path.parent.relative_to(folder))))
-            except LeftOutGameError as error:
-                skipped[path.relative_to(folder).as_posix()] = str(error)
-            except GameFileError as error:
-                damaged.append(str(error))
-        _check_whole(damaged, folder)
-        root.mkdir(parents=True, exist_ok=True)
-        (root / f"skipped-{split}.json").write_text(json.dumps(skipped, indent=1) + "\n", encoding="utf-8")
-        if not specs:
-            first = f" The first of {len(skipped)} passed over: {next(iter(skipped.values()))}" if skipped else ""
-            raise LeapError(f"{folder} holds no playable {GAME_FILE} for the {split} split.{first} {_HOW_TO_GET}")
-        return specs
+        """So many games of a downloaded split: always the same, and a fair sample of its kinds of tasks."""
+        index = read_index(find_data(str(self._config.data)))
+        name = split if split == "train" else self._params[f"{split}_split"]
+        self._check_whole(index, name)
+        games = [game for game in index.games(name) if game.status in (PLAYABLE, UNPLAYABLE)]
+        chosen = sorted(games, key=_mixed)[:count]
+        if not chosen:
+            raise LeapError(
+                f"{index.folder / name} holds no playable game for the {split} split: {describe(index.count(name))}. "
+                f"{HOW_TO_GET}"
+            )
+        _write_skipped(root / f"skipped-{split}.json", index, name)
+        return [self._indexed(index.folder, game, split) for game in chosen]
 
-    def _data_folder(self) -> Path:
-        """Where the folders of the splits are.
+    def _check_whole(self, index: DataIndex, split: str) -> None:
+        damaged = [game for game in index.games(split) if game.status == DAMAGED]
+        limit = float(self._params["max_damaged_share"])
+        if len(damaged) > limit * len(index.games(split)):
+            raise GameFileError(
+                f"{len(damaged)} of {len(index.games(split))} games in {index.folder / split} are damaged, more than "
+                f"environment.params.max_damaged_share = {limit:g} allows. First: {damaged[0].why} Get the data again, "
+                "or delete the folders of the damaged games."
+            )
+
+    def _indexed(self, folder: Path, game: IndexedGame, split: Split) -> Spec:
+        """The spec of a downloaded game.
 
         Raises:
-            LeapError: the directory, or a split that is asked for, does not exist.
+            UnplayableGameError: the native engine refuses it, and the original engine is not to be had.
         """
-        data = Path(str(self._config.data)).expanduser().resolve()
-        for folder in (data / _NESTED, data):
-            if (folder / "train").is_dir():
-                return folder
-        raise LeapError(
-            f"environment.data is {str(data)!r}, but there is no folder 'train' in it or in its {_NESTED!r}. "
-            f"{_HOW_TO_GET}"
-        )
+        path = folder / game.path
+        if game.status == UNPLAYABLE:
+            self._check_original_engine(game)
+        task = game.task or task_of(path, self._engine.start(path, game.sha256).text)
+        return _spec(path, game.sha256, task, split, Path(split, game.id), game.task_type)
 
-
-_HOW_TO_GET = (
-    "Get the data: `pip install alfworld` and `alfworld-download --data-dir DIR`, then set environment.data to DIR; "
-    "or leave environment.data out, and games are generated."
-)
+    def _check_original_engine(self, game: IndexedGame) -> None:
+        """Raise UnplayableGameError unless a game that the native engine refuses can go to the original one."""
+        if self._config.engine == "native":
+            raise UnplayableGameError(f"{game.why} With environment.engine = 'auto', the original engine may play it.")
+        try:
+            make_engine("textworld")
+        except MissingPackageError as error:
+            raise UnplayableGameError(f"{game.why} The original engine may play it: {error}") from error
 
 
 def _generated(root: Path, path: Path, split: Split) -> Spec:
     """The spec of a generated game; `path` is relative to `root`."""
-    data = read_trajectory_data(root / path)
-    return _spec(load_game_file(root / path), path, split, path.parent.relative_to("games"), data)
+    file = load_game_file(root / path)
+    task_type = read_trajectory_data(root / path).goal.task_type
+    return _spec(path, file.sha256, file.task, split, path.parent.relative_to("games"), task_type)
 
 
-def _playable(path: Path, split: Split, id: Path) -> Spec:
-    """The spec of a downloaded game.
-
-    Raises:
-        LeftOutGameError: it is known to be unsolvable, or of a kind that ALFWorld leaves out.
-        GameFileError: it is damaged, or not complete.
-    """
-    data = read_trajectory_data(path)
-    if data.sliced:
-        raise LeftOutGameError(f"{path}: the task needs a sliced object, which ALFWorld leaves out.")
-    file = load_game_file(path)
-    if file.solvable is False:
-        raise LeftOutGameError(f"{path}: marked as not solvable.")
-    return _spec(file, path, split, id, data)
+def _write_skipped(path: Path, index: DataIndex, split: str) -> None:
+    skipped = [game for game in index.games(split) if game.status not in (PLAYABLE, UNPLAYABLE)]
+    content = {
+        "counts": dict(sorted(index.count(split).items())),
+        "skipped": {game.id: f"{game.status}: {game.why}" for game in skipped},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _check_whole(damaged: Sequence[str], folder: Path) -> None:
-    """Raise GameFileError for games that cannot be read: to pass them over would be to train on other data unsaid."""
-    if damaged:
-        raise GameFileError(
-            f"{len(damaged)} of the games looked at in {folder} cannot be played. First: {damaged[0]} "
-            "To go on without a game, delete its folder."
-        )
+def _spec(path: Path, sha256: str, task: str, split: Split, id: Path, task_type: str) -> Spec:
+    params: dict[str, JsonValue] = {"game": path.as_posix(), "sha256": sha256}
+    return Spec(id=id.as_posix(), env=AlfworldSuite.name, split=split, instruction=task, group=task_type, params=params)
 
 
-def _spec(file: GameFile, path: Path, split: Split, id: Path, data: TrajectoryData) -> Spec:
-    params: dict[str, JsonValue] = {"game": path.as_posix(), "sha256": file.sha256}
-    return Spec(
-        id=id.as_posix(),
-        env=AlfworldSuite.name,
-        split=split,
-        instruction=file.task,
-        group=data.goal.task_type,
-        params=params,
-    )
-
-
-def _mixed(folder: Path, path: Path) -> str:
+def _mixed(game: IndexedGame) -> str:
     """Sorts games in an order that has nothing to do with their names, which begin with the kind of task."""
-    return hashlib.sha256(path.relative_to(folder).as_posix().encode()).hexdigest()
+    return hashlib.sha256(game.path.partition("/")[2].encode()).hexdigest()
