@@ -5,7 +5,7 @@ privileged state but not in what the student had seen by then (paper, section 3.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from leap_core.giveaways import Giveaways, Place, normalise, sentences
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Step, StepCorrection, Trajectory
@@ -25,6 +25,8 @@ _TOLD = (
 _SOURCE = re.compile(
     rf"\b({_HIDDEN}|{_SOLUTION}|{_TOLD}|ground truth|walkthrough|answer key|cheat sheet|the teacher|my coach)\b"
 )
+_QUOTED_WORDS = 8
+"""So many words in a row of the privileged text are a quotation, even where each name in them was seen by then."""
 _FETCH = r"(get|fetch|grab|retrieve|take|collect|pick up|pick)"
 _STANDS = r"(is|are|lies|lie|sits|sit|stands|stand|waits|rests|was left)"
 _IN = r"(in|on|inside|at|within|under|behind|atop)"
@@ -36,6 +38,7 @@ class Gate:
     def __init__(self, trajectory: Trajectory, privileged: PrivilegedState) -> None:
         self._steps = trajectory.steps
         self._giveaways = Giveaways.of(privileged.facts)
+        self._runs = frozenset(_runs(privileged.text))
         self._seen = _what_was_seen(trajectory)
 
     def why_rejected(self, correction: StepCorrection, index: int) -> str:
@@ -62,6 +65,8 @@ class Gate:
         named = leaks(said, seen, self._giveaways.texts)
         if named:
             return f"names {named[0]!r}, which the student had not seen"
+        if any(run in self._runs and f" {run} " not in f" {seen} " for run in _runs(reason)):
+            return f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen"
         for sentence in said.split("\n"):
             for place in self._giveaways.places:
                 if f" {place.thing} " not in f" {seen} " and _tells(sentence, place):
@@ -87,6 +92,12 @@ def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:
     """The secrets that `reason` names and `seen` does not show. `seen` and the secrets are normalised."""
     said, shown = f" {' | '.join(sentences(reason))} ", f" {seen} "
     return [secret for secret in secrets if f" {secret} " in said and f" {secret} " not in shown]
+
+
+def _runs(text: str) -> Iterator[str]:
+    """All runs of so many words that they are a quotation, normalised."""
+    words = normalise(text).split()
+    return (" ".join(words[start : start + _QUOTED_WORDS]) for start in range(len(words) - _QUOTED_WORDS + 1))
 
 
 def _tells(sentence: str, place: Place) -> bool:

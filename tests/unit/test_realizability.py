@@ -22,7 +22,8 @@ FACTS = {
     "locations": {"mug 2": "cabinet 3", "plate 1": "shelf 1"},
     "walkthrough": ["go to cabinet 3", "open cabinet 3", "take mug 2 from cabinet 3"],
 }
-PRIVILEGED = PrivilegedState(spec_id="s", text="", facts=FACTS, source="test")
+TEXT = "Essential is the mug, first to be found where crockery is kept behind doors. In cabinet 3, you see a mug 2."
+PRIVILEGED = PrivilegedState(spec_id="s", text=TEXT, facts=FACTS, source="test")
 
 
 def gate(reason, command="go to cabinet 3", step=0):
@@ -68,6 +69,19 @@ def test_naming_what_was_not_seen_is_a_leak(reason):
     assert rejected.status is CorrectionStatus.REJECTED
     assert rejected.why.startswith("leak")
     assert "mug 2" in rejected.why
+
+
+@pytest.mark.parametrize(("words", "leaks"), [(7, False), (8, True), (14, True)])
+def test_a_quotation_of_the_privileged_text_is_a_leak_though_it_names_nothing(words, leaks):
+    checked = gate(f"I think: {' '.join(TEXT.split()[:words])}")
+    assert (checked.status is CorrectionStatus.REJECTED) == leaks
+    assert checked.why == (
+        "leak: the reason quotes 8 words of the privileged state, which the student had not seen" * leaks
+    )
+
+
+def test_what_the_student_was_shown_is_no_quotation():
+    assert gate("So far: in cabinet 3, you see a mug 2.", step=2).status is CorrectionStatus.CHANGED
 
 
 @pytest.mark.parametrize(
