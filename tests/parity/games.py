@@ -61,8 +61,9 @@ _STRANGE_ACTIONS = """
     :effect (and
       (inReceptacleObject ?o ?v) (inReceptacle ?o ?r) (objectAtLocation ?o ?l) (isReceptacleObjectFull ?v)
       (not (holds ?a ?o)) (not (holdsAny ?a))
-      (when (isHot ?o) (isHot ?v))
-      (when (not (isClean ?o)) (not (isClean ?v)))))
+      (when (isHot ?v) (not (isHot ?v)))
+      (when (not (isHot ?v)) (isHot ?v))
+      (when (isClean ?v) (not (isClean ?v)))))
   (:action rest
     :parameters (?a - agent)
     :precondition (and

@@ -109,6 +109,10 @@ DAMAGED = {
     "code": ({"grammar": grammar_text().replace("{o.name}", "{open(o)}")}, "more than names, quoted words"),
     "unknown grammar type": ({"grammar": grammar_text().replace("o:object", "o:ghost")}, "type 'ghost'"),
     "endless rule": ({"grammar": grammar_text().replace("Your task", "#task# Your task")}, "nested without end"),
+    "effect that depends on another fact": (
+        {"pddl_domain": domain_text().replace("(when (isOn ?o) (not", "(when (isHot ?o) (not")},
+        "an effect on 'ison' depends on another fact",
+    ),
     "types in a circle": ({"pddl_domain": "(define (domain d) (:types a - b b - a))"}, "does not declare"),
     "walkthrough": ({"walkthrough": "go"}, "'walkthrough' is not a list"),
     "solvable": ({"solvable": "yes"}, "'solvable' is 'yes'"),

@@ -257,13 +257,26 @@ class _Reader:
             for part in items[1:]:
                 yield from self.effects(part, condition)
         elif head == "when" and condition is None and len(items) == 3:
-            yield from self.effects(items[2], self.formula(items[1]))
+            yield from self._conditional(items[2], self.formula(items[1]))
         elif head == "not":
             yield Effect(self.atom(_only(items[1:], head)), adds=False, condition=condition)
         elif head in ("forall", "when", "assign", "decrease", "scale-up", "scale-down"):
             raise PddlError(f"an effect uses {head!r} in a way that the engine does not play")
         elif head != "increase":
             yield Effect(self.atom(expression), adds=True, condition=condition)
+
+    def _conditional(self, expression: Expression, condition: Formula) -> Iterator[Effect]:
+        """Read an effect with a condition, which must be about the very fact that it changes, as a switch has it.
+
+        What ALFWorld tells of other conditional effects depends on whether its planner thinks that they can ever happen.
+        """
+        asked = condition.part if isinstance(condition, Not) else condition
+        for effect in self.effects(expression, condition):
+            if effect.atom != asked:
+                raise PddlError(
+                    f"an effect on {effect.atom.predicate!r} depends on another fact, which the engine does not play"
+                )
+            yield effect
 
     def _check_type(self, kind: str, name: str) -> None:
         if kind not in self._types:
