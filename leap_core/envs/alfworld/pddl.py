@@ -268,7 +268,7 @@ class _Reader:
     def _conditional(self, expression: Expression, condition: Formula) -> Iterator[Effect]:
         """Read an effect with a condition, which must be about the very fact that it changes, as a switch has it.
 
-        What ALFWorld tells of other conditional effects depends on whether its planner thinks that they can ever happen.
+        What ALFWorld tells of others depends on whether its planner thinks that they can ever happen.
         """
         asked = condition.part if isinstance(condition, Not) else condition
         for effect in self.effects(expression, condition):
