@@ -1,22 +1,37 @@
 """Deleting what no experiment needs any more."""
 
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from flows.opening import artifacts_of, experiment_directory
 from flows.summary import SUMMARY, read_summary
-from leap_core.artifacts import ArtifactStore
-from leap_core.lineage import gc
+from leap_core.artifacts import ArtifactRecord, ArtifactStore
+from leap_core.lineage import WORKSPACE_AGE_S, gc
 
 
 def collect_garbage(home: Path, *, delete: bool) -> Iterator[str]:
-    """Say what no experiment's last run used, and delete it if asked to."""
+    """Say what no experiment's last run used, and delete it if asked to.
+
+    What was made since then, by a run that goes on or broke off or by `leap eval`, stays for a week.
+    """
     store = ArtifactStore(artifacts_of(home))
-    names = [path.parent.name for path in experiment_directory(home, "").glob(f"*/{SUMMARY}")]
-    used = {stage.artifact for name in names for stage in read_summary(home, name).stages}
-    keep = [record.ref for record in store.records() if record.ref.id in used]
+    ended = {path.parent.name: path.stat().st_mtime for path in experiment_directory(home, "").glob(f"*/{SUMMARY}")}
+    used = {stage.artifact for name in ended for stage in read_summary(home, name).stages}
+    keep = [
+        record.ref
+        for record in store.records()
+        if record.ref.id in used or _is_unfinished(record, ended.get(record.experiment, 0.0))
+    ]
     removed = gc(store, keep, dry_run=not delete)
     for item in removed:
         yield f"{'deleted' if delete else 'unused'}  {item.size / 1e6:8.1f} MB  {item.path}"
     total = sum(item.size for item in removed) / 1e6
     yield f"{total:.1f} MB in {len(removed)} places" + ("" if delete or not removed else "; --delete removes them.")
+
+
+def _is_unfinished(record: ArtifactRecord, ended_at: float) -> bool:
+    """Whether an artifact is younger than the end of its experiment's last whole run, and may be waited for."""
+    made_at = datetime.fromisoformat(record.created_at).timestamp()
+    return made_at > max(ended_at, time.time() - WORKSPACE_AGE_S)

@@ -31,7 +31,14 @@ def leap_iteration(
     run = open_run(preset, overrides or [], home)
     number = next_iteration(run.config, run.store) if iteration is None else iteration
     with progress(run, lambda run: walk_up_to(run, number)):
-        return publish(run, walk_up_to(run, number)).model_dump(mode="json")
+        iterations = walk_up_to(run, number)
+        # After an early one was mended, the later ones are whole as they are: they stay part of the experiment.
+        while iterations[-1].number + 1 < next_iteration(run.config, run.store):
+            following = improve(run, iterations[-1])
+            if following is None:
+                break
+            iterations.append(following)
+        return publish(run, iterations).model_dump(mode="json")
 
 
 def walk_up_to(run: Run, number: int) -> list[Iteration]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leap_core.config import LeapConfig, load_config
-from leap_core.errors import UnknownNameError
+from leap_core.errors import ConfigError, UnknownNameError
 from leap_core.loading import check_names
 from leap_core.models import TINY, resolve_model
 from leap_core.types import Split
@@ -32,8 +32,19 @@ def find_preset(preset: str) -> Path:
 
 
 def resolve_home(home: str | Path | None) -> Path:
-    """Return where everything goes: the argument, else LEAP_HOME, else ./data."""
-    return Path(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute()
+    """Return where everything goes: the argument, else LEAP_HOME, else ./data.
+
+    Raises:
+        ConfigError: nobody may look there.
+    """
+    where = Path(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute()
+    try:
+        where.stat()
+    except PermissionError as error:
+        raise ConfigError(f"Cannot read {where}: {error.strerror}. Choose another --home, or allow it.") from error
+    except OSError:
+        pass  # it may come to be
+    return where
 
 
 def read_config(preset: str, overrides: Sequence[str]) -> LeapConfig:

@@ -1,0 +1,45 @@
+"""Garbage collection spares what may still be wanted; the next iteration forgets none of the later ones."""
+
+import pytest
+from leap_command import copy_home
+
+from flows import cleaning
+from flows.leap import leap
+from flows.leap_iteration import leap_iteration
+from leap_core.artifacts import ArtifactStore
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = ["execution.num_threads=1", "execution.env_workers=0"]
+
+
+@pytest.fixture
+def copied(undisturbed, tmp_path):
+    """A home of the test's own with the artifacts of an undisturbed run, and without its summary."""
+    return copy_home(undisturbed.home, tmp_path / "home")
+
+
+def garbage(home):
+    *items, _ = cleaning.collect_garbage(home, delete=False)
+    return items
+
+
+def test_what_a_finished_run_used_is_no_garbage_however_old(copied, monkeypatch):
+    leap("smoke", SETTINGS, str(copied))
+    monkeypatch.setattr(cleaning, "WORKSPACE_AGE_S", 0.0)
+    assert garbage(copied) == []
+
+
+def test_what_a_run_has_made_that_broke_off_stays_for_a_week(copied, monkeypatch):
+    assert garbage(copied) == []
+    monkeypatch.setattr(cleaning, "WORKSPACE_AGE_S", 0.0)
+    assert len(garbage(copied)) == len(list(ArtifactStore(copied / "artifacts").records()))
+
+
+def test_mending_an_early_iteration_leaves_the_later_ones_in_the_experiment(copied):
+    store = ArtifactStore(copied / "artifacts")
+    model = next(record.ref for record in store.records("training") if record.iteration == 0)
+    (store.path(model) / "config.json").unlink()
+    summary = leap_iteration("smoke", SETTINGS, str(copied))
+    assert [stage["artifact"] for stage in summary["stages"] if stage["state"] != "cached"] == [model.id]
+    assert [one["iteration"] for one in summary["iterations"]] == [0, 1]
