@@ -239,6 +239,8 @@ def list_artifacts(
         typer.echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
     for problem in store.problems():
         typer.echo(f"damaged: {problem.path}: {problem.why}", err=True)
+    if not stages:
+        typer.echo(f"No artifacts in {store.home}. `leap run` makes them; --home says where to look.", err=True)
 
 
 @artifacts_app.command()

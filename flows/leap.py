@@ -43,6 +43,11 @@ def walk_leap(run: Run) -> tuple[list[Iteration], list[ArtifactRef]]:
         if following is None:
             break
         iterations.append(following)
+    return iterations, judge_on_test(run, iterations)
+
+
+def judge_on_test(run: Run, iterations: list[Iteration]) -> list[ArtifactRef]:
+    """Evaluate iteration 0 and the best on dev on the test split; once if they are the same."""
     first, best = iterations[0], choose_best(run, iterations)
     specs = prepare_specs(run, "test")
     tests = [evaluate(run, first.number, specs, first.model, "test")]
@@ -50,7 +55,7 @@ def walk_leap(run: Run) -> tuple[list[Iteration], list[ArtifactRef]]:
         tests.append(evaluate(run, iterations[-1].number, specs, iterations[-1].model, "test"))
     elif best is not first:
         tests.append(evaluate(run, best.number, specs, best.model, "test"))
-    return iterations, tests
+    return tests
 
 
 def choose_best(run: Run, iterations: list[Iteration]) -> Iteration | None:

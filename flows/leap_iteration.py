@@ -7,10 +7,12 @@ already is served from the store. So a night that failed goes on where it stoppe
 from prefect import flow
 
 from flows.iteration import Iteration, bootstrap, improve
+from flows.leap import judge_on_test
 from flows.publishing import progress, publish
 from flows.running import next_iteration, open_run
 from leap_core.errors import ConfigError
-from tasks.stage import Run
+from leap_core.types import ArtifactRef
+from tasks.stage import Run, is_pending
 
 
 @flow(name="leap-iteration", flow_run_name="leap-iteration {preset}")
@@ -38,7 +40,13 @@ def leap_iteration(
             if following is None:
                 break
             iterations.append(following)
-        return publish(run, iterations).model_dump(mode="json")
+        return publish(run, iterations, tests_in_store(run, iterations)).model_dump(mode="json")
+
+
+def tests_in_store(run: Run, iterations: list[Iteration]) -> list[ArtifactRef]:
+    """The test results that a whole run of these iterations has left; no test is played for one iteration's sake."""
+    plan = Run(config=run.config, store=run.store, planning=True)
+    return [test for test in judge_on_test(plan, iterations) if not is_pending(test)]
 
 
 def walk_up_to(run: Run, number: int) -> list[Iteration]:

@@ -227,7 +227,9 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
     try:
         values = tomllib.loads(preset.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"Cannot read the preset {preset}: {error.strerror}.") from error
+        raise ConfigError(
+            f"Cannot read the preset {preset}: {error.strerror}. Give a TOML file's path, or a name without `.toml`."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{preset} is not valid TOML: {error}. Mend the file.") from error
     for override in overrides:

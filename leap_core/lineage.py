@@ -49,8 +49,13 @@ def diff(store: ArtifactStore, first: ArtifactRef, second: ArtifactRef) -> list[
     `training.learning_rate 0.003 -> 0.001`, `input specs ab12cd34 -> 9f8e7d6c`, `package torch 2.12.0 -> 2.13.0`.
 
     Raises:
-        ArtifactError: one of them is not in the store.
+        ArtifactError: one of them is not in the store, or they are of two stages.
     """
+    if first.stage != second.stage:
+        raise ArtifactError(
+            f"{first.id} and {second.id} are of two stages, so nothing in them compares. Name two of one stage: "
+            "`leap artifacts list` has them."
+        )
     old, new = store.record(first), store.record(second)
     lines = diff_configs(_identity(old), _identity(new)) + diff_configs(old.config, new.config)
     for role in sorted(old.inputs.keys() | new.inputs.keys()):

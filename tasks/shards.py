@@ -31,15 +31,29 @@ class Shards(Generic[R]):
         results: list[R] = []
         for start in range(0, len(items), self.size):
             shard = self.scratch / f"shard-{start:06d}-of-{self.size}-{self.tag}"
-            unfinished = shard.with_name(f".{shard.name}")
-            if shard.is_dir() and any(self.failed(result) for result in self.read(shard)):
-                shutil.rmtree(unfinished, ignore_errors=True)
-                shard.rename(unfinished)
-            if shard.is_dir():
-                self.num_resumed += 1
-            else:
-                unfinished.mkdir(parents=True, exist_ok=True)
-                self.write(unfinished, work(items[start : start + self.size]))
-                unfinished.rename(shard)
-            results += self.read(shard)
+            finished = self._finished(shard)
+            if finished is None:
+                finished = self._make(shard, work, items[start : start + self.size])
+            results += finished
         return results
+
+    def _finished(self, shard: Path) -> list[R] | None:
+        """The results of an earlier attempt's shard; None where it is not whole, or holds a failure."""
+        if not shard.is_dir():
+            return None
+        results = self.read(shard)
+        if any(self.failed(result) for result in results):
+            return None
+        self.num_resumed += 1
+        return results
+
+    def _make(self, shard: Path, work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
+        """Do the work and publish it; what is returned was read back, as a resumed run would read it."""
+        unfinished = shard.with_name(f".{shard.name}")
+        if shard.is_dir():  # what it holds failed; its leftovers serve the new attempt
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shard.rename(unfinished)
+        unfinished.mkdir(parents=True, exist_ok=True)
+        self.write(unfinished, work(items))
+        unfinished.rename(shard)
+        return self.read(shard)

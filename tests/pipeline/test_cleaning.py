@@ -43,3 +43,11 @@ def test_mending_an_early_iteration_leaves_the_later_ones_in_the_experiment(copi
     summary = leap_iteration("smoke", SETTINGS, str(copied))
     assert [stage["artifact"] for stage in summary["stages"] if stage["state"] != "cached"] == [model.id]
     assert [one["iteration"] for one in summary["iterations"]] == [0, 1]
+
+
+def test_an_iteration_alone_keeps_the_test_results_of_a_whole_run(copied):
+    whole = leap("smoke", SETTINGS, str(copied))
+    summary = leap_iteration("smoke", SETTINGS, str(copied), iteration=1)
+    assert (summary["test"], summary["test_of_iteration_0"]) == (whole["test"], whole["test_of_iteration_0"])
+    assert summary["evaluations"] == whole["evaluations"]
+    assert whole["test_of_iteration_0"] is not None

@@ -52,7 +52,15 @@ def test_differences_name_settings_inputs_and_code(store, chain):
         f"input specs {chain['specs'].key[:8]} -> {chain['alone'].key[:8]}",
     ]
     assert diff(store, hotter, hotter) == []
-    assert f"input specs {chain['specs'].key[:8]} -> (absent)" in diff(store, chain["rollout"], chain["correction"])
+    with_less = publish(store, {"a": "correction"}, stage="correction", inputs={"rollout": chain["rollout"]})
+    assert diff(store, chain["correction"], with_less) == [
+        f"input privileged {chain['privileged'].key[:8]} -> (absent)"
+    ]
+
+
+def test_artifacts_of_two_stages_do_not_compare(store, chain):
+    with pytest.raises(ArtifactError, match="two stages"):
+        diff(store, chain["rollout"], chain["correction"])
 
 
 def test_garbage_is_what_nothing_kept_was_made_from(store, chain):
