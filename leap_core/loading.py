@@ -69,6 +69,12 @@ def load_teacher(setup: TeacherSetup) -> Teacher:
     return teacher
 
 
+def digest_teacher_prompts(config: LeapConfig) -> str | None:
+    """The sha256 of the templates that the configured teacher is asked with; None where it is not asked in words."""
+    teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)
+    return teacher.prompts_digest(config.correction, config.environment.name)
+
+
 def foresee_requests(config: LeapConfig, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
     """What the configured teacher would ask an endpoint to correct these episodes."""
     teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)

@@ -2,34 +2,41 @@
 
 from contextlib import closing
 
-from leap_core.config import Section
+from leap_core.config import LeapConfig, Section
 from leap_core.dataset import demonstration_rows
 from leap_core.errors import StageFailedError
 from leap_core.prompts import load_prompts
 from leap_core.tables import read_privileged, read_trajectories, write_trajectories, write_turn_rows
-from leap_core.teachers.annotator import Annotator, without_reasons
+from leap_core.teachers.annotator import ANNOTATOR_PROMPTS, Annotator, without_reasons
+from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.types import ArtifactRef, Level, Usage
 from tasks.stage import Run, Stage, StageReport, StageWork
 
 
 class AnnotationIdentity(Section):
-    """Who writes the reasons, and the prompts that the rows are rendered with."""
+    """Who writes the reasons, the digest of what it is asked with, and the prompts that the rows are rendered with."""
 
     environment: str
     model: str
+    annotator_prompts: str
     level: Level
     prompt: str
+
+    @classmethod
+    def of(cls, config: LeapConfig, model: str) -> "AnnotationIdentity":
+        """Take over what of `config` decides the reasons."""
+        return cls(
+            environment=config.environment.name,
+            model=model,
+            annotator_prompts=load_teacher_prompts(config.environment.name, ANNOTATOR_PROMPTS).digest,
+            level=config.demonstrations.level,
+            prompt=config.student.prompt,
+        )
 
 
 def annotate(run: Run, demonstrations: ArtifactRef, privileged: ArtifactRef, model: str) -> ArtifactRef:
     """Return the same demonstrations with reasons by `model`; a step for which it finds none is not taught."""
-    config = run.config
-    identity = AnnotationIdentity(
-        environment=config.environment.name,
-        model=model,
-        level=config.demonstrations.level,
-        prompt=config.student.prompt,
-    )
+    identity = AnnotationIdentity.of(run.config, model)
     return ANNOTATION(run, identity, {"demonstrations": demonstrations, "privileged": privileged}, iteration=0)
 
 

@@ -4,10 +4,10 @@ from contextlib import closing
 
 from pydantic import JsonValue
 
-from leap_core.config import Section
+from leap_core.config import LeapConfig, Section
 from leap_core.correction import check_corrections, correct_episodes, count_corrections, needs_correction
 from leap_core.dataset import correction_rows
-from leap_core.loading import load_suite, load_teacher
+from leap_core.loading import digest_teacher_prompts, load_suite, load_teacher
 from leap_core.models import locate_model
 from leap_core.prompts import load_prompts
 from leap_core.tables import (
@@ -28,14 +28,31 @@ SELF = "self"
 
 
 class CorrectionIdentity(Section):
-    """Which episodes are corrected, by whom, and the prompts that their rows are rendered with."""
+    """Which episodes are corrected, by whom, and the prompts that their rows are rendered with.
+
+    `teacher_prompts` is the digest of what the teacher is asked with; None where it is not asked in words.
+    """
 
     environment: str
     teacher: str
     threshold: float
     level: Level
     params: dict[str, JsonValue]
+    teacher_prompts: str | None
     prompt: str
+
+    @classmethod
+    def of(cls, config: LeapConfig) -> "CorrectionIdentity":
+        """Take over what of `config` decides a correction."""
+        return cls(
+            environment=config.environment.name,
+            teacher=config.correction.teacher,
+            threshold=config.correction.threshold,
+            level=config.correction.level,
+            params=config.correction.params,
+            teacher_prompts=digest_teacher_prompts(config),
+            prompt=config.student.prompt,
+        )
 
 
 def correct(
@@ -45,15 +62,7 @@ def correct(
 
     `model` is the student's that played them; only a teacher that is the student itself depends on it.
     """
-    config = run.config
-    identity = CorrectionIdentity(
-        environment=config.environment.name,
-        teacher=config.correction.teacher,
-        threshold=config.correction.threshold,
-        level=config.correction.level,
-        params=config.correction.params,
-        prompt=config.student.prompt,
-    )
+    identity = CorrectionIdentity.of(run.config)
     inputs = {"episodes": episodes, "privileged": privileged}
     if identity.teacher == SELF:
         inputs["model"] = model

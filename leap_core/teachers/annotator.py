@@ -20,6 +20,9 @@ from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.teachers.replies import read_reason
 from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
 
+ANNOTATOR_PROMPTS = "default"
+"""The prompt set below leap_core/teachers/prompts/<environment>/."""
+
 
 class Annotated(Record):
     """An episode with reasons. `num_without` steps have none: the model gave no usable one."""
@@ -44,7 +47,7 @@ class Annotator:
         if execution.journal is None:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._model, self._max_attempts = model, max_attempts
-        self._prompts = load_teacher_prompts(environment, "default")
+        self._prompts = load_teacher_prompts(environment, ANNOTATOR_PROMPTS)
         self._session = ChatSession(execution.teacher, Path(execution.journal), f"{experiment}/teacher")
 
     def annotate(self, episodes: Sequence[tuple[Trajectory, PrivilegedState]]) -> list[Annotated]:

@@ -53,6 +53,11 @@ class Teacher(Protocol):
         ...
 
     @classmethod
+    def prompts_digest(cls, config: CorrectionConfig, environment: str) -> str | None:
+        """The sha256 of the templates that decide what is asked, for the stage's identity; None where none do."""
+        ...
+
+    @classmethod
     def foresee(
         cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
     ) -> list[ForeseenRequest]:

@@ -19,7 +19,7 @@ from leap_core.config import CorrectionConfig, Section, check_keys
 from leap_core.errors import ChatError, ConfigError, ContextLengthError
 from leap_core.realizability import Gate
 from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
-from leap_core.teachers.privilege import PrivilegedEpisode, excerpt, shuffle_privilege
+from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
 from leap_core.teachers.replies import Advice, correction_schema, match_command, read_advice
 from leap_core.types import Correction, CorrectionStatus, Level, StepCorrection, Trajectory, Usage
@@ -66,13 +66,14 @@ class Asker:
 
     params: OpenAITeacherParams
     prompts: TeacherPrompts
+    level: Level
 
     def windows(self, num_steps: int) -> list[range]:
         """The steps that are corrected together, before anything turns out too long."""
         size = num_steps if self.params.mode == "trajectory" else 1
         return [range(start, min(start + size, num_steps)) for start in range(0, num_steps, size)]
 
-    def request(self, trajectory: Trajectory, hidden: str, window: range) -> ChatRequest:
+    def request(self, episode: PrivilegedEpisode, window: range) -> ChatRequest:
         """The prompt for a window, with as many of the steps before it as there is room for.
 
         Raises:
@@ -82,7 +83,7 @@ class Asker:
         for num_left_out in _fewer_and_fewer(window.start):
             request = ChatRequest(
                 model=self.params.model,
-                messages=self.prompts.correct(trajectory, hidden, window, num_left_out),
+                messages=self.prompts.correct(episode, self.level, window, num_left_out),
                 max_tokens=self.params.max_tokens,
                 temperature=self.params.temperature,
                 reply_schema=correction_schema() if self.params.structured else None,
@@ -94,13 +95,13 @@ class Asker:
             f"about {num_tokens} tokens, and correction.params.context_tokens leaves room for {room}"
         )
 
-    def requests(self, trajectory: Trajectory, hidden: str) -> Iterator[tuple[ChatRequest, range]]:
+    def requests(self, episode: PrivilegedEpisode) -> Iterator[tuple[ChatRequest, range]]:
         """What is asked for a whole episode: too long windows in halves, without steps that never fit."""
-        waiting = self.windows(len(trajectory.steps))
+        waiting = self.windows(len(episode.trajectory.steps))
         while waiting:
             window = waiting.pop(0)
             try:
-                yield self.request(trajectory, hidden, window), window
+                yield self.request(episode, window), window
             except ContextLengthError:
                 waiting[:0] = halves(window) if len(window) > 1 else []
 
@@ -109,12 +110,16 @@ class Asker:
 class _Work:
     """One episode while it is corrected: what is accepted so far, what is rejected and why, and what it cost."""
 
-    trajectory: Trajectory
-    hidden: str
+    episode: PrivilegedEpisode
     gate: Gate
     accepted: dict[int, StepCorrection] = field(default_factory=dict)
     rejected: dict[int, StepCorrection] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """What is corrected."""
+        return self.episode.trajectory
 
     def reject(self, index: int, why: str, advice: Advice | None = None) -> None:
         """Record that no usable word came on a step."""
@@ -149,8 +154,13 @@ class OpenAITeacher:
         self._params = OpenAITeacherParams.read(setup.config.params)
         self._level: Level = setup.config.level
         self._prompts = load_teacher_prompts(setup.suite.name, self._params.prompt)
-        self._asker = Asker(params=self._params, prompts=self._prompts)
+        self._asker = Asker(params=self._params, prompts=self._prompts, level=self._level)
         self._session = open_session(setup)
+
+    @classmethod
+    def prompts_digest(cls, config: CorrectionConfig, environment: str) -> str:
+        """The sha256 of the templates."""
+        return load_teacher_prompts(environment, OpenAITeacherParams.read(config.params).prompt).digest
 
     @classmethod
     def foresee(
@@ -158,7 +168,7 @@ class OpenAITeacher:
     ) -> list[ForeseenRequest]:
         """What correcting these episodes would ask first; a reply is taken to say a sentence or three for each step."""
         params = OpenAITeacherParams.read(config.params)
-        asker = Asker(params=params, prompts=load_teacher_prompts(environment, params.prompt))
+        asker = Asker(params=params, prompts=load_teacher_prompts(environment, params.prompt), level=config.level)
         return [
             ForeseenRequest(
                 model=params.model,
@@ -166,7 +176,7 @@ class OpenAITeacher:
                 completion_tokens=min(_TOKENS_AROUND_A_REPLY + _TOKENS_A_STEP * len(window), params.max_tokens),
             )
             for one in episodes
-            for request, window in asker.requests(one.trajectory, excerpt(one.privileged, config.level))
+            for request, window in asker.requests(one)
         ]
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
@@ -193,11 +203,7 @@ class OpenAITeacher:
 
     async def _correct_episode(self, episode: PrivilegedEpisode) -> Correction:
         trajectory = episode.trajectory
-        work = _Work(
-            trajectory=trajectory,
-            hidden=excerpt(episode.privileged, self._level),
-            gate=Gate(trajectory, episode.privileged),
-        )
+        work = _Work(episode=episode, gate=Gate(trajectory, episode.privileged))
         num_steps, error = len(trajectory.steps), None
         try:
             for window in self._asker.windows(num_steps):
@@ -238,7 +244,7 @@ class OpenAITeacher:
             ContextLengthError: the prompt is too long for the model.
             ChatError: the endpoint does not answer.
         """
-        request, wanted = self._asker.request(work.trajectory, work.hidden, window), list(window)
+        request, wanted = self._asker.request(work.episode, window), list(window)
         for attempt in range(self._params.max_attempts):
             reply = await self._session.client.complete(request)
             work.usage += self._session.client.usage(request, reply)

@@ -26,6 +26,10 @@ class OracleTeacher:
         self._level = setup.config.level
 
     @classmethod
+    def prompts_digest(cls, config: CorrectionConfig, environment: str) -> None:
+        """Nothing is asked."""
+
+    @classmethod
     def foresee(
         cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
     ) -> list[ForeseenRequest]:

@@ -1,13 +1,9 @@
-"""How much of the hidden state a teacher is shown, and the control in which it is shown the wrong one."""
+"""An episode with the hidden state that its teacher may see, and the control in which that is the wrong one."""
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leap_core.types import Level, PrivilegedState, Trajectory
-
-_STATEMENTS = re.compile(r"(?<=[.;\n])\s+")
+from leap_core.types import PrivilegedState, Trajectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,20 +12,6 @@ class PrivilegedEpisode:
 
     trajectory: Trajectory
     privileged: PrivilegedState
-
-
-def excerpt(state: PrivilegedState, level: Level) -> str:
-    """The share of a hidden state that `level` allows, statement by statement (paper, realizability ablation).
-
-    Which statements are left out is drawn from a hash of each, so it is the same in every run; a higher level shows all
-    that a lower one does.
-    """
-    if level == 100:
-        return state.text
-    statements = [text for text in _STATEMENTS.split(state.text) if text.strip()]
-    ranked = sorted(statements, key=lambda text: hashlib.sha256(f"{state.spec_id}:{text}".encode()).digest())
-    shown = set(ranked[: round(len(statements) * level / 100)])
-    return "\n".join(text.strip() for text in statements if text in shown)
 
 
 def shuffle_privilege(episodes: Sequence[PrivilegedEpisode]) -> list[PrivilegedEpisode]:

@@ -6,13 +6,15 @@ set may have its own in their place. A name that a template uses and nobody give
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from leap_core.canonical import canonical_json, sha256_text
 from leap_core.errors import UnknownNameError
-from leap_core.types import Message, Step, Trajectory
+from leap_core.teachers.privilege import PrivilegedEpisode
+from leap_core.types import Level, Message, PrivilegedState, Step, Trajectory
 
 PROMPTS_DIR = Path(__file__).parent / "prompts"
 SPARING = frozenset({"webshop"})
@@ -51,24 +53,35 @@ class TeacherPrompts:
             advice = f"Add {folder / 'system.jinja'}."
             raise UnknownNameError(f"prompt set of teachers for {environment}", name, known, advice)
         self.is_sparing = environment in SPARING
+        self._loader = FileSystemLoader([folder, PROMPTS_DIR / "shared"])
         self._jinja = Environment(  # prompts are plain text for a model, not HTML
-            loader=FileSystemLoader([folder, PROMPTS_DIR / "shared"]),
+            loader=self._loader,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
 
-    def correct(self, trajectory: Trajectory, hidden: str, window: range, num_left_out: int) -> tuple[Message, ...]:
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of all templates that this set can use, by name."""
+        texts = {name: self._loader.get_source(self._jinja, name)[0] for name in self._jinja.list_templates()}
+        return sha256_text(canonical_json(texts))
+
+    def correct(
+        self, episode: PrivilegedEpisode, level: Level, window: range, num_left_out: int
+    ) -> tuple[Message, ...]:
         """Ask for corrections of the steps in `window`, after the steps before it.
 
-        The first `num_left_out` steps are not shown, for want of room. Steps after the window never are.
+        The first `num_left_out` steps are not shown, for want of room. Steps after the window never are. `level` says
+        how far the hidden state may guide the corrections; at 0 it is not shown.
         """
-        steps = trajectory.steps
+        trajectory, steps = episode.trajectory, episode.trajectory.steps
         is_last = window.stop == len(steps)
         user = self._render(
             "correct.jinja",
             goal=trajectory.spec.instruction,
-            hidden=hidden.strip(),
+            level=level,
+            hidden=_shown(episode.privileged, level),
             num_left_out=num_left_out,
             before=[ShownStep.of(step) for step in steps[num_left_out : window.start]],
             steps=[ShownStep.of(steps[index]) for index in window],
@@ -78,7 +91,7 @@ class TeacherPrompts:
             sparing=self.is_sparing,
         )
         free = all(steps[index].observation.admissible is None for index in window)
-        return self._messages(self._render("system.jinja", free_actions=free), user)
+        return self._messages(self._render("system.jinja", level=level, free_actions=free), user)
 
     def again(self, complaints: Sequence[str], steps: Sequence[int]) -> str:
         """Say why a reply cannot be used, and which steps (counted from 0) are still wanted."""
@@ -92,15 +105,20 @@ class TeacherPrompts:
         user = self._render("annotate.jinja", goal=trajectory.spec.instruction, before=shown[:-1], step=shown[-1])
         return self._messages(self._render("annotate_system.jinja"), user)
 
-    def beside(self, hidden: str) -> str:
-        """What the student's own prompt is preceded by where the student is its own teacher."""
-        return self._render("self.jinja", hidden=hidden.strip())
+    def beside(self, state: PrivilegedState, level: Level) -> str:
+        """What the student's own prompt is preceded by where the student is its own teacher; empty at level 0."""
+        return self._render("self.jinja", level=level, hidden=_shown(state, level))
 
     def _render(self, template: str, **values: object) -> str:
         return self._jinja.get_template(template).render(**values).strip()
 
     def _messages(self, system: str, user: str) -> tuple[Message, ...]:
         return Message(role="system", content=system), Message(role="user", content=user)
+
+
+def _shown(state: PrivilegedState, level: Level) -> str:
+    """What a teacher reads of a hidden state: all of it, or at level 0 nothing (paper, realizability ablation)."""
+    return state.text.strip() if level else ""
 
 
 @lru_cache(maxsize=32)

@@ -12,7 +12,7 @@ from leap_core.registry import load_kind
 from leap_core.students import STUDENTS
 from leap_core.students.base import ActReply, ActRequest, Student
 from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
-from leap_core.teachers.privilege import PrivilegedEpisode, excerpt, shuffle_privilege
+from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.teachers.replies import match_command
 from leap_core.types import Correction, CorrectionStatus, Message, StepCorrection, Usage
@@ -69,6 +69,11 @@ class SelfTeacher:
         load_teacher_prompts(environment, SelfTeacherParams.read(config.params).prompt)
 
     @classmethod
+    def prompts_digest(cls, config: CorrectionConfig, environment: str) -> str:
+        """The sha256 of the templates."""
+        return load_teacher_prompts(environment, SelfTeacherParams.read(config.params).prompt).digest
+
+    @classmethod
     def foresee(
         cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
     ) -> list[ForeseenRequest]:
@@ -104,7 +109,7 @@ class SelfTeacher:
         trajectory = episode.trajectory
         step = trajectory.steps[index]
         messages = list(self._prompts.student_messages(trajectory.spec, trajectory.steps[:index], step.observation))
-        preface = self._own_prompts.beside(excerpt(episode.privileged, self._level))
+        preface = self._own_prompts.beside(episode.privileged, self._level)
         if preface:
             messages[-1] = Message(role="user", content=f"{preface}\n\n{messages[-1].content}")
         slot = f"{trajectory.id}#{index}"

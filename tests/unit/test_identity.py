@@ -1,8 +1,13 @@
-"""What decides a student's replies is part of what its episodes are known by."""
+"""What decides the replies of students and teachers is part of what is made of them."""
+
+import shutil
 
 import pytest
 
-from leap_core.config import StudentConfig
+from leap_core.config import LeapConfig, StudentConfig
+from leap_core.teachers import prompts
+from tasks.annotation import AnnotationIdentity
+from tasks.correction import CorrectionIdentity
 from tasks.identity import PlayedStudent
 
 
@@ -19,3 +24,26 @@ def test_a_temperature_given_for_the_stage_stands_for_the_students():
     config = StudentConfig(temperature=0.5)
     assert PlayedStudent.of(config, 0.0).temperature == 0.0
     assert PlayedStudent.of(config, None).temperature == 0.5
+
+
+TEACHERS = {"openai": {"model": "m"}, "self": {}, "oracle": {}}
+
+
+def identities():
+    """What the corrections of each teacher, and an annotator's reasons, are known by."""
+    config = {name: {"correction": {"teacher": name, "params": params}} for name, params in TEACHERS.items()}
+    found = {name: CorrectionIdentity.of(LeapConfig.model_validate(one)) for name, one in config.items()}
+    return {**found, "annotator": AnnotationIdentity.of(LeapConfig(), "m")}
+
+
+@pytest.mark.parametrize("changed", ["shared/guidance.jinja", "alfworld/default/system.jinja"])
+def test_another_wording_of_a_teachers_prompt_is_told_apart(tmp_path, monkeypatch, changed):
+    folder = shutil.copytree(prompts.PROMPTS_DIR, tmp_path / "prompts")
+    monkeypatch.setattr(prompts, "PROMPTS_DIR", folder)
+    prompts.load_teacher_prompts.cache_clear()
+    before = identities()
+    (folder / changed).write_text("Teach as you like.")
+    prompts.load_teacher_prompts.cache_clear()
+    after = identities()
+    prompts.load_teacher_prompts.cache_clear()
+    assert {name for name in before if before[name] != after[name]} == {"openai", "self", "annotator"}

@@ -13,7 +13,7 @@ from leap_core.errors import ConfigError, UnknownNameError, WrongSpecError
 from leap_core.realizability import LEAK
 from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.openai import OpenAITeacher
-from leap_core.teachers.privilege import PrivilegedEpisode, excerpt, shuffle_privilege
+from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import PROMPTS_DIR, load_teacher_prompts
 from leap_core.types import (
     Action,
@@ -319,21 +319,41 @@ def test_a_shell_takes_any_command(tmp_path):
     assert {step.command for step in correction.steps} == {"ls -la /testbed"}
 
 
-@pytest.mark.parametrize(("level", "shown"), [(0, 0), (50, 1), (100, 3)])
-def test_a_level_shows_its_share_of_the_hidden_state(tmp_path, level, shown):
+LEVELS = (0, 25, 50, 75, 100)
+ENVIRONMENTS = [path.name for path in PROMPTS_DIR.iterdir() if path.name != "shared"]
+
+
+def asked_at(level, tmp_path):
+    """All that the teacher is sent about an episode, and with which advice it corrects."""
     with ChatServer(well_behaved) as server:
-        correct(server, tmp_path, episode(), level=level)
-        user = server.received[0].body["messages"][1]["content"]
-    assert sum(line in user for line in [*HIDDEN.split("\n"), "Number 0."]) >= shown
-    assert ("What the agent cannot see" in user) == (level > 0)
+        correct(server, tmp_path / str(level), episode(), level=level)
+        return [message["content"] for message in server.received[0].body["messages"]]
 
 
-def test_a_higher_level_shows_all_that_a_lower_one_does():
-    state = PrivilegedState(spec_id="s", text="; ".join(f"thing {n} is here" for n in range(20)), source="test")
-    shown = [set(excerpt(state, level).split("\n")) - {""} for level in (0, 25, 50, 75)]
-    assert [len(one) for one in shown] == [0, 5, 10, 15]
-    assert shown[1] < shown[2] < shown[3]
-    assert excerpt(state, 100) == state.text
+def test_a_level_is_an_instruction_and_nothing_is_hidden_from_who_may_know(tmp_path):
+    asked = {level: asked_at(level, tmp_path) for level in LEVELS}
+    assert len({system for system, _ in asked.values()}) == len(LEVELS)
+    assert len({user for level, (_, user) in asked.items() if level}) == 1
+    assert all(f"{HIDDEN}\nNumber 0." in user for level, (_, user) in asked.items() if level)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_at_level_0_a_teacher_knows_no_more_than_the_record(environment):
+    system, user = load_teacher_prompts(environment, "default").correct(episode(env=environment), 0, range(4), 0)
+    assert not [line for line in [*HIDDEN.split("\n"), "Number 0."] if line in user.content]
+    assert "Nothing is known here but the record" in system.content
+    boasts = ("hidden", "cannot see", "really meant", "that solves the task")
+    assert not [words for words in boasts if words in system.content + user.content]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_student_as_its_own_teacher_gets_the_same_instruction(level):
+    prompts = load_teacher_prompts("alfworld", "default")
+    system, _ = prompts.correct(episode(), level, range(4), 0)
+    beside = prompts.beside(episode().privileged, level)
+    in_both = [line for line in beside.split("\n") if f"- {line}" in system.content.split("\n")]
+    assert len(in_both) == (level > 0)
+    assert (HIDDEN in beside) == (level > 0)
 
 
 def test_the_control_shows_every_episode_the_state_of_another(tmp_path):
@@ -365,12 +385,12 @@ def test_bad_settings_are_told_before_anything_is_opened():
         check(CorrectionConfig(params={"model": "m", "prompt": "terse"}), "alfworld")
 
 
-@pytest.mark.parametrize("environment", [path.name for path in PROMPTS_DIR.iterdir() if path.name != "shared"])
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_environment_has_prompts_that_render(environment):
     prompts = load_teacher_prompts(environment, "default")
     for admissible in (POSSIBLE, None):
         one = episode(env=environment, admissible=admissible)
-        system, user = prompts.correct(one.trajectory, HIDDEN, range(1, 3), 0)
+        system, user = prompts.correct(one, 100, range(1, 3), 0)
         assert one.trajectory.spec.instruction in user.content
         assert ("letter by letter" in system.content) == (
             environment == "alfworld" or bool(admissible and environment == "webshop")
