@@ -163,7 +163,7 @@ def diagnose_alfworld(data: str = DOWNLOADED) -> list[Finding]:
     """Look at everything that playing ALFWorld's own games needs; `data` is as environment.data would have it."""
     from leap_core.envs.alfworld.data_index import DATA_SPLITS, find_data, read_index
 
-    findings = [_game(), _original_engine()]
+    findings = [_game(), _original_engine(), _data_variable()]
     try:
         folder = find_data(data)
     except LeapError as error:
@@ -171,6 +171,15 @@ def diagnose_alfworld(data: str = DOWNLOADED) -> list[Finding]:
     index = read_index(folder)
     findings += [Finding(what="alfworld data", ok=True, text=f"{folder}; {_wording(index)}")]
     return [*findings, *(_split(index, split) for split in DATA_SPLITS)]
+
+
+def _data_variable() -> Finding:
+    """What the environment says on where the games are."""
+    from leap_core.envs.alfworld.data_index import DATA_VARIABLE, DEFAULT_DATA
+
+    value = os.environ.get(DATA_VARIABLE)
+    text = f"is set to {value}" if value else f"is not set, so games are looked for in {DEFAULT_DATA}"
+    return Finding(what=DATA_VARIABLE, ok=True, text=text)
 
 
 def _original_engine() -> Finding:
@@ -197,19 +206,25 @@ def _wording(index: "DataIndex") -> str:
 def _split(index: "DataIndex", split: str) -> Finding:
     """What a split holds, and whether it is what published numbers are computed over."""
     from leap_core.envs.alfworld.data_index import (
+        CHOSEN,
         DAMAGED,
         NUM_EVALUATION_GAMES,
+        NUM_TRAIN_GAMES,
         PLAYABLE,
         UNPLAYABLE,
-        describe,
+        in_order,
     )
+    from leap_core.envs.skipped import describe_counts
 
     counts, games = index.count(split), index.games(split)
     if not games:
         return Finding(what=split, ok=False, text=f"no games in {index.folder / split}: run `alfworld-download` again")
-    ok, text = counts[PLAYABLE] > 0, describe(counts)
+    ok, num = counts[PLAYABLE] > 0, sum(counts[status] for status in CHOSEN)
+    text = f"{num:,} games ({describe_counts(in_order(counts))})"
+    if split == "train" and num != NUM_TRAIN_GAMES:
+        text += f"; ALFWorld's own has {NUM_TRAIN_GAMES:,}"
     if expected := NUM_EVALUATION_GAMES.get(split):
-        missing, num = index.missing_evaluation_games(split), counts[PLAYABLE] + counts[UNPLAYABLE]
+        missing = index.missing_evaluation_games(split)
         if num == expected and not missing:
             text += f"; exactly the {expected} games of the published evaluation"
         else:

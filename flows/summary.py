@@ -6,10 +6,12 @@ from pydantic import JsonValue, ValidationError
 
 from flows.iteration import Iteration
 from flows.opening import experiment_directory
+from leap_core.envs.skipped import describe_counts
 from leap_core.errors import ArtifactError
 from leap_core.files import write_json
 from leap_core.types import ArtifactRef, EvaluationResult, Record
 from tasks.evaluation import read_result
+from tasks.specs import SKIPPED, SPECS
 from tasks.stage import Run, StageOutcome
 
 SUMMARY = "summary.json"
@@ -37,7 +39,10 @@ class IterationSummary(Record):
 
 
 class Summary(Record):
-    """One experiment after a run. `iterations` are results on dev; `test` is the best one's; `report` a path."""
+    """One experiment after a run. `iterations` are results on dev; `test` is the best one's; `report` a path.
+
+    `skipped` says how much of the data was passed over, by split and by what is the matter with it.
+    """
 
     experiment: str
     home: str
@@ -46,6 +51,7 @@ class Summary(Record):
     test: EvaluationResult | None
     test_of_iteration_0: EvaluationResult | None
     stages: list[StageSummary]
+    skipped: dict[str, dict[str, int]]
     report: str
     artifacts: list[IterationSummary]
     evaluations: list[ArtifactRef]
@@ -72,6 +78,7 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
         test=next((result for result in on_test if result.iteration == best), None),
         test_of_iteration_0=next((result for result in on_test if result.iteration == 0), None),
         stages=[_stage_summary(outcome) for outcome in run.outcomes],
+        skipped=skipped_by_split(run),
         report=str(experiment_directory(home, run.config.experiment) / "report.html"),
         artifacts=[_iteration_summary(iteration) for iteration in iterations],
         evaluations=[*(iteration.dev for iteration in iterations), *tests],
@@ -82,7 +89,13 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
 def lines_of(summary: Summary) -> list[str]:
     """The summary for people."""
     best = f"best on dev: iteration {summary.best_iteration}"
-    return [*(line_of(result) for result in summary.results), best, f"report: {summary.report}"]
+    results = (line_of(result) for result in summary.results)
+    return [*results, best, *skipped_lines(summary), f"report: {summary.report}"]
+
+
+def skipped_lines(summary: Summary) -> list[str]:
+    """What was passed over, for people: a line for each split."""
+    return [f"passed over in {split}: {describe_counts(counts)}" for split, counts in summary.skipped.items()]
 
 
 def line_of(result: EvaluationResult) -> str:
@@ -119,6 +132,18 @@ def read_summary(home: Path, experiment: str) -> Summary:
         ) from error
     except ValidationError as error:
         raise ArtifactError(f"{path} is of another version. Run `leap run` again: it is quick when cached.") from error
+
+
+def skipped_by_split(run: Run) -> dict[str, dict[str, int]]:
+    """How much was passed over, by split and kind; without the splits of which nothing was."""
+    records = [run.store.record(ref) for ref in run.refs.values() if ref.stage == SPECS.name]
+    found = {
+        str(record.config["split"]): {
+            name.removeprefix(SKIPPED): count for name, count in record.counts.items() if name.startswith(SKIPPED)
+        }
+        for record in records
+    }
+    return {split: counts for split, counts in found.items() if counts}
 
 
 def _stage_summary(outcome: StageOutcome) -> StageSummary:

@@ -3,11 +3,15 @@
 from pydantic import JsonValue
 
 from leap_core.config import Section
+from leap_core.envs.skipped import read_skipped
 from leap_core.errors import ConfigError
 from leap_core.loading import load_suite
 from leap_core.tables import write_specs
 from leap_core.types import ArtifactRef, Split
 from tasks.stage import Run, Stage, StageReport, StageWork
+
+SKIPPED = "skipped:"
+"""Before the name of a count: how many were passed over, of a kind."""
 
 
 class SpecsIdentity(Section):
@@ -42,7 +46,8 @@ def _prepare(work: StageWork[SpecsIdentity]) -> StageReport:
     suite = load_suite(work.config.environment)
     specs = suite.prepare(work.output, work.identity.split, work.identity.seed)
     write_specs(work.output, specs)
-    return StageReport(counts={"specs": len(specs)})
+    skipped = read_skipped(work.output).counts
+    return StageReport(counts={"specs": len(specs), **{f"{SKIPPED}{kind}": count for kind, count in skipped.items()}})
 
 
 SPECS = Stage(name="specs", version=4, work=_prepare)

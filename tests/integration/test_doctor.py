@@ -67,20 +67,30 @@ def test_alfworld_data_that_is_there(tmp_path):
     for split, num in (("train", 3), ("valid_seen", 2), ("valid_unseen", 1)):
         for number in range(num):
             write_game(tmp_path / "data" / "json_2.1.1" / split / f"task-{number}" / "trial")
+    write_game(tmp_path / "data" / "json_2.1.1" / "train" / "task-9" / "trial").unlink()
     write_game(tmp_path / "data" / "json_2.1.1" / "train" / "bad" / "trial", pddl_problem="(define")
     done = doctor_alfworld(tmp_path, ALFWORLD_DATA=str(tmp_path / "data"))
     assert done.returncode == 0, done.stdout
     lines = {line[4:19].strip(): line for line in done.stdout.splitlines()}
     assert "as in ALFWorld 0.4" in lines["alfworld data"]
-    assert "3 playable, 1 damaged" in lines["train"]
+    assert "3 games (3 playable, 1 without a game, 1 damaged); ALFWorld's own has 3,553" in lines["train"]
     assert "bad/trial" in lines["train"]
-    assert "2 playable; the published evaluation has 140: numbers will not compare (138 missing" in lines["valid_seen"]
+    assert str(tmp_path / "data") in lines["ALFWORLD_DATA"]
+    assert "2 games (2 playable); the published evaluation has 140: numbers will not" in lines["valid_seen"]
+    assert "(138 missing" in lines["valid_seen"]
 
 
 def test_alfworld_data_that_is_not_there(tmp_path):
     done = doctor_alfworld(tmp_path, ALFWORLD_DATA=str(tmp_path / "none"))
     assert done.returncode == 1
     assert "alfworld-download" in done.stdout
+
+
+def test_alfworld_data_without_its_variable(tmp_path):
+    write_game(tmp_path / ".cache" / "alfworld" / "json_2.1.1" / "train" / "task" / "trial")
+    done = doctor_alfworld(tmp_path, ALFWORLD_DATA="", HOME=str(tmp_path))
+    assert "ALFWORLD_DATA  is not set, so games are looked for in ~/.cache/alfworld" in done.stdout
+    assert "1 games (1 playable)" in done.stdout
 
 
 def test_unknown_environment():

@@ -12,14 +12,15 @@ from alfworld_games import older_domain, older_grammar, write_game
 from leap_core.config import EnvironmentConfig, load_config
 from leap_core.envs.alfworld.data_index import (
     NUM_EVALUATION_GAMES,
-    describe,
     evaluation_games,
     find_data,
+    in_order,
     read_index,
 )
 from leap_core.envs.alfworld.game_file import domain_text, grammar_for
 from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.envs.skipped import Skipped, describe_counts, read_skipped, write_skipped
 from leap_core.errors import GameFileError, LeapError, UnplayableGameError
 
 UNKNOWN_RULES = "(and (forall (?o - object) (imply (isHot ?o) (isClean ?o))))"
@@ -97,11 +98,25 @@ def test_few_damaged_games_are_passed_over_and_counted(folder, tmp_path):
     write_game(game_of(folder, 8).parent, solvable=None)
     specs = suite_of(folder).prepare(tmp_path / "specs", "train", 0)
     assert len(specs) == 28
-    passed_over = json.loads((tmp_path / "specs" / "skipped-train.json").read_text())
-    assert passed_over["counts"] == {"damaged": 1, "playable": 28, "unsolvable": 1}
-    assert "is not JSON" in passed_over["skipped"]["pick_heat-Apple-None-DiningTable-7/trial_1"]
+    passed_over = read_skipped(tmp_path / "specs")
+    assert passed_over.counts == {"damaged": 1, "unsolvable": 1}
+    assert "is not JSON" in passed_over.why["pick_heat-Apple-None-DiningTable-7/trial_1"]
+    assert "not marked as solvable" in passed_over.why["pick_heat-Apple-None-DiningTable-8/trial_1"]
     with pytest.raises(GameFileError, match=r"1 of 30 games .* more than environment.params.max_damaged_share = 0.01"):
         suite_of(folder, params={"max_damaged_share": 0.01}).prepare(tmp_path / "specs", "train", 0)
+
+
+def test_a_trial_that_alfworld_has_made_no_game_of_is_not_damaged(folder, tmp_path):
+    for number in range(20):
+        game_of(folder, number).unlink()
+    assert read_index(folder).count("train") == {"playable": 10, "without a game": 20}
+    specs = suite_of(folder, params={"max_damaged_share": 0}).prepare(tmp_path / "specs", "train", 0)
+    assert len(specs) == 10
+    assert read_skipped(tmp_path / "specs") == Skipped(counts={"without a game": 20})
+    game_of(folder, 20).with_name("traj_data.json").unlink()
+    assert read_index(folder).count("train")["damaged"] == 1
+    with pytest.raises(GameFileError, match="1 of 10 games"):
+        suite_of(folder).prepare(tmp_path / "specs", "train", 0)
 
 
 def test_a_problem_that_is_cut_off_is_damaged(folder):
@@ -153,8 +168,18 @@ def test_games_of_the_published_evaluation(folder):
 
 
 def test_counts_in_words():
-    assert describe({"damaged": 2, "playable": 138}) == "138 playable, 2 damaged"
-    assert describe({}) == "none"
+    assert describe_counts(in_order({"damaged": 2, "left out": 0, "playable": 3138})) == "3,138 playable, 2 damaged"
+    assert describe_counts({}) == "none"
+
+
+def test_the_record_of_what_was_passed_over(tmp_path):
+    assert read_skipped(tmp_path) == Skipped()
+    skipped = Skipped(counts={"damaged": 2, "unsolvable": 1}, why={"a": "damaged: torn"})
+    write_skipped(tmp_path, skipped)
+    assert read_skipped(tmp_path) == skipped
+    (tmp_path / "skipped.json").write_text("{")
+    with pytest.raises(LeapError, match=r"(?s)skipped\.json.*Prepare the specs again"):
+        read_skipped(tmp_path)
 
 
 def test_the_preset_is_the_papers_evaluation():

@@ -1,6 +1,5 @@
 """ALFWorld's suite: generated games, downloaded ones, and what the student and the teacher are shown."""
 
-import json
 import shutil
 
 import pytest
@@ -8,6 +7,7 @@ from alfworld_games import write_game
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.envs.skipped import read_skipped
 from leap_core.errors import ConfigError, GameFileError, LeapError, UnknownNameError, WrongSpecError
 from leap_core.types import Spec
 
@@ -40,7 +40,7 @@ def data(tmp_path):
 
 def test_downloaded_games(tmp_path, data):
     suite, root = suite_of(data=str(data), num_dev=10), tmp_path / "specs"
-    train, dev, test = (suite.prepare(root, split, 0) for split in ("train", "dev", "test"))
+    train, dev, test = (suite.prepare(root / split, split, 0) for split in ("train", "dev", "test"))
     assert (len(train), len(dev), len(test)) == (3, 2, 2)
     number = dev[0].params["game"].split("trial_")[1][0]
     assert dev[0].id == f"dev/pick_heat-Apple-None-DiningTable-{number}/trial_{number}"
@@ -48,10 +48,10 @@ def test_downloaded_games(tmp_path, data):
     assert "valid_seen" in dev[0].params["game"]
     assert "valid_unseen" in test[0].params["game"]
     assert suite.make(root).reset(dev[0]).text.startswith("You are in the middle of a room.")
-    passed_over = json.loads((root / "skipped-dev.json").read_text())
-    assert passed_over["counts"] == {"left out": 2, "playable": 2, "unsolvable": 1}
-    assert {id.split("/")[0] for id in passed_over["skipped"]} == {"unsolvable", "movable", "sliced"}
-    assert "not marked as solvable" in passed_over["skipped"]["unsolvable/trial"]
+    passed_over = read_skipped(root / "dev")
+    assert passed_over.counts == {"left out": 2, "unsolvable": 1}
+    assert {id.split("/")[0] for id in passed_over.why} == {"unsolvable", "movable", "sliced"}
+    assert "not marked as solvable" in passed_over.why["unsolvable/trial"]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ DEFAULT_DATA = "~/.cache/alfworld"
 """Where `alfworld-download` puts its games unless told otherwise."""
 DATA_SPLITS = ("train", "valid_seen", "valid_unseen")
 """The folders of ALFWorld's data: training, the same rooms with other games, other rooms."""
+NUM_TRAIN_GAMES = 3553
 NUM_EVALUATION_GAMES = {"valid_seen": 140, "valid_unseen": 134}
 """How many games published numbers are computed over: in distribution, and out of distribution."""
 HOW_TO_GET = (
@@ -42,23 +43,29 @@ HOW_TO_GET = (
     f"to '${DATA_VARIABLE}', and the variable to DIR); or leave environment.data out, and games are generated."
 )
 
-PLAYABLE, LEFT_OUT, UNSOLVABLE, DAMAGED, UNPLAYABLE = STATUSES = (
-    *("playable", "left out", "unsolvable", "damaged", "unplayable"),
+PLAYABLE, UNPLAYABLE, LEFT_OUT, NO_GAME, UNSOLVABLE, DAMAGED = STATUSES = (
+    *("playable", "unplayable", "left out", "without a game", "unsolvable", "damaged"),
 )
-"""What can be said of a game. Left out are the kinds of tasks that ALFWorld leaves out; unplayable are games in rules
-or words that the native engine refuses, which the original engine may play."""
+"""What can be said of a trial. Unplayable are games in rules or words that the native engine refuses, which the
+original engine may play; left out are the kinds of tasks that ALFWorld leaves out. The data also holds many trials of
+ALFRED for which ALFWorld has made no game: nothing is wrong with them."""
+CHOSEN = (PLAYABLE, UNPLAYABLE)
+"""Of these, specs are made; all others are passed over."""
 
 _NESTED = "json_2.1.1"
 """`alfworld-download` puts the splits into this folder of its data directory."""
-_VERSION = 1
+_VERSION = 2
 _TASK = re.compile(r'("task"\s*:\s*\[\s*\{\s*"rhs"\s*:\s*")((?:[^"\\]|\\.)*)(")')
 _PUT = re.compile(r'action\s+PutObject\s*\{\s*template\s*::\s*"([^"]*)"', re.IGNORECASE)
 Stamp = tuple[int, int, int, int]
+_MISSING = (0, 0)
+"""The stamp of a file that is not there."""
 
 
 class IndexedGame(Record):
-    """One game of a data directory. `id` is `<task>/<trial>`; `why` says what is wrong with one that is not playable.
+    """One trial of a data directory, with its game.
 
+    `id` is `<task>/<trial>`; `why` says what is wrong with one that is not playable.
     `wording` is how one puts an object down, as the file has it: "move {o} to {r}" or "put {o} in/on {r}".
     """
 
@@ -101,7 +108,7 @@ class DataIndex:
 
     def missing_evaluation_games(self, split: str) -> list[str]:
         """Ids of the published evaluation that are not there, or not playable."""
-        there = {game.id for game in self.games(split) if game.status in (PLAYABLE, UNPLAYABLE)}
+        there = {game.id for game in self.games(split) if game.status in CHOSEN}
         return [id for id in evaluation_games(split) if id not in there]
 
 
@@ -166,6 +173,8 @@ def _look_at(folder: Path, split: str, id: str, known: IndexedGame | None) -> In
     if known is not None and known.stamp == stamp:
         return known
     blank = IndexedGame(split=split, id=id, status=PLAYABLE, stamp=stamp)
+    if stamp[:2] == _MISSING != stamp[2:]:
+        return blank.model_copy(update={"status": NO_GAME})
     try:
         return _examined(path, blank)
     except LeftOutGameError as error:
@@ -260,10 +269,10 @@ def _stamp(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError:
-        return 0, 0
+        return _MISSING
     return status.st_mtime_ns, status.st_size
 
 
-def describe(counts: Mapping[str, int]) -> str:
-    """Counts in words: "140 playable, 3 left out"."""
-    return ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts.get(status)) or "none"
+def in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by status in the order of `STATUSES`, without those that are zero."""
+    return {status: counts[status] for status in STATUSES if counts.get(status)}

@@ -1,22 +1,23 @@
 """ALFWorld's specs: games generated from a seed, or a sample of a downloaded ALFWorld data directory."""
 
 import hashlib
-import json
+from collections import Counter
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.data_index import (
+    CHOSEN,
     DAMAGED,
     DATA_SPLITS,
     HOW_TO_GET,
-    PLAYABLE,
+    NO_GAME,
     UNPLAYABLE,
     DataIndex,
     IndexedGame,
-    describe,
     find_data,
+    in_order,
     read_index,
 )
 from leap_core.envs.alfworld.engine import make_engine
@@ -26,6 +27,7 @@ from leap_core.envs.alfworld.planning import winning_plan
 from leap_core.envs.alfworld.privileged import HiddenFacts, reveal
 from leap_core.envs.alfworld.trajectory_data import read_trajectory_data
 from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.skipped import Skipped, describe_counts, write_skipped
 from leap_core.errors import (
     ConfigError,
     GameFileError,
@@ -70,8 +72,8 @@ class AlfworldSuite:
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Write what the specs of a split need below `root`; return them.
 
-        Downloaded games stay where they are. `skipped-<split>.json` below `root` counts and lists those that were
-        passed over, and says why: of a kind that ALFWorld leaves out, not known to be solvable, or damaged.
+        Downloaded games stay where they are. Those that are passed over are recorded: of a kind that ALFWorld leaves
+        out, not known to be solvable, or damaged.
 
         Raises:
             GameFileError: too large a share of the games is damaged.
@@ -133,22 +135,23 @@ class AlfworldSuite:
         index = read_index(find_data(str(self._config.data)))
         name = split if split == "train" else self._params[f"{split}_split"]
         self._check_whole(index, name)
-        games = [game for game in index.games(name) if game.status in (PLAYABLE, UNPLAYABLE)]
+        games = [game for game in index.games(name) if game.status in CHOSEN]
         chosen = sorted(games, key=_mixed)[:count]
         if not chosen:
+            there = describe_counts(in_order(index.count(name)))
             raise LeapError(
-                f"{index.folder / name} holds no playable game for the {split} split: {describe(index.count(name))}. "
-                f"{HOW_TO_GET}"
+                f"{index.folder / name} holds no playable game for the {split} split: {there}. {HOW_TO_GET}"
             )
-        _write_skipped(root / f"skipped-{split}.json", index, name)
+        write_skipped(root, _skipped(index, name))
         return [self._indexed(index.folder, game, split) for game in chosen]
 
     def _check_whole(self, index: DataIndex, split: str) -> None:
-        damaged = [game for game in index.games(split) if game.status == DAMAGED]
+        games = [game for game in index.games(split) if game.status != NO_GAME]
+        damaged = [game for game in games if game.status == DAMAGED]
         limit = float(self._params["max_damaged_share"])
-        if len(damaged) > limit * len(index.games(split)):
+        if len(damaged) > limit * len(games):
             raise GameFileError(
-                f"{len(damaged)} of {len(index.games(split))} games in {index.folder / split} are damaged, more than "
+                f"{len(damaged)} of {len(games)} games in {index.folder / split} are damaged, more than "
                 f"environment.params.max_damaged_share = {limit:g} allows. First: {damaged[0].why} Get the data again, "
                 "or delete the folders of the damaged games."
             )
@@ -182,14 +185,10 @@ def _generated(root: Path, path: Path, split: Split) -> Spec:
     return _spec(path, file.sha256, file.task, split, path.parent.relative_to("games"), task_type)
 
 
-def _write_skipped(path: Path, index: DataIndex, split: str) -> None:
-    skipped = [game for game in index.games(split) if game.status not in (PLAYABLE, UNPLAYABLE)]
-    content = {
-        "counts": dict(sorted(index.count(split).items())),
-        "skipped": {game.id: f"{game.status}: {game.why}" for game in skipped},
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def _skipped(index: DataIndex, split: str) -> Skipped:
+    games = [game for game in index.games(split) if game.status not in CHOSEN]
+    counts = in_order(Counter(game.status for game in games))
+    return Skipped(counts=counts, why={game.id: f"{game.status}: {game.why}" for game in games if game.why})
 
 
 def _spec(path: Path, sha256: str, task: str, split: Split, id: Path, task_type: str) -> Spec:
