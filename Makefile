@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Files of tests side by side: at most four processes, each of which holds a torch.
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile
 HOME_DIR ?= data
 
 .PHONY: help demo test test-fast check format environment benchmark clean
@@ -13,10 +15,10 @@ demo: environment  ## Run the whole loop on the embedded default and say where t
 	$(BIN)/leap run demo --home $(HOME_DIR)
 
 test: environment  ## All tests
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 test-fast: environment  ## Tests that take less than a few seconds each
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: environment  ## Lint, format, strict types, import direction
 	$(BIN)/ruff check .

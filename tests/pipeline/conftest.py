@@ -1,5 +1,7 @@
 """What the pipeline's tests share: a private Prefect server, and one run of the whole loop that nothing disturbed."""
 
+import os
+import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -7,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from leap_command import QUIET, leap
+
+from leap_core.locks import file_lock
 
 OFFLINE = Path(__file__).parent / "offline"
 LOOPBACK_ONLY = """
@@ -48,7 +52,19 @@ class Undisturbed:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("undisturbed")
+    """One run for all processes of a test session."""
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        directory = directory.parent  # each process has a directory of its own in it
+    kept = directory / "undisturbed.pickle"
+    with file_lock(directory / "undisturbed.lock"):
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(_run_undisturbed(directory / "undisturbed")))
+    return pickle.loads(kept.read_bytes())
+
+
+def _run_undisturbed(directory):
+    directory.mkdir()
     log = directory / "network.log"
     done = leap(
         *("run", "smoke", "--json", "--home", directory / "home", *QUIET, "--set", "execution.env_workers=2"),
