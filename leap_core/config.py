@@ -152,6 +152,9 @@ class EndpointConfig(Section):
     tokens_per_minute: int | None = Field(None, ge=1, description="Nor more tokens, sent and received.")
     timeout_s: float = Field(180.0, gt=0, description="Give a request up after that, and try again.")
     max_tries: int = Field(8, ge=1, description="Tries of one request before its episode counts as failed.")
+    max_outage_s: float = Field(
+        900.0, ge=0, description="Wait so long for an endpoint that is out of reach and answered before."
+    )
     budget_usd: float | None = Field(None, gt=0, description="Dollars that the experiment may spend here, all told.")
     budget_tokens: int | None = Field(None, ge=1, description="Tokens, sent and received, likewise.")
     prices: str | None = Field(None, description="Price file; none: leap_core/chat/prices.toml.")

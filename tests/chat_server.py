@@ -72,15 +72,16 @@ class ChatServer:
     """Answers `POST /v1/chat/completions` by `answer(body, n)`, n counting from 0; files and batches as OpenAI does.
 
     A batch is done after `batch_looks` looks at it; its requests are answered by the same function.
+    `port` 0 is any that is free.
     """
 
-    def __init__(self, answer=lambda body, n: reply(), batch_looks=1):
+    def __init__(self, answer=lambda body, n: reply(), batch_looks=1, port=0):
         self.answer, self.batch_looks = answer, batch_looks
         self.received, self.num_active, self.most_active = [], 0, 0
-        self.files, self.batches = {}, {}
+        self.files, self.batches, self._writers = {}, {}, set()
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(started, port), daemon=True)
         self._thread.start()
         started.wait()
 
@@ -97,17 +98,24 @@ class ChatServer:
         return self
 
     def __exit__(self, *_):
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end)
         self._thread.join()
 
-    def _run(self, started):
+    def _end(self):
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        self._loop.call_later(0.02, self._loop.stop)  # when those who were waiting have ended
+
+    def _run(self, started, port):
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512))
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", port, backlog=512))
+        self.port = self._server.sockets[0].getsockname()[1]
         started.set()
         self._loop.run_forever()
 
     async def _serve(self, reader, writer):
+        self._writers.add(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")

@@ -4,6 +4,7 @@ session.py    what teachers and students use: many conversations at once, from c
 client.py     one request: journal, limits, budget, retries
 endpoint.py   the HTTP call, by the `openai` package, and what the answer is
 faults.py     what can go wrong, and what is worth another try
+outage.py     how long an endpoint that is out of reach is waited for
 journal.py    every reply on disk before it is used
 limits.py, budget.py, prices.py, batches.py    how fast, how much, at which price, overnight at half of it
 """

@@ -218,7 +218,7 @@ class BatchQueue:
         if status is not None:
             response = error.response  # type: ignore[attr-defined]
             return self._endpoint.judge(status, response.headers, response.content)
-        return Fault(FaultKind.CONNECTION, type(error).__name__)
+        return self._endpoint.fault_of(error)
 
 
 class _ConnectionTrouble(Exception):  # noqa: N818 - only says that one look at a batch came to nothing

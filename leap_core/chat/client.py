@@ -15,6 +15,7 @@ from leap_core.chat.faults import WORTH_A_TRY, Fault, FaultKind
 from leap_core.chat.journal import Journal, request_key
 from leap_core.chat.limits import Limits, Slot
 from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.chat.outage import Outage
 from leap_core.chat.prices import PriceList, read_prices
 from leap_core.config import EndpointConfig
 from leap_core.errors import ChatError, ContextLengthError, EndpointError
@@ -60,6 +61,7 @@ class ChatClient:
         self._told_until = 0.0
         self._prices: PriceList = read_prices(config.prices)
         self._endpoint = Endpoint(config)
+        self._outage = Outage(self._endpoint.address, config.max_outage_s, setting)
         self._journal = Journal(journal)
         self._budget = Budget(config.budget_usd, config.budget_tokens, self._prices, f"{setting}.budget")
         if config.budget_usd is not None or config.budget_tokens is not None:
@@ -140,19 +142,21 @@ class ChatClient:
 
     async def _ask(self, key: str, request: ChatRequest) -> ChatReply:
         num_tokens = estimate_tokens(request.num_characters) + request.max_tokens
-        for number in range(1, self._config.max_tries + 1):
+        num_tries = 0
+        while True:
             async with self._limits.slot(num_tokens) as slot:
                 try:
                     reply = await self._send(key, request)
                 except Fault as fault:
-                    wait_s = self._note(fault, number, slot)
-                    last = str(fault)
+                    num_tries += fault.kind is not FaultKind.UNREACHABLE
+                    wait_s, last = self._note(fault, num_tries, slot), str(fault)
                 else:
+                    self._outage.answered()
                     self._limits.speed_up()
                     return reply
-            if number < self._config.max_tries:
-                await asyncio.sleep(wait_s)
-        raise ChatError(f"No reply after {self._config.max_tries} tries of {self._endpoint.address}: {last}")
+            if num_tries >= self._config.max_tries:
+                raise ChatError(f"No reply after {num_tries} tries of {self._endpoint.address}: {last}")
+            await asyncio.sleep(wait_s)
 
     async def _send(self, key: str, request: ChatRequest) -> ChatReply:
         """Send one request and bring its reply to the disk."""
@@ -171,21 +175,32 @@ class ChatClient:
     def _note(self, fault: Fault, number: int, slot: Slot) -> float:
         """Count a fault, and say how long to wait before the next try; raise where there is none."""
         self.counts.faults[fault.kind] += 1
+        if fault.kind is FaultKind.UNREACHABLE:
+            wait_s = self._outage.wait_s(fault)
+        else:
+            self._outage.answered()
+            self._raise_if_final(fault)
+            wait_s = self._back_off_s(fault, number, slot)
+        if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
+            self._told_until = time.monotonic() + wait_s
+            self._say(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
+        return wait_s
+
+    def _raise_if_final(self, fault: Fault) -> None:
         if fault.kind is FaultKind.TOO_LONG:
             raise ContextLengthError(f"{self._endpoint.address}: {fault}")
         if fault.kind is FaultKind.REFUSED:
             raise EndpointError(self._refusal(fault))
         if fault.kind not in WORTH_A_TRY or self._is_closing:
             raise ChatError(f"{self._endpoint.address}: {fault}")
+
+    def _back_off_s(self, fault: Fault, number: int, slot: Slot) -> float:
         longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**number)
         wait_s = random.uniform(longest_s / 2, longest_s)
         if fault.wait_s is not None:
             wait_s = fault.wait_s * random.uniform(1.0, 1.1)  # not all of them at the same instant
         if fault.kind is FaultKind.RATE_LIMIT:
             self._limits.slow_down(slot, wait_s if fault.wait_s is None else fault.wait_s)
-        if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
-            self._told_until = time.monotonic() + wait_s
-            self._say(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
         return wait_s
 
     def _longest_reply(self, request: ChatRequest) -> ChatReply:

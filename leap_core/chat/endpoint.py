@@ -1,15 +1,15 @@
 """The HTTP side: one request by the `openai` package, and its answer as a reply or a fault.
 
-The package's own retries are off: the client above knows the limits and the budget, and counts.
+The package's own retries are off: the client above knows the limits and the budget, and counts. It sends by aiohttp,
+with half the CPU of its default transport.
 """
 
 import asyncio
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import cycle
 from typing import Any
 
 from leap_core.chat.faults import Fault, FaultKind, fault_of_status, presentable
@@ -20,8 +20,8 @@ from leap_core.errors import ConfigError
 _OPENAI = "https://api.openai.com/v1"
 _NO_KEY = "no-key"
 _MOST_BYTES = 32_000_000
-_REQUESTS_A_POOL = 8
-_LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+_CONNECT_TIMEOUT_S = 20.0
+_LOGGERS = ("openai", "httpx2", "aiohttp")
 
 
 @dataclass(kw_only=True)
@@ -51,7 +51,8 @@ class Endpoint:
         Raises:
             ConfigError: OpenAI itself is meant and there is no key.
         """
-        from openai import AsyncOpenAI
+        from httpx2 import Limits, Timeout
+        from openai import AsyncOpenAI, DefaultAioHttpClient
 
         for name in _LOGGERS:  # at DEBUG they write whole requests, privileged text and all
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -65,26 +66,19 @@ class Endpoint:
             )
         self._key, self._timeout_s = key, config.timeout_s
         headers = {config.key_header: key, "Authorization": ""} if config.key_header else {}
-        # The package's pool looks at each of its connections for each request: many small ones cost half the CPU.
-        num_pools = 1 if config.batch else -(-config.max_concurrency // _REQUESTS_A_POOL)
-        self._pools = [
-            AsyncOpenAI(
-                api_key=key or _NO_KEY,
-                base_url=self.address,
-                max_retries=0,
-                timeout=config.timeout_s,
-                default_headers=headers,
-                default_query=dict(config.query),
-            )
-            for _ in range(num_pools)
-        ]
-        self._next_pool = cycle(self._pools)
+        self.openai = AsyncOpenAI(
+            api_key=key or _NO_KEY,
+            base_url=self.address,
+            max_retries=0,
+            default_headers=headers,
+            default_query=dict(config.query),
+            http_client=DefaultAioHttpClient(
+                timeout=Timeout(config.timeout_s, connect=min(config.timeout_s, _CONNECT_TIMEOUT_S)),
+                limits=Limits(max_connections=config.max_concurrency),
+            ),
+        )
+        """The package's client, also for what is not a chat completion (files, batches)."""
         self._dialect = _Dialect(limit_name="max_completion_tokens" if self.address == _OPENAI else "max_tokens")
-
-    @property
-    def openai(self) -> Any:
-        """The package's client, for what is not a chat completion (files, batches)."""
-        return self._pools[0]
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send a request once, or once more for each parameter that the endpoint turns out not to understand.
@@ -135,41 +129,63 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools:
-            await pool.close()
+        await self.openai.close()
 
     async def _post(self, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and content; the content is read piece by piece, up to a limit."""
         import openai
 
         # What the package raises holds the request, headers and all: it must not go on as a cause.
-        fault: Fault | None = None
         try:
             async with asyncio.timeout(self._timeout_s):
-                # As an extra body it is not walked through type by type, which costs as much as sending it.
-                completions = next(self._next_pool).chat.completions.with_streaming_response
-                async with completions.create(model=body["model"], messages=[], extra_body=body) as response:
-                    return response.status_code, {}, await _read(response)
+                # Not by `chat.completions.create`: that walks through the body type by type, which costs as much again.
+                stream = await self.openai.post(
+                    "/chat/completions",
+                    cast_to=object,
+                    content=json.dumps(body).encode(),
+                    options={"headers": {"Content-Type": "application/json"}},
+                    stream=True,
+                    stream_cls=openai.AsyncStream[object],
+                )
+                async with stream:
+                    return stream.response.status_code, {}, await _read(stream.response)
         except openai.APIStatusError as error:
             return error.status_code, dict(error.response.headers), error.response.content
-        except (openai.APITimeoutError, TimeoutError):
-            fault = Fault(FaultKind.TIMEOUT, f"no whole answer within {self._timeout_s:g} s")
-        except openai.APIConnectionError as error:
-            fault = Fault(FaultKind.CONNECTION, f"{self.address}: {type(error.__cause__ or error).__name__}")
         except Fault as error:
             fault = error
         except Exception as error:
-            # A connection that breaks while the content is read shows as one of many errors of the HTTP package.
-            if not type(error).__module__.startswith("http"):
-                raise
-            is_late = "Timeout" in type(error).__name__
-            fault = Fault(FaultKind.TIMEOUT if is_late else FaultKind.CONNECTION, type(error).__name__)
+            fault = self.fault_of(error)
         raise fault
+
+    def fault_of(self, error: Exception) -> Fault:
+        """What a connection that failed amounts to. Anything that is not about connections is raised as it is."""
+        import aiohttp
+        import httpx2
+        import openai
+
+        # The package tells a lost connection as a time-out: the first cause of its own is what happened.
+        causes = list(_causes(error))
+        cause = next((one for one in causes if isinstance(one, aiohttp.ClientError | TimeoutError)), causes[-1])
+        if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return Fault(FaultKind.UNREACHABLE, f"{type(cause).__name__}: {type(causes[-1]).__name__}")
+        if isinstance(cause, TimeoutError):
+            return Fault(FaultKind.TIMEOUT, f"no whole answer within {self._timeout_s:g} s")
+        if isinstance(cause, aiohttp.ClientError) or isinstance(error, openai.APIError | httpx2.HTTPError):
+            return Fault(FaultKind.CONNECTION, type(cause).__name__)
+        raise error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what caused it, down to the first cause."""
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__
 
 
 async def _read(response: Any) -> bytes:
     pieces, size = [], 0
-    async for piece in response.iter_bytes():
+    async for piece in response.aiter_bytes():
         size += len(piece)
         if size > _MOST_BYTES:
             raise Fault(FaultKind.BROKEN, f"more than {_MOST_BYTES / 1e6:.0f} MB")

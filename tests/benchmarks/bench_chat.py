@@ -2,10 +2,13 @@
 
     python -m tests.benchmarks.bench_chat
 
-Prints the time, the ideal time and their ratio, the CPU seconds of the client, and its peak memory for two lengths.
+Prints the time, the ideal time and their ratio, the CPU of a request beside what the `openai` package takes by itself,
+and the peak memory for two lengths. Where client and server get less than a core each, the ratio says so, not more.
 """
 
 import argparse
+import asyncio
+import os
 import resource
 import subprocess
 import sys
@@ -43,8 +46,7 @@ def main() -> None:
         process, url = serve(directory, given.delay_s)
         config = EndpointConfig(base_url=url, max_concurrency=given.concurrency)
         with ChatSession(config, directory / "journal.sqlite", "bench") as session:
-            # The first requests open the connections.
-            ask(session, range(-given.concurrency, 0))
+            ask(session, range(-given.concurrency, 0))  # the first requests open the connections
             for start, stop in ((0, given.requests), (given.requests, 4 * given.requests)):
                 started, cpu = time.monotonic(), time.process_time()
                 ask(session, range(start, stop))
@@ -53,8 +55,11 @@ def main() -> None:
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
                 print(
                     f"{stop - start} requests: {took:.2f} s, ideal {ideal:.2f} s, ratio {took / ideal:.3f}; "
-                    f"CPU {cpu:.2f} s, peak memory {peak:.0f} MB"
+                    f"CPU {1000 * cpu / (stop - start):.2f} ms a request, peak memory {peak:.0f} MB"
                 )
+        alone = asyncio.run(ask_by_the_package_alone(url, given.requests, given.concurrency))
+        print(f"the package alone, as it comes: CPU {1000 * alone / given.requests:.2f} ms a request")
+        print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         process.kill()
 
 
@@ -66,6 +71,23 @@ def ask(session: ChatSession, numbers: range) -> None:
         await session.client.complete(ChatRequest(model="gpt-4o-mini", messages=(message,), max_tokens=100))
 
     session.map(one, numbers, "requests")
+
+
+async def ask_by_the_package_alone(url: str, num_requests: int, concurrency: int) -> float:
+    """The CPU seconds of as many requests without journal, limits and budget, by the package's default transport."""
+    from openai import AsyncOpenAI
+
+    numbers = iter(range(num_requests))
+
+    async def work() -> None:
+        for number in numbers:
+            message = {"role": "user", "content": f"{number}: {PROMPT}"}
+            await client.chat.completions.create(model="gpt-4o-mini", messages=[message], max_tokens=100)
+
+    async with AsyncOpenAI(api_key="none", base_url=url) as client:
+        started = time.process_time()
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+        return time.process_time() - started
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import traceback
 from email.utils import formatdate
 from time import monotonic, time
@@ -301,3 +302,47 @@ def test_a_damaged_journal_is_not_overwritten(tmp_path):
 def test_a_key_depends_on_address_and_request():
     keys = {request_key(url, request(text)) for url in ("http://a/v1", "http://b/v1") for text in ("x", "y")}
     assert len(keys) == 4
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def test_a_dead_address_ends_at_once(tmp_path):
+    session = ChatSession(EndpointConfig(base_url=f"http://127.0.0.1:{free_port()}/v1"), tmp_path / "j", "tests")
+    started = monotonic()
+    with session, pytest.raises(EndpointError, match=r"Nobody answers at .*execution\.teacher\.base_url"):
+        session.map(session.client.complete, [request("a"), request("b")], "episodes")
+    assert monotonic() - started < 5
+
+
+def outage(tmp_path, down_s, **config):
+    """The replies of a server that goes away for a while after the first of two, and the number of tries allowed."""
+
+    async def run():
+        with ChatServer() as server:
+            settings = EndpointConfig(base_url=server.url, max_tries=1, **config)
+            client = ChatClient(settings, tmp_path / "journal.sqlite", "tests")
+            first = await client.complete(request("first"))
+            port = server.port
+        second = asyncio.create_task(client.complete(request("second")))
+        try:
+            await asyncio.wait([second], timeout=down_s)
+            with ChatServer(lambda body, n: reply("back"), port=port):
+                return first.text, (await second).text, client.counts
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
+def test_an_outage_is_waited_for_and_takes_no_tries(tmp_path):
+    first, second, counts = outage(tmp_path, down_s=1.0)
+    assert (first, second) == ("Hello.", "back")
+    assert counts.faults[FaultKind.UNREACHABLE] >= 1
+
+
+def test_an_outage_ends_when_it_is_too_long(tmp_path):
+    with pytest.raises(EndpointError, match=r"out of reach for .*max_outage_s"):
+        outage(tmp_path, down_s=10.0, max_outage_s=0.5)
