@@ -1,6 +1,7 @@
 """What the tests of InterCode Bash share: a small file system, sandboxes of it, and whether any can be made here."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
 from leap_core.envs.intercode_bash.file_systems import FileSystem
 
 BORN = 1_700_000_000
+MARK = "31415926"
+"""Seconds that no one but these tests sleeps."""
 SMALL = FileSystem(
     name="small",
     script_name="set_up.sh",
@@ -29,3 +32,16 @@ needs_sandbox = pytest.mark.skipif(problem() is not None, reason=f"no sandbox ca
 def run(sandbox, command, timeout_s=10.0, directory="/"):
     """Run a line of bash, without the original's quoting."""
     return sandbox.run(["/bin/bash", "-c", command], directory, timeout_s)
+
+
+def sleepers():
+    """Processes of the host, of whatever namespace, that sleep for the marked time."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", MARK.encode()]:
+            found.append(process.name)
+    return found

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from intercode_sandboxes import BORN, SMALL, needs_sandbox, run
+from intercode_sandboxes import BORN, MARK, needs_sandbox, run, sleepers
 
 from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
 from leap_core.envs.intercode_bash.namespaces import DISK_BYTES
@@ -21,43 +21,6 @@ from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, Stopped
 from leap_core.errors import EnvironmentCrashError
 
 pytestmark = [needs_sandbox, pytest.mark.slow]
-
-MARK = "31415926"
-"""Seconds that no one but these tests sleeps."""
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    path = tmp_path_factory.mktemp("archives") / "small.tar"
-    BubblewrapBackend({}).build(SMALL, path)
-    return path
-
-
-@pytest.fixture
-def sandbox(archive):
-    """A fresh copy. After each test nothing may run on, and the next copy has to be clean."""
-    backend = BubblewrapBackend({})
-    copy = backend.open("small", archive, BORN)
-    yield copy
-    assert not sleepers()
-    copy.close()
-    fresh = backend.open("small", archive, BORN)
-    assert fresh.changes(10) == ""
-    assert run(fresh, "cat /work/a.txt; ls /work").output == b"one\na.txt\nold.txt\nsub\n"
-    fresh.close()
-
-
-def sleepers():
-    """Processes of the host, of whatever namespace, that sleep for the marked time."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"sleep", MARK.encode()]:
-            found.append(process.name)
-    return found
 
 
 def test_a_copy_is_as_it_was_built(sandbox):
@@ -91,12 +54,12 @@ def test_digests_follow_links_as_commands_do(sandbox):
 
 def test_fork_bomb(sandbox):
     started = time.monotonic()
-    assert run(sandbox, ":(){ :|:& };:", 2).stopped in (Stopped.TIMEOUT, Stopped.MEMORY)
+    assert run(sandbox, ":(){ :|:& };:", 1).stopped in (Stopped.TIMEOUT, Stopped.MEMORY)
     assert time.monotonic() - started < 12
 
 
 def test_processes_are_counted(sandbox):
-    output = run(sandbox, f"for i in $(seq 400); do sleep {MARK} & done; true", 2).output
+    output = run(sandbox, f"for i in $(seq 400); do sleep {MARK} & done; true", 1).output
     assert b"Resource temporarily unavailable" in output
 
 
@@ -140,8 +103,8 @@ def test_too_many_files(sandbox):
 
 
 def test_deep_tree(sandbox):
-    run(sandbox, "cd /work; for i in $(seq 3000); do mkdir d && cd d || exit; done; touch bottom")
-    sandbox.changes(2)  # git may give up on such a path, but it has to end
+    run(sandbox, "p=$(printf 'd/%.0s' $(seq 1500)); cd /work; mkdir -p $p; cd $p; mkdir -p $p; touch $p/bottom")
+    sandbox.changes(1)  # git may give up on such a path, but it has to end
     assert run(sandbox, "rm -rf /work/d").exit_status == 0
     assert sandbox.changes(10) == ""
 
@@ -183,6 +146,18 @@ def test_background_processes_end_with_the_command(sandbox, command):
     assert time.monotonic() - started < 5
 
 
+def test_signals_may_be_ignored_but_not_the_limit(sandbox):
+    started = time.monotonic()
+    assert run(sandbox, f"trap '' TERM HUP INT QUIT; sleep {MARK}; sleep {MARK}", 0.5).stopped is Stopped.TIMEOUT
+    assert time.monotonic() - started < 5
+
+
+def test_nothing_is_said_after_the_end(sandbox):
+    run(sandbox, f"(sleep 0.2; echo late) > /proc/1/fd/1 2>&1 & exec >&- 2>&-; sleep {MARK} &")
+    time.sleep(0.3)
+    assert run(sandbox, "echo ok").output == b"ok\n"
+
+
 def test_what_holds_the_output_open_is_waited_for(sandbox):
     assert run(sandbox, "(sleep 0.3; echo late) & echo early").output == b"early\nlate\n"
     assert run(sandbox, f"sleep {MARK} & echo early", 1).stopped is Stopped.TIMEOUT
@@ -190,13 +165,13 @@ def test_what_holds_the_output_open_is_waited_for(sandbox):
 
 @pytest.mark.parametrize("signal", ["TERM", "KILL", "STOP"])
 def test_signals_reach_nothing_outside(sandbox, signal):
-    run(sandbox, f"kill -{signal} 1; kill -{signal} $PPID; kill -{signal} -1; echo still here", 2)
+    run(sandbox, f"kill -{signal} 1; kill -{signal} $PPID; kill -{signal} -1; echo still here", 1)
     assert run(sandbox, "echo ok").output == b"ok\n"
 
 
 def test_only_own_processes_are_seen(sandbox):
     names = run(sandbox, "cat /proc/[0-9]*/comm").output.decode().split()
-    assert set(names) <= {"bwrap", "bash", "cat"}
+    assert set(names) == {"bash", "cat"}
 
 
 # ---- the host
@@ -312,124 +287,6 @@ def test_sockets_of_the_host_by_path_and_by_name(sandbox, tmp_path):
         path.listen()
         for address in (f"@{name}", str(tmp_path / "s")):
             assert b"Error" in run(sandbox, f'python3 -c "{python}" {address}').output
-
-
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "import socket; socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)",
-        "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
-        "import socket; socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)",
-        "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
-        "import os; os.memfd_create('x')",
-        "import fcntl, termios; fcntl.ioctl(open('/dev/tty'), termios.TIOCSTI, b'x')",
-        "import ctypes; c = ctypes.CDLL(None); assert c.shmget(0, 1 << 30, 0o1600) >= 0",
-        "import ctypes; c = ctypes.CDLL(None); assert c.ptrace(0, 0, 0, 0) >= 0",
-        "import ctypes; c = ctypes.CDLL(None); assert c.unshare(0x10000000) >= 0",
-        "import ctypes; c = ctypes.CDLL(None); assert c.syscall(425, 4, 0) >= 0 or ctypes.get_errno()",
-    ],
-)
-def test_closed_parts_of_the_kernel(sandbox, attempt):
-    if run(sandbox, "python3 -c pass").exit_status != 0:
-        pytest.skip("there is no python3 in /usr to try this with")
-    assert run(sandbox, f'python3 -c "{attempt}"').exit_status != 0
-
-
-# ---- the sandbox's own files
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "rm -rf /bin /sbin /lib /lib64 /usr /etc /proc /dev",
-        "rm -rf --no-preserve-root /",
-        "mv /bin /nib; mv /usr /rsu; mv /lib64 /x; mv /etc /cte; mv /proc /corp; mv /dev /ved",
-        "mv /usr/bin /usr/nib; rm -rf /usr/lib; ln -s /work /usr/lib32; mkdir -p /usr/more/bin; mv /usr/share /usr/x",
-        "rmdir /proc /dev /etc; ln -sfn /work /usr; ln -sfn /work /etc; ln -sfn /work /dev",
-        "cp /bin/false /work/git; PATH=/work:$PATH; echo 'exit 1' > /etc/profile; echo 'exit 1' > /root/.bashrc",
-        "chmod 000 /work /root /tmp /dev/shm",
-    ],
-)
-def test_the_sandbox_cannot_be_broken_from_inside(sandbox, command):
-    run(sandbox, command)
-    assert run(sandbox, "echo still works; awk 'BEGIN { print 6 * 7 }'").output.endswith(b"still works\n42\n")
-    assert sandbox.changes(10) is not None
-
-
-def test_a_root_directory_that_may_not_be_entered(sandbox):
-    run(sandbox, "chmod 000 /")
-    assert run(sandbox, "chmod 755 /").exit_status == 127  # the model has shut itself out
-    assert sandbox.changes(10) is None
-    sandbox.close()
-
-
-@pytest.mark.parametrize("preloaded", ["/work/evil.so", "/lib/x86_64-linux-gnu/libSegFault.so"])
-def test_the_score_does_not_start_programs_as_the_model_likes(sandbox, preloaded):
-    run(sandbox, f"echo {preloaded} > /etc/ld.so.preload; echo /work > /etc/ld.so.conf; echo x > /etc/passwd")
-    assert sandbox.changes(10) == ""
-    assert sandbox.digests([["work/a.txt"]], 10) == ["5bbf5a52328e7439ae6e719dfe712200  work/a.txt\n"]
-
-
-def test_new_folders_in_usr_are_of_no_use_to_the_score(sandbox):
-    assert run(sandbox, "mkdir -p /usr/work/bin; cp /bin/true /usr/work/bin/git; ls /usr/work").output == b"bin\n"
-    run(sandbox, "echo new > /work/new.txt")
-    assert sandbox.changes(10) == "?? work/new.txt\n"
-
-
-# ---- git, on a tree that the model wrote
-
-RUN = "#!/bin/sh\ntouch /tmp/ran /work/ran; echo ran\n"
-
-
-@pytest.mark.parametrize(
-    "trick",
-    [
-        "git init -q /; git -C / config core.fsmonitor /tmp/run; git -C / config alias.status '!/tmp/run'",
-        "git init -q /; cp /tmp/run /.git/hooks/post-index-change; cp /tmp/run /.git/hooks/pre-commit",
-        "git init -q /; git -C / config core.hooksPath /tmp; git -C / config core.pager /tmp/run",
-        "git init -q /; git -C / config core.worktree /tmp; git -C / config status.showUntrackedFiles no",
-        "printf '[core]\\n fsmonitor = /tmp/run\\n[status]\\n showUntrackedFiles = no\\n' > /root/.gitconfig",
-        "printf '[core]\\n fsmonitor = /tmp/run\\n' > /etc/gitconfig",
-        "printf '* filter=x\\n' > /.gitattributes; git config --global filter.x.clean /tmp/run; rm /.gitattributes",
-        "mkdir /tmp/r; cd /tmp/r; git init -q; printf 'gitdir: /tmp/r/.git\\n' > /.git; rm /.git",
-        "mkdir -p /.git; touch /.git/index.lock /.git/HEAD.lock",
-        "export GIT_DIR=/tmp GIT_INDEX_FILE=/tmp/x; mkdir -p /root/.config/git; echo '*' > /root/.config/git/ignore",
-        "cp /tmp/run /work/../tmp/git; PATH=/tmp:$PATH; hash -p /tmp/git git",
-    ],
-)
-def test_git_runs_nothing_of_the_model_and_sees_what_is_there(sandbox, trick):
-    run(sandbox, f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; {trick}; echo new > /work/new.txt")
-    assert sandbox.changes(10) == "?? work/new.txt\n"
-    assert run(sandbox, "ls /tmp/ran /work/ran").exit_status != 0
-
-
-def test_a_repository_in_the_tree_is_only_a_folder(sandbox):
-    run(
-        sandbox,
-        f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; git init -q /work/sub2; cd /work/sub2; "
-        "git config core.fsmonitor /tmp/run; git config user.name x; git config user.email x; touch f; git add f; "
-        "rm -f /tmp/ran /work/ran; mkdir /work/.git; echo 'ref: x' > /work/.git/HEAD",
-    )
-    assert sandbox.changes(10) == "?? work/sub2/\n"
-    assert run(sandbox, "ls /tmp/ran").exit_status != 0
-
-
-@pytest.mark.parametrize("name", [".gitignore", ".gitattributes"])
-def test_a_pipe_in_place_of_a_file_that_git_reads(sandbox, name):
-    run(sandbox, f"mkfifo /work/{name}")
-    started = time.monotonic()
-    sandbox.changes(2)
-    assert time.monotonic() - started < 6
-
-
-def test_a_file_without_end_is_not_hashed_for_ever(sandbox):
-    run(sandbox, "ln -s /dev/zero /work/zero.txt")
-    assert sandbox.digests([["work/zero.txt"]], 1) == [None]
-
-
-def test_the_repository_cannot_be_reached(sandbox):
-    assert b"No such file" in run(sandbox, "ls /etc/git /git").output
-    assert run(sandbox, "find / -xdev -name '*.pack' 2>/dev/null").output == b""
 
 
 # ---- what the output may hold

@@ -12,10 +12,10 @@ ALLOWED, KILLED = 0x7FFF0000, 0x80000000
 EPERM, ENOSYS, EAFNOSUPPORT = (0x00050000 | error for error in (1, 38, 97))
 
 
-def judge(program, arch, number, argument=0):
+def judge(program, arch, number, *arguments):
     """What the kernel would do with a call."""
     lines = [struct.unpack_from("=HBBI", program, offset) for offset in range(0, len(program), 8)]
-    data = {0: number, 4: arch, 16: argument & 0xFFFFFFFF}
+    data = {0: number, 4: arch} | {16 + 8 * n: value & 0xFFFFFFFF for n, value in enumerate(arguments)}
     value, position = 0, 0
     while True:
         code, if_true, if_false, operand = lines[position]
@@ -53,6 +53,10 @@ def judge(program, arch, number, argument=0):
         (41, 17, EAFNOSUPPORT),  # packet
         (41, 38, EAFNOSUPPORT),  # alg
         (41, 40, EAFNOSUPPORT),  # vsock
+        (310, 0, EPERM),  # process_vm_readv
+        (438, 0, EPERM),  # pidfd_getfd
+        (294, 0, EPERM),  # inotify_init1
+        (278, 0, EPERM),  # vmsplice
         (0x40000000 | 272, 0, ENOSYS),  # the x32 way to the same calls
     ],
 )
@@ -66,6 +70,22 @@ def test_calls_of_x86(number, argument, expected):
 )
 def test_calls_of_arm(number, argument, expected):
     assert judge(make_filter("aarch64"), ARM, number, argument) == expected
+
+
+@pytest.mark.parametrize(("arch", "machine", "mmap"), [(X86, "x86_64", 9), (ARM, "aarch64", 222)])
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (0x22, ALLOWED),  # private and anonymous, as malloc does it
+        (0x02, ALLOWED),  # private, of a file
+        (0x21, EPERM),  # shared and anonymous
+        (0x01, EPERM),  # shared, of a file: it may be /dev/zero
+        (0x03, EPERM),  # shared, in the newer way
+        (0x40022, EPERM),  # of huge pages
+    ],
+)
+def test_mappings(arch, machine, mmap, flags, expected):
+    assert judge(make_filter(machine), arch, mmap, 0, 4096, 3, flags) == expected
 
 
 def test_calls_of_another_architecture_kill():

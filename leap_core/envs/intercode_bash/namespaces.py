@@ -34,23 +34,26 @@ DISK_FILES = 16384
 MEMORY_BYTES = 1 << 30
 """What all processes of a command may hold together."""
 LIMITS = {
-    "nproc": 128,
-    "nofile": 256,
+    "nproc": 64,
+    "nofile": 128,
     "fsize": 32 << 20,
     "as": 2 << 30,
     "cpu": 10,
-    "core": 0,
+    "core": 1,  # where the host hands crashes to a program, 0 would not keep it from that, 1 does
     "memlock": 0,
     "msgqueue": 0,
     "sigpending": 1024,
 }
-"""Limits of one process (`man prlimit`); bytes, seconds or counts. `nproc` counts all processes of the sandbox."""
+"""Limits of one process (`man prlimit`); bytes, seconds or counts. `nproc` counts all processes of the sandbox; with
+`nofile` it bounds what sockets and pipes can hold, which is in no process's memory."""
 
 _MOUNT = "/sys"
 """Where the holder mounts its tmpfs: a directory that every Linux has and that nothing here needs to see."""
 _PROGRAM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 """The top directories that programs and libraries are in. On most systems all but /usr are links into it."""
 _EMPTY_FOLDERS = ("dev", "etc", "proc", "home", "mnt", "opt", "root", "run", "srv", "sys", "tmp", "var/log", "var/tmp")
+_HIDDEN_IN_PROC = ("cmdline", "config.gz", "kallsyms", "key-users", "keys", "modules")
+"""What tells of the kernel that all share, or of other users' keys. The rest of /proc is needed, or empty in here."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "HOME": "/root", "HOSTNAME": "intercode"}
 TOOLS = {
@@ -77,16 +80,27 @@ _GIT_ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "intercode@localhost",
     "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z",
 }
-_IN_DIRECTORY = (
-    'cd -- "$1" 2>/dev/null || { printf "OCI runtime exec failed: exec failed: unable to start container process: '
-    'chdir to cwd (\\"%s\\") set in config.json failed: no such file or directory: unknown\\r\\n" "$1"; exit 126; }; '
-    'shift; set -o pipefail; unset OLDPWD SHLVL; exec "$@" 2>&1 | /bin/cat'
-)
+_IN_DIRECTORY = b"""{
+cd -- "$1" 2>/dev/null || {
+    printf 'OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd ("%s") set in '"\
+"'config.json failed: no such file or directory: unknown\\r\\n' "$1"
+    exit 126
+}
+shift
+set -o pipefail
+unset OLDPWD SHLVL
+exec "$@" 2>&1 < /dev/null | /bin/cat
+exit
+} 2> /dev/null
+"""
 """Starts a program in a directory; where there is none, says what Docker says.
 
 `cat` ends when the last process that writes there does: like Docker, this waits for what a command leaves in the
-background with its output open. All else that it leaves behind is ended with it.
+background with its output open. All else that it leaves behind is ended with it. The shell that runs this is the first
+process of the sandbox; it reads it from its standard input, so that no list of processes shows it.
 """
+_MAX_ARGUMENT_BYTES = (128 << 10) - 1
+"""What the kernel takes (`MAX_ARG_STRLEN`), without the null byte at the end."""
 
 _HOLD = """
 set -e
@@ -140,8 +154,12 @@ class NamespaceSandbox:
         own = ["--bind", f"{_MOUNT}/etc", "/etc", "--bind", f"{_MOUNT}/usr", "/usr"]
         for folder in self._usr_folders:
             own += ["--ro-bind", str(self._rootfs / "usr" / folder), f"/usr/{folder}"]
-        command = ["/bin/bash", "-c", _IN_DIRECTORY, "bash", directory, *argv]
-        return self._run([*self._layout(writable=True), *own], command, _ENVIRONMENT, timeout_s)
+        if any(len(os.fsencode(argument)) > _MAX_ARGUMENT_BYTES for argument in (directory, *argv)):
+            raise ValueError(f"an argument is longer than {_MAX_ARGUMENT_BYTES} bytes")
+        command = ["/bin/bash", "-s", "--", directory, *argv]
+        return self._run(
+            [*self._layout(writable=True, user=NOBODY), *own], command, _ENVIRONMENT, timeout_s, _IN_DIRECTORY
+        )
 
     def changes(self, timeout_s: float) -> str | None:
         """What `git status --short` says against the first state; None where the tree keeps git from answering.
@@ -217,41 +235,51 @@ class NamespaceSandbox:
                 raise EnvironmentCrashError(f"No sandbox could be made of {archive}: {words(said) or 'no answer'}")
 
     def _inspect(self, command: Sequence[str], timeout_s: float, *, writable: bool = False) -> CommandResult:
-        """Run a program of ours over the tree. /etc, which steers how programs start, is not the model's here."""
-        etc = ["--tmpfs", "/etc", "--bind" if writable else "--ro-bind", f"{_MOUNT}/git", "/etc/git"]
-        return self._run(
-            [*self._layout(writable=writable), *etc], command, {**_ENVIRONMENT, **_GIT_ENVIRONMENT}, timeout_s
-        )
+        """Run a program of ours over the tree. /etc, which steers how programs start, is not the model's here.
 
-    def _layout(self, *, writable: bool) -> list[str]:
-        """Options of bwrap for everything but /etc."""
+        It may read all of the tree, as root may in the original: no permission hides a file from the score.
+        """
+        own = ["--tmpfs", "/etc", "--bind" if writable else "--ro-bind", f"{_MOUNT}/git", "/etc/git"]
+        own += ["--cap-drop", "ALL", "--cap-add", "CAP_DAC_READ_SEARCH"]
+        layout = [*self._layout(writable=writable, user=0), *own]
+        return self._run(layout, command, {**_ENVIRONMENT, **_GIT_ENVIRONMENT}, timeout_s)
+
+    def _layout(self, *, writable: bool, user: int) -> list[str]:
+        """Options of bwrap for everything but /etc; `user` is the number that the program sees itself under."""
         options = [
             *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
-            *("--unshare-cgroup-try", "--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "intercode"),
-            *("--die-with-parent", "--new-session"),
+            *("--unshare-cgroup-try", "--uid", str(user), "--gid", str(user), "--hostname", "intercode"),
+            *("--die-with-parent", "--new-session", "--as-pid-1"),  # so that no process in there is bwrap
             *("--bind" if writable else "--ro-bind", f"{_MOUNT}/tree", "/"),
         ]
         for folder in self._folders:
             options += ["--ro-bind", str(self._rootfs / folder), f"/{folder}"]
-        return [
-            *(*options, "--proc", "/proc", "--dev", "/dev"),
-            *("--bind", f"{_MOUNT}/shm", "/dev/shm", "--remount-ro", "/dev"),
-        ]
+        options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{_MOUNT}/shm", "/dev/shm", "--remount-ro", "/dev"]
+        for name in filter(_is_in_proc, _HIDDEN_IN_PROC):
+            options += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+        return [*options, "--remount-ro", "/proc"]
 
     def _enter(self) -> list[str]:
         holder = str(self._holder.pid)
         return [_tool("nsenter"), "--target", holder, "--user", "--mount", "--preserve-credentials", "--"]
 
     def _run(
-        self, layout: Sequence[str], command: Sequence[str], environment: Mapping[str, str], timeout_s: float
+        self,
+        layout: Sequence[str],
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        timeout_s: float,
+        standard_input: bytes = b"",
     ) -> CommandResult:
-        """Run one program in namespaces of its own, within the limits."""
+        """Run one program in namespaces of its own, within the limits; its input must fit into a pipe."""
         for name in ("alternatives", "ld.so.cache"):  # without them, programs of the same /usr are not found
             source = self._rootfs / "etc" / name
             layout = [*layout, "--ro-bind", str(source), f"/etc/{name}"] if source.exists() else layout
         status_reader, status_writer = os.pipe()
+        input_reader, input_writer = os.pipe()
         program = os.memfd_create("seccomp")
         try:
+            os.write(input_writer, standard_input)
             os.write(program, self._filter)
             os.lseek(program, 0, os.SEEK_SET)
             process = subprocess.Popen(
@@ -262,7 +290,7 @@ class NamespaceSandbox:
                     *(_tool("bwrap"), "--json-status-fd", str(status_writer), "--seccomp", str(program)),
                     *(*layout, "--", *command),
                 ],
-                stdin=subprocess.DEVNULL,
+                stdin=input_reader,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[status_writer, program],
@@ -275,8 +303,8 @@ class NamespaceSandbox:
             os.close(status_reader)
             raise
         finally:
-            os.close(program)
-            os.close(status_writer)
+            for descriptor in (program, status_writer, input_reader, input_writer):
+                os.close(descriptor)
         with process, os.fdopen(status_reader, "rb") as status:
             return _watch(process, status, timeout_s)
 
@@ -310,6 +338,11 @@ def _unprivileged() -> dict[str, Any]:
     """Options of Popen: root becomes nobody first, because the kernel does not hold root to limits on processes."""
     nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     return {"umask": 0o022, **(nobody if os.geteuid() == 0 else {})}
+
+
+@functools.cache
+def _is_in_proc(name: str) -> bool:
+    return Path("/proc", name).exists()
 
 
 @functools.cache

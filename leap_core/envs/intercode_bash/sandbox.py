@@ -60,7 +60,7 @@ class Sandbox(Protocol):
 
         Raises:
             EnvironmentCrashError: the sandbox failed, not the command.
-            ValueError: an argument cannot be one: it holds a null character.
+            ValueError: an argument cannot be one: it holds a null character, or is too long for the kernel.
         """
         ...
 
