@@ -72,13 +72,14 @@ class ChatServer:
     """Answers `POST /v1/chat/completions` by `answer(body, n)`, n counting from 0; files and batches as OpenAI does.
 
     A batch is done after `batch_looks` looks at it; its requests are answered by the same function.
-    `port` 0 is any that is free.
+    `port` 0 is any that is free. The answers to the first `loses_answers_to_batches` batches are reset on their way.
     """
 
     def __init__(self, answer=lambda body, n: reply(), batch_looks=1, port=0):
         self.answer, self.batch_looks = answer, batch_looks
         self.received, self.num_active, self.most_active = [], 0, 0
         self.files, self.batches, self._writers = {}, {}, set()
+        self.loses_answers_to_batches = 0
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started, port), daemon=True)
@@ -167,7 +168,8 @@ class ChatServer:
             asked = json.loads(content)
             batch = {"id": f"batch-{len(self.batches)}", "object": "batch", "status": "in_progress", **asked}
             self.batches[batch["id"]] = batch | {"looks": 0}
-            return _json(batch)
+            is_lost = len(self.batches) <= self.loses_answers_to_batches
+            return Answer(content=json.dumps(batch).encode(), cut=0 if is_lost else None)
         if parts == ["batches"]:
             return _json({"object": "list", "data": list(self.batches.values()), "has_more": False})
         return _json(self._look(self.batches[parts[1]]))

@@ -5,11 +5,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from leap_core.chat.batches import MOST_IN_A_BATCH, BatchQueue
 from leap_core.chat.budget import Account, Budget
+from leap_core.chat.claims import Claims
 from leap_core.chat.endpoint import Endpoint, estimate_tokens
 from leap_core.chat.faults import WORTH_A_TRY, Fault, FaultKind
 from leap_core.chat.journal import Journal, request_key
@@ -63,13 +65,20 @@ class ChatClient:
         self._endpoint = Endpoint(config)
         self._outage = Outage(self._endpoint.address, config.max_outage_s, setting)
         self._journal = Journal(journal)
+        self._claims = Claims(journal.with_name(f"{journal.name}.claims"))
         self._budget = Budget(config.budget_usd, config.budget_tokens, self._prices, f"{setting}.budget")
-        if config.budget_usd is not None or config.budget_tokens is not None:
-            for bought in self._journal.bought(scope):
-                self._budget.count(bought.model, bought.reply)
+        self._has_budget = config.budget_usd is not None or config.budget_tokens is not None
+        self._last_counted = 0
+        self._count_what_was_bought()
         if config.batch:
             self._batches: BatchQueue | None = BatchQueue(
-                self._endpoint, self._journal, scope, poll_s=config.batch_poll_s, say=say
+                self._endpoint,
+                self._journal,
+                self._claims,
+                self._outage,
+                scope,
+                poll_s=config.batch_poll_s,
+                say=say,
             )
             self._limits = Limits(max_concurrency=MOST_IN_A_BATCH)
         else:
@@ -82,7 +91,7 @@ class ChatClient:
     @property
     def spent(self) -> Account:
         """What the scope has paid for: in all runs where there is a budget, else in this one."""
-        return self._budget.spent
+        return self._budget.spent if self._has_budget else self.counts.billed
 
     async def complete(self, request: ChatRequest) -> ChatReply:
         """Return the reply to a request; it is in the journal by then. Equal requests are asked once.
@@ -130,15 +139,39 @@ class ChatClient:
         if self._batches is not None:
             await self._batches.close()
         await self._endpoint.close()
+        self._claims.close()
         self._journal.close()
 
     async def _obtain(self, key: str, request: ChatRequest) -> ChatReply:
+        # A batch is claimed as a whole, when it is handed in.
+        claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._tell_of_another)
+        async with claim:
+            found = self._journal.find(key)  # another process may have bought it meanwhile
+            if found is not None:
+                self.counts.num_from_journal += 1
+                return found
+            return await self._buy(key, request)
+
+    async def _buy(self, key: str, request: ChatRequest) -> ChatReply:
         self._budget.check_price(request.model)
+        self._count_what_was_bought()
         async with self._budget.hold(request.model, self._longest_reply(request)):
             reply = await self._ask(key, request)
-            cost = self._budget.count(request.model, reply)
-        self.counts.billed.add(reply, cost)
+            self._count_what_was_bought()
+        self.counts.billed.add(reply, self._prices.cost_usd(request.model, reply))
         return reply
+
+    def _count_what_was_bought(self) -> None:
+        """Take into account what this scope has paid for since the last look, by whatever process."""
+        if self._has_budget:
+            for bought in self._journal.bought(self._scope, self._last_counted):
+                self._budget.count(bought.model, bought.reply)
+                self._last_counted = bought.number
+
+    def _tell_of_another(self) -> None:
+        if time.monotonic() > self._told_until:
+            self._told_until = time.monotonic() + _LONGEST_WAIT_S
+            self._say("another run asks for the same; its replies will be used")
 
     async def _ask(self, key: str, request: ChatRequest) -> ChatReply:
         num_tokens = estimate_tokens(request.num_characters) + request.max_tokens

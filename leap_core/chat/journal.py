@@ -23,13 +23,14 @@ from leap_core.types import Record
 
 JOURNAL = ".journal/replies.sqlite"
 """Where the journal is, below the home of the artifacts."""
-_VERSION = 1
+_VERSION = 2
 _WAIT_S = 60.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
-    key TEXT PRIMARY KEY, scope TEXT NOT NULL, model TEXT NOT NULL, reply TEXT NOT NULL, created_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS replies_by_scope ON replies (scope, model);
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, model TEXT NOT NULL,
+    reply TEXT NOT NULL, created_at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS replies_by_scope ON replies (scope, number);
 CREATE TABLE IF NOT EXISTS batches (
     label TEXT PRIMARY KEY, endpoint TEXT NOT NULL, scope TEXT NOT NULL, model TEXT NOT NULL, id TEXT,
     keys TEXT NOT NULL
@@ -43,8 +44,9 @@ def request_key(endpoint: str, request: ChatRequest) -> str:
 
 
 class Bought(Record):
-    """One reply of a scope, with the model that was asked for it."""
+    """One reply of a scope, with the model that was asked for it. Later replies have higher numbers."""
 
+    number: int
     model: str
     reply: ChatReply
 
@@ -53,6 +55,7 @@ class PendingBatch(Record):
     """A batch that was handed in and whose replies are not all here. `id` is None where only the intent is known."""
 
     label: str
+    scope: str
     model: str
     id: str | None
     keys: tuple[str, ...]
@@ -98,12 +101,14 @@ class Journal:
             self._flushing = asyncio.create_task(self._flush())
         await done
 
-    def bought(self, scope: str) -> Iterator[Bought]:
-        """Every reply that was paid for on behalf of `scope`."""
+    def bought(self, scope: str, after: int = 0) -> Iterator[Bought]:
+        """Every reply that was paid for on behalf of `scope`, by any process, with a number above `after`, in order."""
         with self._errors():
-            rows = self._reader.execute("SELECT model, reply FROM replies WHERE scope = ?", (scope,))
-            for model, reply in rows:
-                yield Bought(model=model, reply=self._parse(reply))
+            rows = self._reader.execute(
+                "SELECT number, model, reply FROM replies WHERE scope = ? AND number > ? ORDER BY number",
+                (scope, after),
+            ).fetchall()
+        return (Bought(number=number, model=model, reply=self._parse(reply)) for number, model, reply in rows)
 
     def intend_batch(self, label: str, endpoint: str, scope: str, model: str, keys: Sequence[str]) -> None:
         """Write down that a batch is about to be handed in, so that a crash in between is noticed."""
@@ -123,14 +128,16 @@ class Journal:
         with self._errors(), self._writing, self._writer:
             self._writer.execute("DELETE FROM batches WHERE label = ?", (label,))
 
-    def pending_batches(self, endpoint: str, scope: str) -> list[PendingBatch]:
-        """The batches of a scope that were handed in to an endpoint, or meant to be, and have not ended."""
+    def pending_batches(self, endpoint: str) -> list[PendingBatch]:
+        """The batches that anyone handed in to an endpoint, or meant to, and that have not ended."""
         with self._errors():
             rows = self._reader.execute(
-                "SELECT label, model, id, keys FROM batches WHERE endpoint = ? AND scope = ? ORDER BY label",
-                (endpoint, scope),
+                "SELECT label, scope, model, id, keys FROM batches WHERE endpoint = ? ORDER BY label", (endpoint,)
             ).fetchall()
-        return [PendingBatch(label=label, model=model, id=id, keys=keys.split()) for label, model, id, keys in rows]
+        return [
+            PendingBatch(label=label, scope=scope, model=model, id=id, keys=keys.split())
+            for label, scope, model, id, keys in rows
+        ]
 
     def close(self) -> None:
         """Close the file. What `keep` has returned from is in it."""
@@ -155,7 +162,9 @@ class Journal:
 
     def _write(self, rows: Sequence[tuple[str, ...]]) -> None:
         with self._errors(), self._writing, self._writer:
-            self._writer.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", rows)
+            self._writer.executemany(
+                "INSERT OR IGNORE INTO replies (key, scope, model, reply, created_at) VALUES (?, ?, ?, ?, ?)", rows
+            )
 
     def _parse(self, text: str) -> ChatReply:
         try:

@@ -44,7 +44,7 @@ def ask(server, path, *texts):
 def pending(path, server):
     journal = Journal(path / "journal.sqlite")
     try:
-        return journal.pending_batches(server.url, "tests")
+        return journal.pending_batches(server.url)
     finally:
         journal.close()
 
@@ -126,3 +126,33 @@ def test_a_request_that_fails_in_a_batch_is_asked_again_or_given_up(tmp_path):
         assert (good.text, once.text) == ("GOOD", "ONCE")
         assert type(never) is ChatError
         assert [len(file.splitlines()) for file in list(server.files.values())[::2]] == [3, 1]
+
+
+def test_another_run_collects_the_batch_of_a_living_one(tmp_path):
+    """Two runs of different experiments want the same overnight: one batch, and both get the replies."""
+
+    async def run(server):
+        config = EndpointConfig(base_url=server.url, batch=True, batch_poll_s=0.05)
+        first, second = (ChatClient(config, tmp_path / "journal.sqlite", scope) for scope in ("one", "two"))
+        try:
+            asked = [asyncio.create_task(client.complete(request("a"))) for client in (first, second)]
+            while not server.batches:
+                await asyncio.sleep(0.01)
+            server.batch_looks = 3
+            return [one.text for one in await asyncio.gather(*asked)]
+        finally:
+            await first.close()
+            await second.close()
+
+    with ChatServer(upper, batch_looks=10_000) as server:
+        assert asyncio.run(run(server)) == ["A", "A"]
+        assert len(server.batches) == 1
+
+
+def test_a_batch_that_was_taken_although_its_answer_was_lost_is_not_handed_in_again(tmp_path):
+    with ChatServer(upper) as server:
+        server.loses_answers_to_batches = 1
+        answers, counts = ask(server, tmp_path, "a", "b")
+        assert [one.text for one in answers] == ["A", "B"]
+        assert len(server.batches) == 1
+        assert counts.faults.total() == 2
