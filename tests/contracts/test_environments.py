@@ -15,10 +15,13 @@ from leap_core.types import Action, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
 NUM_STEPS = 12
-FREE_COMMANDS = {"intercode_bash": ("ls -A", "pwd", "echo hello", "cd /tmp", "touch /tmp/new; ls /tmp")}
+FREE_COMMANDS = {
+    "intercode_bash": ("ls -A", "pwd", "echo hello", "cd /tmp", "touch /tmp/new; ls /tmp"),
+    "webshop": ("search[heavy duty]", "search[a]", "search[long lasting red]"),
+}
 """What to wander with where no commands are listed."""
-EXPERT_LEVELS = {"intercode_bash": (100,)}
-"""The levels of privilege at which an expert can advise, where it is not all of them."""
+EXPERT_LEVELS = {"intercode_bash": (100,), "webshop": (100,)}
+"""The levels of privilege at which an expert always wins, where it is not all of them."""
 
 
 class World:
@@ -120,7 +123,7 @@ def test_wrong_command_is_an_answer(world):
 @pytest.mark.parametrize("level", [0, 100])
 def test_oracle_wins(world, level):
     if level not in world.levels:
-        pytest.skip(f"the expert of {world.suite.name} cannot advise at level {level}")
+        pytest.skip(f"the expert of {world.suite.name} does not always win at level {level}")
     oracle = world.suite.oracle()
     for spec in world.all_specs():
         played = demonstrate(world.environment(spec), oracle, spec, hidden(world, spec), level, 50)

@@ -1,0 +1,140 @@
+"""The hidden state of a goal: what the score looks for, and which search and which items meet all of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from leap_core.envs.webshop.goals import NO_LIMIT, Goal
+from leap_core.envs.webshop.nouns import Nouns
+from leap_core.envs.webshop.products import Product
+from leap_core.envs.webshop.reward import matches, score, share_met
+from leap_core.envs.webshop.shop import Shop
+from leap_core.envs.webshop.visit import RESULTS_A_PAGE
+from leap_core.envs.webshop.wording import queries
+from leap_core.types import PrivilegedState, Record, Spec
+
+SOURCE = "goal"
+_MOST_ITEMS = 12
+"""So many right items are kept; there can be hundreds of alike ones."""
+
+
+class RightItem(Record):
+    """An item that is worth the full score, and the values of its options to be chosen for that."""
+
+    asin: str
+    name: str
+    price_tag: str
+    values: tuple[str, ...]
+
+
+class HiddenGoal(Record):
+    """The facts of a privileged state.
+
+    `search` is made of the instruction's own words; `page` is the first page of its results, from 1, with a right item.
+    Where no such search finds one, `search` is empty and `right_items` hold the example product alone, if anything.
+    """
+
+    asin: str
+    name: str
+    price: float
+    query: str
+    product_category: str
+    attributes: tuple[str, ...]
+    options: tuple[str, ...]
+    price_limit: float | None
+    search: str
+    page: int
+    right_items: tuple[RightItem, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    search: str
+    page: int
+    items: tuple[RightItem, ...]
+
+
+def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns) -> PrivilegedState:
+    """Describe a goal, with a search and items that lead to the full score."""
+    plan = _plan(goal, shop, nouns)
+    example = shop.product(goal.asin)
+    hidden = HiddenGoal(
+        asin=goal.asin,
+        name=goal.title,
+        price=example.price,
+        query=goal.query,
+        product_category=goal.product_category,
+        attributes=goal.attributes,
+        options=tuple(option.value for option in goal.options),
+        price_limit=None if goal.price_upper == NO_LIMIT else goal.price_upper,
+        search=plan.search,
+        page=plan.page,
+        right_items=plan.items,
+    )
+    facts: dict[str, JsonValue] = hidden.model_dump(mode="json")
+    return PrivilegedState(spec_id=spec.id, text=_describe(goal), facts=facts, source=SOURCE)
+
+
+def _describe(goal: Goal) -> str:
+    options = [f"{option.name}: {option.value}" if option.name else option.value for option in goal.options]
+    lines = [
+        f"Instruction: {goal.instruction}",
+        f"The product must have these attributes: {'; '.join(goal.attributes)}.",
+        f"Options to be chosen: {'; '.join(options) or 'none'}.",
+        "There is no price limit."
+        if goal.price_upper == NO_LIMIT
+        else f"The highest price allowed: ${goal.price_upper:.2f}.",
+        f"An example of a product that meets all of this, one of perhaps several: {goal.title}",
+    ]
+    return "\n".join(lines)
+
+
+def _plan(goal: Goal, shop: Shop, nouns: Nouns) -> _Plan:
+    """The search that has a right item earliest; of equal ones, the first."""
+    found = [plan for query in queries(goal.instruction) if (plan := _plan_for(query, goal, shop, nouns))]
+    if found:
+        return min(found, key=lambda plan: plan.page)
+    item = _right_item(shop.product(goal.asin), goal, nouns)
+    return _Plan(search="", page=0, items=(item,) if item else ())
+
+
+def _plan_for(query: str, goal: Goal, shop: Shop, nouns: Nouns) -> _Plan | None:
+    right = list(_right_items(shop.search(query), goal, shop, nouns))[:_MOST_ITEMS]
+    if not right:
+        return None
+    page = right[0][0] // RESULTS_A_PAGE + 1
+    return _Plan(search=query, page=page, items=tuple(item for _, item in right))
+
+
+def _right_items(asins: list[str], goal: Goal, shop: Shop, nouns: Nouns) -> Iterator[tuple[int, RightItem]]:
+    """The right ones among some items, with their places in the list."""
+    for place, asin in enumerate(asins):
+        item = _right_item(shop.product(asin), goal, nouns)
+        if item is not None:
+            yield place, item
+
+
+def _right_item(product: Product, goal: Goal, nouns: Nouns) -> RightItem | None:
+    chosen = choose_values(product, goal)
+    # Nouns come last: to find them takes longest.
+    if share_met(product, chosen.values(), goal) < 1 or not score(product, chosen.values(), goal, nouns).success:
+        return None
+    values = tuple(chosen.values())
+    return RightItem(asin=product.asin, name=product.title, price_tag=product.price_tag, values=values)
+
+
+def choose_values(product: Product, goal: Goal) -> dict[str, str]:
+    """The values of a product's options, by option, that the goal asks for, as far as there are any."""
+    chosen: dict[str, str] = {}
+    for wanted in goal.options:
+        fitting = [
+            (value != wanted.value, name != wanted.name, name, value)
+            for name, values in product.options.items()
+            for value in values
+            if name not in chosen and matches(value, wanted)
+        ]
+        if fitting:
+            _, _, name, value = min(fitting)
+            chosen[name] = value
+    return chosen

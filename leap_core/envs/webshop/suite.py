@@ -1,0 +1,149 @@
+"""WebShop's specs: goals in the original's shop, or in a generated one."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from leap_core.config import EnvironmentConfig, Section, check_keys
+from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
+from leap_core.envs.webshop.goals import Goal, GoalKind
+from leap_core.envs.webshop.nouns import AUTO, load_nouns, resolve_noun_step
+from leap_core.envs.webshop.oracle import WebshopOracle
+from leap_core.envs.webshop.privileged import reveal
+from leap_core.envs.webshop.shop import (
+    MAX_DAMAGED_SHARE,
+    PRICE_SEED,
+    REPORT_FILE,
+    SHOP_FOLDER,
+    Shop,
+    ShopSettings,
+    provide_shop,
+)
+from leap_core.errors import ConfigError, LeapError
+from leap_core.types import PrivilegedState, Spec, Split
+
+
+class WebshopParams(Section):
+    """`environment.params` of this environment."""
+
+    goals: GoalKind = Field("human", description="Instructions written by people, or synthetic ones.")
+    size: str | None = Field(None, description="Downloaded data: 'all' products or '1000'; none: what is there.")
+    nouns: str = Field(AUTO, description="Who finds nouns for the score: spacy, rules; auto: spacy if installed.")
+    price_seed: int = Field(PRICE_SEED, ge=0, description="Seed of prices drawn from a range, and of price limits.")
+    num_products: int = Field(600, ge=1, description="Products in a generated shop.")
+    num_goals: int = Field(300, ge=1, description="Goals in a generated shop.")
+    reduce_commands: bool = Field(True, description="Cut lists of more than 20 commands, as the paper's wrapper does.")
+    max_damaged_share: float = Field(MAX_DAMAGED_SHARE, ge=0, le=1, description="Of more damage, nothing is made.")
+
+    @classmethod
+    def read(cls, config: EnvironmentConfig) -> "WebshopParams":
+        """Check `config.params`.
+
+        Raises:
+            ConfigError: an unknown key (with the nearest known one) or a bad value.
+        """
+        check_keys(config.params, cls, "environment.params.")
+        try:
+            params = cls.model_validate(config.params)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"environment.params.{key}: {first['msg']} (came: {first['input']!r}).") from error
+        resolve_noun_step(params.nouns)
+        return params
+
+
+class WebshopSuite:
+    """The suite named "webshop"."""
+
+    name = "webshop"
+
+    def __init__(self, config: EnvironmentConfig) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigError: an unknown parameter or value.
+        """
+        self._config = config
+        self._params = WebshopParams.read(config)
+
+    def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
+        """Put the shop below `root` and return the goals of a split, in the original's order.
+
+        The seed is that of a generated shop; downloaded data is the same for all. Which step finds nouns is settled
+        here and written into the specs, so that it cannot change under results that were made with them.
+
+        Raises:
+            LeapError: the data is missing or damaged, or has no goal for this split.
+        """
+        shop = provide_shop(root, self._settings(seed))
+        try:
+            goals = shop.goals(self._params.goals, split, self._count(split))
+        finally:
+            shop.close()
+        if not goals and self._count(split):
+            raise LeapError(
+                f"The shop has no {self._params.goals} goals for the {split} split: {shop.report.num_goals} goals, of "
+                f"which the first {shop.report.test_goals} are for test and the next {shop.report.dev_goals} for dev. "
+                "Use the full set of products, or set environment.params.goals = 'synthetic'."
+            )
+        nouns = resolve_noun_step(self._params.nouns)
+        return [_spec(goal, split, nouns) for goal in goals]
+
+    def make(self, root: Path) -> Environment:
+        """Make an environment that can play any spec of `root`; all of one process play in the same opened shop."""
+        return WebshopEnvironment(_open(root), self._params.reduce_commands)
+
+    def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
+        """What the score of `spec` looks for, and a way there.
+
+        Raises:
+            WrongSpecError: the spec is not WebShop's.
+        """
+        shop = _open(root)
+        goal, nouns = goal_and_nouns(spec)
+        return reveal(spec, shop.goal(goal), shop, load_nouns(nouns))
+
+    def oracle(self) -> Oracle:
+        """The rule-based expert."""
+        return WebshopOracle()
+
+    def _settings(self, seed: int) -> ShopSettings:
+        params = self._params
+        return ShopSettings(
+            data=None if self._config.data is None else Path(self._config.data).expanduser(),
+            seed=seed,
+            size=params.size,
+            price_seed=params.price_seed,
+            num_products=params.num_products,
+            num_goals=params.num_goals,
+            max_damaged_share=params.max_damaged_share,
+        )
+
+    def _count(self, split: Split) -> int:
+        return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
+
+
+def _spec(goal: Goal, split: Split, nouns: str) -> Spec:
+    return Spec(
+        id=f"{split}/{goal.id}",
+        env=WebshopSuite.name,
+        split=split,
+        instruction=goal.instruction,
+        group=goal.category,
+        params={GOAL: goal.id, NOUNS: nouns},
+    )
+
+
+def _open(root: Path) -> Shop:
+    """The shop below `root`, opened once for each process as long as its files are the same."""
+    folder = root / SHOP_FOLDER
+    report = folder / REPORT_FILE
+    return _opened(folder.resolve(), report.stat().st_mtime_ns if report.exists() else 0)
+
+
+@lru_cache(maxsize=4)
+def _opened(folder: Path, made: int) -> Shop:
+    return Shop(folder)
