@@ -16,16 +16,15 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 MAX_TOKEN_LENGTH = 255
 """Lucene cuts longer tokens into pieces of this length."""
 
-_EMOJI = (
-    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9\u21aa\u231a\u231b\u2328\u23cf\u23e9-\u23f3\u23f8-\u23fa"
-    "\u24c2\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2604\u260e\u2611\u2614\u2615\u2618\u261d\u2620\u2622\u2623"
-    "\u2626\u262a\u262e\u262f\u2638-\u263a\u2640\u2642\u2648-\u2653\u265f\u2660\u2663\u2665\u2666\u2668\u267b\u267e"
-    "\u267f\u2692-\u2697\u2699\u269b\u269c\u26a0\u26a1\u26aa\u26ab\u26b0\u26b1\u26bd\u26be\u26c4\u26c5\u26c8\u26ce"
-    "\u26cf\u26d1\u26d3\u26d4\u26e9\u26ea\u26f0-\u26f5\u26f7-\u26fa\u26fd\u2702\u2705\u2708-\u270d\u270f\u2712\u2714"
-    "\u2716\u271d\u2721\u2728\u2733\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u2763\u2764\u2795-\u2797\u27a1"
-    "\u27b0\u27bf\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\u3297\u3299\U0001f300-\U0001f5ff"
-    "\U0001f600-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff\U0001fa70-\U0001faff"
+_PICTURES = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2194-\u2199\u21a9-\u21aa\u231a-\u231b\u2328\u2388\u23cf\u23e9-\u23f3"
+    "\u23f8-\u23fa\u25aa-\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2605\u2607-\u2612\u2614-\u2685\u2690-\u2705"
+    "\u2708-\u2712\u2714\u2716\u271d\u2721\u2728\u2733-\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757"
+    "\u2763-\u2767\u2795-\u2797\u27a1\u27b0\u27bf\u2934-\u2935\u2b05-\u2b07\u2b1b-\u2b1c\u2b50\u2b55\u3030\u303d"
+    "\u3297\u3299\U0001f000-\U0001f0ff\U0001f18e\U0001f191-\U0001f19a\U0001f300-\U0001f53d"
+    "\U0001f546-\U0001f64f\U0001f680-\U0001f6ff\U0001f90c-\U0001f93a\U0001f93c-\U0001f945\U0001f947-\U0001faff"
 )
+"""Signs that are words: (c), (R), TM, stars, ticks, emoji."""
 _ALONE = "\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Hiragana and Han: each sign is a token."""
 _RUNS = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ede\u1000-\u109f\u1780-\u17d3"
@@ -40,11 +39,13 @@ _LETTER = rf"[^\W\d_{_ALONE}{_RUNS}{_KATAKANA}{_NO_LETTERS}]"
 _BETWEEN_BOTH = ".'\u2018\u2019\u2024\ufe52\uff07\uff0e"
 _BETWEEN_LETTERS = rf"[{_BETWEEN_BOTH}:\u00b7\u0387\u2027\ufe13\ufe55\uff1a]"
 _BETWEEN_DIGITS = rf"[{_BETWEEN_BOTH},;\u037e\u0589\u060c\u2044\ufe10\ufe14\ufe50\ufe54\uff0c\uff1b]"
-_TOKEN = re.compile(
+_WORD = (
     rf"_*(?:{_LETTER}|\d)(?:{_LETTER}|[\d_{_JOINED}]"
     rf"|(?<={_LETTER}){_BETWEEN_LETTERS}(?={_LETTER})|(?<=\d){_BETWEEN_DIGITS}(?=\d))*"
-    rf"|[{_RUNS}][{_RUNS}{_JOINED}]*|[{_KATAKANA}][{_KATAKANA}{_JOINED}]*|[{_ALONE}][{_JOINED}]*|[{_EMOJI}][{_JOINED}\u20e3]*(?:(?<=\u200d)[{_EMOJI}][{_JOINED}]*)*"
 )
+_RUN = rf"[{_RUNS}][{_RUNS}{_JOINED}]*|[{_KATAKANA}][{_KATAKANA}{_JOINED}]*|[{_ALONE}][{_JOINED}]*"
+_SIGN = rf"[{_PICTURES}][{_JOINED}\u20e3]*(?:(?<=\u200d)[{_PICTURES}][{_JOINED}]*)*"
+_TOKEN = re.compile(f"{_WORD}|{_RUN}|{_SIGN}")
 _ASCII_TOKEN = re.compile(r"_*[a-z0-9](?:[a-z0-9_]|(?<=[a-z])[:.'](?=[a-z])|(?<=[0-9])[,;.'](?=[0-9]))*", re.IGNORECASE)
 _POSSESSIVES = ("'s", "\u2019s", "\uff07s")
 
