@@ -1,5 +1,6 @@
 """What the tests of InterCode Bash share: a small file system, sandboxes of it, and whether any can be made here."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
 from leap_core.envs.intercode_bash.file_systems import FileSystem
 
 BORN = 1_700_000_000
-MARK = "31415926"
-"""Seconds that no one but these tests sleeps."""
+MARK = f"31415926.{os.getpid()}"
+"""Seconds that no one sleeps but the tests of this process."""
 SMALL = FileSystem(
     name="small",
     script_name="set_up.sh",

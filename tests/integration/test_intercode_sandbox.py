@@ -139,6 +139,7 @@ def test_standard_input_is_empty(sandbox):
         f"(trap '' TERM HUP INT; sleep {MARK}) > /dev/null 2>&1 &",
         f"exec 1>&- 2>&-; sleep {MARK} &",
     ],
+    ids=["background", "session of its own", "deaf to signals", "without output"],
 )
 def test_background_processes_end_with_the_command(sandbox, command):
     started = time.monotonic()
