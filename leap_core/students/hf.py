@@ -28,6 +28,7 @@ from leap_core.students.loading import (
     load_model,
     resolve_device,
     tokenizer_source,
+    wrapping_in_adapter,
 )
 from leap_core.students.slot_engine import SlotEngine
 from leap_core.students.tiny import TinyParams
@@ -162,7 +163,8 @@ def _load_for_playing(path: Path | str, device: str) -> Any:
         from peft import PeftModel
 
         base = load_model(base_of_adapter(path), dtype)
-        model = PeftModel.from_pretrained(base, str(path)).merge_and_unload()
+        with wrapping_in_adapter():
+            model = PeftModel.from_pretrained(base, str(path)).merge_and_unload()
     else:
         model = load_model(path, dtype)
     return model.eval().requires_grad_(False).to(device)

@@ -6,6 +6,9 @@ the adapter (the trainer writes "base", a folder inside), so that artifacts can 
 
 import json
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,17 @@ def expand_home(source: Path | str) -> Path | str:
 def is_adapter(path: Path | str) -> bool:
     """Whether `path` is a directory with a PEFT adapter."""
     return (Path(path) / "adapter_config.json").is_file()
+
+
+@contextmanager
+def wrapping_in_adapter() -> Iterator[None]:
+    """To make a `PeftModel` in, without a warning that no user can heed.
+
+    PEFT 0.21 asks transformers 5.23 for a property by the name that is on its way out.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
 
 
 def tokenizer_source(path: Path | str) -> Path | str:

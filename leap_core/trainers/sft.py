@@ -28,6 +28,7 @@ from leap_core.students.loading import (
     load_model,
     resolve_device,
     tokenizer_source,
+    wrapping_in_adapter,
 )
 from leap_core.trainers.base import TrainingJob, TrainingResult
 from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
@@ -109,12 +110,14 @@ class _Learner:
         model = load_model(base, "auto" if lora and config.precision == "bf16" else torch.float32)
         packs = takes_own_mask(model.config)
         if is_adapter(start):
-            model = PeftModel.from_pretrained(model, str(start), is_trainable=lora)
+            with wrapping_in_adapter():
+                model = PeftModel.from_pretrained(model, str(start), is_trainable=lora)
             # PEFT looks there when it saves; the relative name would be taken for a hub id.
             model.peft_config["default"].base_model_name_or_path = str(base)
             model = model if lora else model.merge_and_unload().requires_grad_(True)
         elif lora:
-            model = get_peft_model(model, _lora_config(config))
+            with wrapping_in_adapter():
+                model = get_peft_model(model, _lora_config(config))
         return cls(model, base, _stored_dtype(base), packs)
 
     def export(self, model: Any, tokenizer: Any, output: Path) -> None:

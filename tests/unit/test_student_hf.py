@@ -15,6 +15,7 @@ from leap_core.students.base import ActRequest
 from leap_core.students.decoding import Reply, Vocabulary, choose
 from leap_core.students.encoding import encode_prompt, load_tokenizer
 from leap_core.students.hf import HfStudent
+from leap_core.students.loading import wrapping_in_adapter
 from leap_core.students.slot_engine import SlotEngine
 
 
@@ -200,10 +201,11 @@ def adapter_beside(base, folder, reference):
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(base),
-        LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"),
-    )
+    with wrapping_in_adapter():
+        model = get_peft_model(
+            AutoModelForCausalLM.from_pretrained(base),
+            LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"),
+        )
     model.save_pretrained(folder)
     settings = folder / "adapter_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "base_model_name_or_path": reference}))

@@ -20,6 +20,7 @@ from leap_core.students.hf import HfStudent
 from leap_core.trainers.base import TrainingJob
 from leap_core.trainers.sft import SftTrainer
 
+pytestmark = pytest.mark.filterwarnings("error:.*is_gradient_checkpointing:FutureWarning")
 LORA = {"method": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
 
 
