@@ -10,6 +10,7 @@ python -m tests.parity.lucene --jar JAR --record             # write the record 
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ from leap_core.envs.webshop.data_files import find_files, read_rows
 from leap_core.envs.webshop.generator import write_generated_files
 from leap_core.envs.webshop.products import search_text
 from leap_core.envs.webshop.search import NUM_RESULTS
-from leap_core.envs.webshop.shop import Shop, ShopSettings, build_shop
+from leap_core.envs.webshop.shop import Shop, ShopSettings, provide_shop
 from leap_core.files import write_json
 
 RECORD = Path(__file__).parent / "data" / "lucene.json"
@@ -87,11 +88,16 @@ def documents_of(folder: Path, shop: Shop) -> dict[str, str]:
     return {asin: search_text(shop.product(asin)) for asin in asins}
 
 
+def open_shop(data: Path, folder: Path) -> Shop:
+    """Build a shop of a directory's files, outside the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    return provide_shop(folder, ShopSettings(data=data, seed=0))
+
+
 def compare(lucene: Lucene, data: Path, num: int) -> None:
     """Print how often both find the same."""
     with tempfile.TemporaryDirectory() as temporary:
-        build_shop(find_files(data), Path(temporary, "shop"), ShopSettings(data=data, seed=0))
-        shop = Shop(Path(temporary, "shop"))
+        shop = open_shop(data, Path(temporary))
         queries = queries_of(shop, num, random.Random(0))
         lucene.index(documents_of(data, shop), Path(temporary, "lucene"))
         theirs, ours = lucene.search(Path(temporary, "lucene"), queries), [shop.search(query) for query in queries]
@@ -107,8 +113,7 @@ def record(lucene: Lucene) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary)
         write_generated_files(data, 0, NUM_RECORDED_DOCUMENTS, NUM_RECORDED_DOCUMENTS)
-        build_shop(find_files(data), data / "shop", ShopSettings(data=data, seed=0))
-        shop = Shop(data / "shop")
+        shop = open_shop(data, data)
         queries = [*queries_of(shop, NUM_RECORDED_QUERIES, random.Random(0)), "black black white", "zzz", "the"]
         documents = documents_of(data, shop)
         lucene.index(documents, data / "lucene")

@@ -89,7 +89,7 @@ def read_annotations(path: Path, left_out: Counter[str]) -> dict[str, Annotation
     rows = _read_object(path)
     found = {asin: _annotation(row) for asin, row in rows.items()}
     left_out["annotations damaged"] += sum(annotation is None for annotation in found.values())
-    if rows and not any(found.values()):
+    if rows and not any(annotation and annotation.attributes is not None for annotation in found.values()):
         raise LeapError(f"{path} is of another version: no product in it has 'attributes'. {HOW_TO_GET}")
     return {asin: annotation for asin, annotation in found.items() if annotation is not None}
 

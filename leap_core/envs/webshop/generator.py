@@ -55,6 +55,7 @@ class _Catalogue(Record):
 
     brands: tuple[tuple[str, ...], ...]
     praise: tuple[str, ...]
+    about: tuple[str, ...]
     asking: tuple[str, ...]
     marks: tuple[str, ...]
     categories: tuple[_Category, ...]
@@ -220,6 +221,8 @@ def _model(rng: random.Random) -> str:
 def _product_row(item: _Item, asin: str, rng: random.Random) -> dict[str, Any]:
     """A row of the file of products. Some descriptions hold HTML, and some options are null, as in the original's."""
     noun, praise = item.kind.noun.lower(), _catalogue().praise
+    uses = item.kind.uses
+    about = rng.sample(_catalogue().about, rng.randint(1, 6))
     options: dict[str, Any] = {
         name.title(): [{"value": _raw(value), "image": None, "price": None} for value in values]
         for name, values in item.options.items()
@@ -228,7 +231,7 @@ def _product_row(item: _Item, asin: str, rng: random.Random) -> dict[str, Any]:
         options["Item Package Quantity"] = None
     description = (
         f"{item.attributes[0].capitalize()} and {item.attributes[1]} {noun} by {item.brand}. {rng.choice(praise)}. "
-        f"Good for {item.uses[0]} and {item.uses[1]}."
+        f"Good for {item.uses[0]} and {item.uses[1]}. {'. '.join(about)}."
     )
     return {
         "asin": asin,
@@ -239,7 +242,7 @@ def _product_row(item: _Item, asin: str, rng: random.Random) -> dict[str, Any]:
         "product_category": item.kind.path,
         "full_description": f"<p>{description}</p>" if rng.random() < 0.05 else description,
         "small_description": [
-            f"{name.upper()}: {rng.choice(praise)}. A {name} {noun} for {rng.choice(item.kind.uses)}"
+            f"{name.upper()}: {rng.choice(praise)}. {_with_article([name, noun]).capitalize()} for {rng.choice(uses)}"
             for name in item.attributes
         ],
         "pricing": "".join(f"${cents / 100:,.2f}" for cents in item.cents) or None,
@@ -279,7 +282,7 @@ def _human_row(
     item: _Item, asin: str, wanted: list[str], options: dict[str, str], rng: random.Random
 ) -> dict[str, Any]:
     words = [*wanted[:1], item.kind.noun]
-    text = f"{rng.choice(_catalogue().asking)} {_article(words)}{' '.join(words)}"
+    text = f"{rng.choice(_catalogue().asking)} {_with_article(words)}"
     if wanted[1:]:
         text += f", {' and '.join(wanted[1:])}"
     for name, value in options.items():
@@ -294,8 +297,9 @@ def _human_row(
     }
 
 
-def _article(words: list[str]) -> str:
-    """What comes before a noun with its attribute: nothing where the noun is plural."""
-    if words[-1].endswith("s"):
-        return ""
-    return "an " if words[0][0].lower() in "aeiou" else "a "
+def _with_article(words: list[str]) -> str:
+    """A noun, the last word, with what comes before it, and with an article unless it is plural."""
+    text = " ".join(words)
+    if text.endswith("s"):
+        return text
+    return f"an {text}" if text[0].lower() in "aeiou" else f"a {text}"

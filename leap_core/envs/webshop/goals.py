@@ -5,11 +5,11 @@ generator of random numbers is seeded first and drawn from in the original's ord
 its server gives the same goals there.
 """
 
-import itertools
+import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, get_args
 
 from leap_core.envs.webshop.products import Product
@@ -77,15 +77,27 @@ GENERATED_BOUNDS = SplitBounds(test=60, dev=120)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PricedTogether:
-    """Goals that share one price limit, which is still to be drawn; `price` is the example product's, in dollars."""
+class Instruction:
+    """What is asked for of one product, without a price limit. Many goals may come of it, which share a limit.
 
-    price: float
-    goals: tuple[Goal, ...]
+    Args:
+        place: of those of its kind about its product, which this is; with `kind` and the product's asin it is unique.
+        options: of human ones. Synthetic ones ask for any combination of options that the product has.
+    """
+
+    kind: GoalKind
+    place: int
+    text: str
+    attributes: tuple[str, ...]
+    options: tuple[GoalOption, ...]
+
+    def num_goals(self, product: Product) -> int:
+        """As many as there are combinations of options; none where an option has no value."""
+        return 1 if self.kind == "human" else math.prod(len(values) for values in product.options.values())
 
 
-def human_goals(product: Product, rows: Sequence[Any], left_out: Counter[str]) -> Iterator[PricedTogether]:
-    """What people wrote about a product, each with a limit of its own; as the original, none without attributes."""
+def human_instructions(rows: Sequence[Any], left_out: Counter[str]) -> Iterator[Instruction]:
+    """What people wrote about a product; as the original, nothing without attributes."""
     for place, row in enumerate(rows):
         parts = _human_parts(row)
         if parts is None:
@@ -93,44 +105,66 @@ def human_goals(product: Product, rows: Sequence[Any], left_out: Counter[str]) -
         elif not parts[1]:
             left_out["instructions without attributes"] += 1
         else:
-            goal = _goal(product, "human", place, parts[0].strip("."), parts[1], parts[2])
-            yield PricedTogether(price=product.price, goals=(goal,))
+            text, attributes, options = parts
+            yield Instruction(kind="human", place=place, text=text.strip("."), attributes=attributes, options=options)
 
 
-def synthetic_goals(product: Product, instruction: str, attributes: tuple[str, ...]) -> PricedTogether:
-    """One goal for each combination of options; none where an option has no value."""
-    names, goals = sorted(product.options), []
-    for place, values in enumerate(itertools.product(*(product.options[name] for name in names))):
-        options = tuple(GoalOption(name=name, value=value) for name, value in zip(names, values, strict=True))
-        wanted = ", and ".join(f"{option.name}: {option.value}" for option in options)
-        text = f"{instruction} with {wanted}" if wanted else instruction
-        goals.append(_goal(product, "synthetic", place, text, attributes, options))
-    return PricedTogether(price=product.price, goals=tuple(goals))
+def make_goal(product: Product, instruction: Instruction, combination: int, number: int, limit: float) -> Goal:
+    """One goal of an instruction; `combination` is which, in the original's order."""
+    options = instruction.options if instruction.kind == "human" else _combination(product, combination)
+    wanted = ", and ".join(f"{option.name}: {option.value}" for option in options if option.name)
+    text = f"{instruction.text} with {wanted}" if instruction.kind == "synthetic" and wanted else instruction.text
+    below = "" if limit == NO_LIMIT else f", and price lower than {limit:.2f} dollars"
+    return Goal(
+        id=goal_id(instruction.kind, product.asin, instruction.place + combination),
+        number=number,
+        kind=instruction.kind,
+        asin=product.asin,
+        title=product.title,
+        category=product.category,
+        query=product.query,
+        product_category=product.product_category,
+        instruction=text + below,
+        attributes=instruction.attributes,
+        options=options,
+        price_upper=limit,
+    )
 
 
-def priced_and_shuffled(together: Iterable[PricedTogether], rng: random.Random) -> list[Goal]:
-    """The goals with their price limits and numbers, in the original's order.
+def goal_id(kind: GoalKind, asin: str, place: int) -> str:
+    """The name of a goal, the same whatever other products there are.
 
-    Args:
-        together: of one kind, in the order of the products.
-        rng: as it is after the prices of all products were drawn.
+    `place` counts a product's human instructions, or the combinations of its options: it has at most one synthetic
+    instruction, at place 0.
     """
-    goals: list[Goal] = []
-    for group in together:
-        limit = _limit(group.price, rng)
-        goals += [_with_limit(goal, limit) for goal in group.goals]
-    random.Random(SHUFFLE_SEED).shuffle(goals)
-    return [replace(goal, number=number) for number, goal in enumerate(goals)]
+    return f"{kind}-{asin}-{place}"
 
 
-def _limit(price: float, rng: random.Random) -> float:
+def shuffled(num: int) -> list[int]:
+    """The goals' order: the place before the shuffle of each number."""
+    order = list(range(num))
+    random.Random(SHUFFLE_SEED).shuffle(order)
+    return order
+
+
+def draw_limit(price: float, rng: random.Random) -> float:
+    """A price limit, in dollars, for an instruction about a product of this price."""
     above = [limit for limit in _LIMITS if limit > price][:_NUM_LIMITS]
     return max(rng.sample(above, 2)) if len(above) >= 2 else NO_LIMIT
 
 
-def _with_limit(goal: Goal, limit: float) -> Goal:
-    text = "" if limit == NO_LIMIT else f", and price lower than {limit:.2f} dollars"
-    return replace(goal, instruction=goal.instruction + text, price_upper=limit)
+def is_list_of_texts(value: Any) -> TypeGuard[list[str]]:
+    """Whether `value` is a list of strings."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _combination(product: Product, which: int) -> tuple[GoalOption, ...]:
+    """One value for each option, names in alphabetical order; the last name's value changes first."""
+    chosen: list[GoalOption] = []
+    for name in sorted(product.options, reverse=True):
+        which, place = divmod(which, len(product.options[name]))
+        chosen.append(GoalOption(name=name, value=product.options[name][place]))
+    return tuple(reversed(chosen))
 
 
 def _human_parts(row: Any) -> tuple[str, tuple[str, ...], tuple[GoalOption, ...]] | None:
@@ -149,33 +183,3 @@ def _human_parts(row: Any) -> tuple[str, tuple[str, ...], tuple[GoalOption, ...]
     else:
         return None
     return row["instruction"], tuple(attributes), tuple(GoalOption(name=name, value=value) for name, value in pairs)
-
-
-def is_list_of_texts(value: Any) -> TypeGuard[list[str]]:
-    """Whether `value` is a list of strings."""
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _goal(
-    product: Product,
-    kind: GoalKind,
-    place: int,
-    instruction: str,
-    attributes: tuple[str, ...],
-    options: tuple[GoalOption, ...],
-) -> Goal:
-    """A goal without a price limit or a number."""
-    return Goal(
-        id=f"{kind}-{product.asin}-{place}",
-        number=-1,
-        kind=kind,
-        asin=product.asin,
-        title=product.title,
-        category=product.category,
-        query=product.query,
-        product_category=product.product_category,
-        instruction=instruction,
-        attributes=attributes,
-        options=options,
-        price_upper=NO_LIMIT,
-    )

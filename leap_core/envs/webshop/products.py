@@ -99,7 +99,19 @@ def _normalise(row: Any, attributes: Mapping[str, tuple[str, ...]], left_out: Co
         price=prices[0],
         price_tag=price_tag,
     )
+    if not _is_unicode(product):
+        raise DamagedProductError("not Unicode")
     return ListedProduct(product=product, prices=prices)
+
+
+def _is_unicode(product: Product) -> bool:
+    """False where a text holds half a sign, which JSON can write and no file can."""
+    try:
+        repr_of_all = "".join((search_text(product), product.asin, product.category, *product.bullet_points))
+        repr_of_all.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(value: Any, key: str) -> str:

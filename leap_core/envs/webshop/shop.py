@@ -3,44 +3,27 @@
 import hashlib
 import json
 import os
-import random
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from leap_core.envs.webshop import store
-from leap_core.envs.webshop.data_files import Annotation, DataFiles, find_files, read_annotations, read_human, read_rows
+from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED, VERSION, ShopReport, build_shop
+from leap_core.envs.webshop.data_files import DataFiles, find_files
 from leap_core.envs.webshop.generator import GENERATED_FILES, write_generated_files
-from leap_core.envs.webshop.goals import (
-    GENERATED_BOUNDS,
-    GOAL_KINDS,
-    PUBLISHED_BOUNDS,
-    Goal,
-    GoalKind,
-    PricedTogether,
-    SplitBounds,
-    human_goals,
-    priced_and_shuffled,
-    synthetic_goals,
-)
-from leap_core.envs.webshop.products import ListedProduct, Product, normalised, search_text
-from leap_core.envs.webshop.search import INDEX_FILES, NUM_RESULTS, IndexWriter, Searcher
+from leap_core.envs.webshop.goals import GENERATED_BOUNDS, PUBLISHED_BOUNDS, Goal, GoalKind, SplitBounds
+from leap_core.envs.webshop.products import Product
+from leap_core.envs.webshop.search import INDEX_FILES, NUM_RESULTS, Searcher
 from leap_core.errors import LeapError
 from leap_core.files import write_json
 from leap_core.locks import file_lock
-from leap_core.types import Record, Split
+from leap_core.types import Split
 
 SHOP_FOLDER = "shop"
 """Where a shop lies below the directory of prepared specs."""
 REPORT_FILE = "report.json"
 FILES = (store.DATABASE_FILE, *INDEX_FILES, REPORT_FILE)
-VERSION = 1
-"""Of what `FILES` hold; raised when it changes, so that no older shop is opened."""
-PRICE_SEED = 233
-MAX_DAMAGED_SHARE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +47,6 @@ class ShopSettings:
     num_products: int = 600
     num_goals: int = 300
     max_damaged_share: float = MAX_DAMAGED_SHARE
-
-
-class ShopReport(Record):
-    """What a shop was built from. `left_out` counts what was passed over, by the reason."""
-
-    version: int
-    source: str
-    price_seed: int
-    test_goals: int
-    dev_goals: int
-    num_products: int
-    num_goals: dict[str, int]
-    left_out: dict[str, int]
 
 
 class Shop:
@@ -128,6 +98,12 @@ class Shop:
         """Close the files. Safe to call twice."""
         self._database.close()
 
+    def __enter__(self) -> "Shop":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def read_report(folder: Path) -> ShopReport:
     """What the shop in `folder` was built from.
@@ -163,87 +139,17 @@ def provide_shop(root: Path, settings: ShopSettings) -> Shop:
     return Shop(folder)
 
 
-def build_shop(files: DataFiles, folder: Path, settings: ShopSettings, bounds: SplitBounds = PUBLISHED_BOUNDS) -> None:
-    """Read the files of a set, and write a shop into `folder`.
-
-    Raises:
-        LeapError: a file is missing, damaged or of another version, or too many products are damaged.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    left_out: Counter[str] = Counter()
-    annotations = read_annotations(files.attributes, left_out)
-    human = read_human(files.human) if files.human.is_file() else {}
-    rng = random.Random(settings.price_seed)
-    database, index = store.create_database(folder / store.DATABASE_FILE), IndexWriter()
-    asins: list[str] = []
-    together: dict[GoalKind, list[PricedTogether]] = {kind: [] for kind in GOAL_KINDS}
-    for product in _with_price(_listed(files, annotations, left_out), rng):
-        store.add_product(database, len(asins), product)
-        index.add(search_text(product))
-        asins.append(product.asin)
-        together["human"] += human_goals(product, human.get(product.asin, ()), left_out)
-        together["synthetic"] += _synthetic(product, annotations.get(product.asin), left_out)
-    _check_damage(files, len(asins), left_out, settings.max_damaged_share)
-    num_goals: dict[str, int] = {}
-    after_prices = rng.getstate()
-    for kind in GOAL_KINDS:
-        rng.setstate(after_prices)
-        goals = priced_and_shuffled(together[kind], rng)
-        store.add_goals(database, goals)
-        num_goals[kind] = len(goals)
-    index.write(folder, asins, database)
-    store.finish(database)
-    report = ShopReport(
-        version=VERSION,
-        source=files.name,
-        price_seed=settings.price_seed,
-        test_goals=bounds.test,
-        dev_goals=bounds.dev - bounds.test,
-        num_products=len(asins),
-        num_goals=num_goals,
-        left_out={why: num for why, num in sorted(left_out.items()) if num},
-    )
-    write_json(folder / REPORT_FILE, report.model_dump(mode="json"))
-
-
-def _listed(files: DataFiles, annotations: Mapping[str, Annotation], left_out: Counter[str]) -> Iterator[ListedProduct]:
-    attributes = {asin: said.attributes for asin, said in annotations.items() if said.attributes is not None}
-    return normalised(read_rows(files.products), attributes, left_out)
-
-
-def _with_price(listed: Iterator[ListedProduct], rng: random.Random) -> Iterator[Product]:
-    """Each product at its price, or at one drawn from its range."""
-    for item in listed:
-        drawn = item.prices[0] if len(item.prices) == 1 else rng.uniform(*item.prices)
-        yield replace(item.product, price=drawn)
-
-
-def _synthetic(product: Product, said: Annotation | None, left_out: Counter[str]) -> list[PricedTogether]:
-    if said is None or said.instruction is None:
-        return []
-    if not said.instruction_attributes:
-        left_out["synthetic instructions without attributes"] += 1
-        return []
-    return [synthetic_goals(product, said.instruction, said.instruction_attributes)]
-
-
-def _check_damage(files: DataFiles, num_products: int, left_out: Mapping[str, int], limit: float) -> None:
-    damaged = {why: num for why, num in left_out.items() if why.startswith("damaged") and num}
-    total = sum(damaged.values())
-    if not num_products or total > limit * (num_products + total):
-        reasons = ", ".join(f"{num} {why}" for why, num in damaged.items()) or "none at all"
-        raise LeapError(
-            f"{files.products} holds {num_products} products that can be sold; left out: {reasons}. More than "
-            f"environment.params.max_damaged_share = {limit:g} allows. Get the data again."
-        )
-
-
 def _build_generated(folder: Path, settings: ShopSettings) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         write_generated_files(Path(temporary), settings.seed, settings.num_products, settings.num_goals)
         products, attributes, human = (Path(temporary, name) for name in GENERATED_FILES)
         files = DataFiles(name="generated", products=products, attributes=attributes, human=human)
-        build_shop(files, folder, settings, GENERATED_BOUNDS)
+        _build(files, folder, settings, GENERATED_BOUNDS)
+
+
+def _build(files: DataFiles, folder: Path, settings: ShopSettings, bounds: SplitBounds) -> None:
+    report = build_shop(files, folder, settings.price_seed, settings.max_damaged_share, bounds)
+    write_json(folder / REPORT_FILE, report.model_dump(mode="json"))  # last: where it is, the shop is whole
 
 
 def _cached(files: DataFiles, settings: ShopSettings) -> Path:
@@ -255,7 +161,7 @@ def _cached(files: DataFiles, settings: ShopSettings) -> Path:
         if not (folder / REPORT_FILE).exists():
             building = Path(tempfile.mkdtemp(dir=cache, prefix="webshop-building-"))
             try:
-                build_shop(files, building, settings)
+                _build(files, building, settings, PUBLISHED_BOUNDS)
                 building.replace(folder)
             finally:
                 shutil.rmtree(building, ignore_errors=True)

@@ -7,20 +7,14 @@ from pydantic import Field, ValidationError
 
 from leap_core.config import EnvironmentConfig, Section, check_keys
 from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.skipped import Skipped, write_skipped
+from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.goals import Goal, GoalKind
 from leap_core.envs.webshop.nouns import AUTO, load_nouns, resolve_noun_step
 from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.privileged import reveal
-from leap_core.envs.webshop.shop import (
-    MAX_DAMAGED_SHARE,
-    PRICE_SEED,
-    REPORT_FILE,
-    SHOP_FOLDER,
-    Shop,
-    ShopSettings,
-    provide_shop,
-)
+from leap_core.envs.webshop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
 from leap_core.errors import ConfigError, LeapError
 from leap_core.types import PrivilegedState, Spec, Split
 
@@ -89,6 +83,7 @@ class WebshopSuite:
                 f"which the first {shop.report.test_goals} are for test and the next {shop.report.dev_goals} for dev. "
                 "Use the full set of products, or set environment.params.goals = 'synthetic'."
             )
+        write_skipped(root, Skipped(counts=shop.report.left_out))
         nouns = resolve_noun_step(self._params.nouns)
         return [_spec(goal, split, nouns) for goal in goals]
 
