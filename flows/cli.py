@@ -133,40 +133,48 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
 
 @app.command(name="eval")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A training artifact, a unique part of its name, or 'base'.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...", help="A training artifact or a unique part of its name; 'base'; or 'openai:NAME'."
+        ),
+    ],
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     preset: Annotated[str, typer.Option(help="Where environment and student settings come from.")] = "demo",
     home: Home = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge one model on one split.
+    """Judge models on the same specs of one split.
 
-    Nothing is trained. `leap artifacts list training` names the models that experiments have made.
+    Nothing is trained. `leap artifacts list training` names the models that experiments have made; `base` is the
+    preset's student before any training; `openai:NAME` is a model at an endpoint that plays as it is, prompted only
+    (ReAct). Of several, the first is compared with each other one, spec by spec.
 
     \b
     leap eval training/demo-i2-1a2b3c4d                   a model that an experiment made
     leap eval demo-i2 --split dev                         a unique part of its name will do
-    leap eval base --preset smoke                         the preset's student before any training
+    leap eval demo-i4 demo-i0 base                        three in one table
+    leap eval alfworld-i4 openai:gpt-4o --preset alfworld the student beside the model that taught it
     leap eval base --set student.model=/models/my-llm     a model from outside, as it is
     """
     from flows.environment import plain_errors, provide_server
-    from flows.opening import check_split, read_config, resolve_home
+    from flows.opening import check_split, overrides_for, read_config, resolve_home
 
     check_split(split)
-    read_config(preset, overrides or [])
+    for model in models:
+        read_config(preset, overrides_for(model, overrides or []))
     where = resolve_home(home)
     provide_server(where)
     with plain_errors(where):
+        from flows.evaluate import Judgement
         from flows.evaluate import evaluate as evaluate_flow
 
-        result = evaluate_flow(model, split, preset, overrides or [], str(where))
-    from flows.summary import line_of
-    from leap_core.types import EvaluationResult
-
-    typer.echo(line_of(EvaluationResult.model_validate(result)))
+        judgement = evaluate_flow(models, split, preset, overrides or [], str(where))
+    for line in Judgement.model_validate(judgement).lines:
+        typer.echo(line)
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(json.dumps(judgement))
 
 
 @app.command()

@@ -1,11 +1,15 @@
-"""Flow `evaluate`: judge one model on one split, without training anything."""
+"""Flow `evaluate`: judge one model, or several on the same specs, without training anything."""
+
+from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.opening import check_split
+from flows.opening import BASE_MODEL, check_split, overrides_for, plays_as_it_is
 from flows.publishing import progress
 from flows.running import open_run
-from leap_core.types import ArtifactRef
+from leap_core.evaluation import compare
+from leap_core.tables import read_trajectories
+from leap_core.types import ArtifactRef, Comparison, EvaluationResult, Record
 from tasks.base_student import provide_base_student
 from tasks.evaluation import evaluate as evaluate_stage
 from tasks.evaluation import read_result
@@ -14,31 +18,87 @@ from tasks.specs import prepare_specs
 from tasks.stage import Run
 
 
-@flow(name="evaluate", flow_run_name="evaluate {model} on {split}")
+class JudgedModel(Record):
+    """How one model did. `cost_usd` is what its replies cost when they were bought, None where that is not known."""
+
+    model: str
+    artifact: str
+    result: EvaluationResult
+    cost_usd: float | None
+
+
+class Judgement(Record):
+    """Models in the order they were named, and how the first compares with each other one on the specs they share."""
+
+    models: list[JudgedModel]
+    comparisons: list[Comparison]
+
+    @property
+    def lines(self) -> list[str]:
+        """A table for people, one model a line, then one comparison a line."""
+        width = max(len("model"), *(len(one.model) for one in self.models))
+        head = f"{'model':<{width}}  split  success  interval          score  actions    n  errors  cost"
+        rows = [f"{one.model:<{width}}  {_row(one)}" for one in self.models]
+        return [head, *rows, *map(_sentence, self.comparisons)]
+
+
+def _row(judged: JudgedModel) -> str:
+    result = judged.result
+    interval = f"[{result.interval.low:.1%}, {result.interval.high:.1%}]"
+    cost = "unknown" if judged.cost_usd is None else f"${judged.cost_usd:.2f}" if judged.cost_usd else "-"
+    return (
+        f"{result.split:<5}  {result.success:>7.1%}  {interval:<16}  {result.mean_score:5.3f}  "
+        f"{result.mean_actions:7.1f}  {result.num_episodes:3}  {result.num_errors:6}  {cost}"
+    )
+
+
+def _sentence(pair: Comparison) -> str:
+    return (
+        f"{pair.first} against {pair.second}: {100 * pair.difference:+.1f} points "
+        f"[{100 * pair.interval.low:+.1f}, {100 * pair.interval.high:+.1f}] on the same {pair.num_episodes} specs; "
+        f"{pair.num_only_first} solved by the first alone, {pair.num_only_second} by the second alone"
+    )
+
+
+@flow(name="evaluate", flow_run_name="evaluate {models} on {split}")
 def evaluate(
-    model: str = "base",
+    models: list[str] | None = None,
     split: str = "test",
     preset: str = "demo",
     overrides: list[str] | None = None,
     home: str | None = None,
 ) -> dict[str, object]:
-    """Play every spec of a split with one model.
+    """Play every spec of a split with each model.
 
     Args:
-        model: a training artifact (`training/demo-i3-1a2b3c4d`, or a unique part of that), or `base` for the model
-            that the preset's `student.model` names, before any training.
+        models: each a training artifact (`training/demo-i3-1a2b3c4d`, or a unique part of that); `base`, the model
+            that `student.model` names, before any training; or `openai:NAME`, a model at the endpoint
+            `execution.student` that plays as it is, prompted only (ReAct). None: `base` alone.
         split: train, dev or test.
         preset: a name in flows/presets, or a path to a TOML file.
         overrides: `section.key=value` each.
         home: where artifacts go; none: LEAP_HOME, else ./data.
 
     Returns:
-        The result, as JSON values.
+        A `Judgement`, as JSON values.
     """
-    run = open_run(preset, overrides or [], home)
-    with progress(run, lambda run: walk_evaluate(run, model, split)):
-        done = walk_evaluate(run, model, split)
-    return read_result(run.store.path(done)).model_dump(mode="json")
+    names = models or [BASE_MODEL]
+    players = [(name, open_run(preset, overrides_for(name, overrides or []), home)) for name in names]
+    return judge(players, split).model_dump(mode="json")
+
+
+def judge(players: Sequence[tuple[str, Run]], split: str) -> Judgement:
+    """Let each model play in a run of its own, then compare the first with the others."""
+    judged, played = [], []
+    for name, run in players:
+        with progress(run, lambda run, name=name: walk_evaluate(run, name, split)):
+            ref = walk_evaluate(run, name, split)
+        result, cost = read_result(run.store.path(ref)), run.store.record(ref).usage.cost_usd
+        judged.append(JudgedModel(model=name, artifact=ref.id, result=result, cost_usd=cost))
+        played.append((name, read_trajectories(run.store.path(ref))))
+    confidence = players[0][1].config.evaluation.confidence
+    comparisons = [compare(played[0], other, confidence) for other in played[1:]]
+    return Judgement(models=judged, comparisons=comparisons)
 
 
 def walk_evaluate(run: Run, model: str, split: str) -> ArtifactRef:
@@ -49,7 +109,7 @@ def walk_evaluate(run: Run, model: str, split: str) -> ArtifactRef:
         ArtifactError: there is no such model, or more than one, or it is damaged.
     """
     known = check_split(split)
-    if model == "base":
+    if model == BASE_MODEL or plays_as_it_is(model):
         train = prepare_specs(run, "train")
         ref, iteration = provide_base_student(run, train, reveal_privileged_states(run, train)), 0
     else:

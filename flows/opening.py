@@ -1,18 +1,25 @@
 """Opening a run: from the name of a preset, overrides and a home to a `Run`. Imports no Prefect."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from leap_core.config import LeapConfig, load_config
+from leap_core.config import LeapConfig, StudentConfig, load_config
 from leap_core.errors import ConfigError, UnknownNameError
 from leap_core.loading import check_names
 from leap_core.models import TINY, resolve_model
+from leap_core.prompts import has_prompts
 from leap_core.types import Split
 
 PRESETS = Path(__file__).parent / "presets"
 HOME_VARIABLE = "LEAP_HOME"
 DEFAULT_HOME = "data"
+BASE_MODEL = "base"
+"""In place of a training artifact: the model that `student.model` names."""
+_AS_IT_IS = "openai:"
+"""Before the name of a model at an endpoint, in place of a training artifact."""
+_REACT = "react"
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -53,11 +60,43 @@ def read_config(preset: str, overrides: Sequence[str]) -> LeapConfig:
     Raises:
         LeapError: the preset, a key, a value, or a name or path in it is wrong.
     """
-    config = load_config(find_preset(preset), overrides)
+    path = find_preset(preset)
+    config = load_config(path, [*_settings_of_a_baseline(path, overrides), *overrides])
     check_names(config)
     if config.student.model == TINY or Path(resolve_model(config.student.model)).exists():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     return config
+
+
+def plays_as_it_is(model: str) -> bool:
+    """Whether a model is named as one at an endpoint: `openai:NAME`."""
+    return model.startswith(_AS_IT_IS)
+
+
+def overrides_for(model: str, overrides: Sequence[str]) -> list[str]:
+    """The overrides with which a model is judged: the given ones, and for `openai:NAME` those that name it."""
+    if not plays_as_it_is(model):
+        return list(overrides)
+    name = model.removeprefix(_AS_IT_IS)
+    # A served model's name can look like a path, which student.model takes for weights on this machine.
+    named = {"kind": "openai", "model": name.rpartition("/")[2], "serve": None, "params": {"model": name}}
+    return [*overrides, *(f"student.{key}={json.dumps(value)}" for key, value in named.items())]
+
+
+def _settings_of_a_baseline(preset: Path, overrides: Sequence[str]) -> list[str]:
+    """What a model at an endpoint plays with in place of what the preset says for its own student.
+
+    Nothing where the preset has such a student, or where it is weights of the experiment that are served.
+    """
+    before, after = load_config(preset).student, load_config(preset, overrides)
+    if before.kind == "openai" or after.student.kind != "openai" or after.student.serve is not None:
+        return []
+    return [
+        f"student.prompt={_REACT if has_prompts(after.environment.name, _REACT) else 'default'}",
+        f"student.max_new_tokens={max(before.max_new_tokens, StudentConfig().max_new_tokens)}",
+        "student.constrain=false",
+        "student.params={}",
+    ]
 
 
 def artifacts_of(home: Path) -> Path:

@@ -6,7 +6,7 @@ from math import sqrt
 from statistics import NormalDist, fmean
 
 from leap_core.errors import StageFailedError
-from leap_core.types import EvaluationResult, Interval, Trajectory
+from leap_core.types import Comparison, EvaluationResult, Interval, Trajectory
 
 
 def wilson_interval(num_successes: int, num_episodes: int, confidence: float) -> Interval:
@@ -19,6 +19,56 @@ def wilson_interval(num_successes: int, num_episodes: int, confidence: float) ->
     half = z / scale * sqrt(rate * (1 - rate) / num_episodes + z * z / (4 * num_episodes**2))
     # At a rate of 0 or 1 the bound is exactly that rate; rounding must not push it outside.
     return Interval(low=max(0.0, min(rate, centre - half)), high=min(1.0, max(rate, centre + half)))
+
+
+def compare(
+    first: tuple[str, Sequence[Trajectory]], second: tuple[str, Sequence[Trajectory]], confidence: float
+) -> Comparison:
+    """Compare two models, each a name and its episodes, by success on the specs that both have a score on.
+
+    The interval is Newcombe's for the difference of paired proportions (Statistics in Medicine 17, 1998, method 10).
+
+    Raises:
+        StageFailedError: there is no such spec.
+    """
+    scored = [
+        {one.spec.id: bool(one.success) for one in played if one.score is not None} for _, played in (first, second)
+    ]
+    pairs = Counter((scored[0][spec], scored[1][spec]) for spec in scored[0].keys() & scored[1].keys())
+    if not pairs:
+        raise StageFailedError(f"{first[0]} and {second[0]} have no spec in common that both have a score on.")
+    both, only_first, only_second, neither = (
+        pairs[outcome] for outcome in ((True, True), (True, False), (False, True), (False, False))
+    )
+    return Comparison(
+        first=first[0],
+        second=second[0],
+        num_episodes=pairs.total(),
+        num_only_first=only_first,
+        num_only_second=only_second,
+        difference=(only_first - only_second) / pairs.total(),
+        interval=paired_interval(both, only_first, only_second, neither, confidence),
+    )
+
+
+def paired_interval(both: int, only_first: int, only_second: int, neither: int, confidence: float) -> Interval:
+    """The interval of the difference of two success rates over the same specs, from the counts of the four outcomes."""
+    num = both + only_first + only_second + neither
+    rates = [(both + only_first) / num, (both + only_second) / num]
+    first, second = (wilson_interval(both + only, num, confidence) for only in (only_first, only_second))
+    agreement = float(both * neither - only_first * only_second)
+    if agreement > 0:
+        agreement = max(agreement - num / 2, 0.0)  # correction for continuity
+    scale = sqrt((both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither))
+    correlation = agreement / scale if scale else 0.0
+    difference = rates[0] - rates[1]
+
+    def reach(ours: float, theirs: float) -> float:
+        return sqrt(max(ours**2 - 2 * correlation * ours * theirs + theirs**2, 0.0))
+
+    below = reach(rates[0] - first.low, second.high - rates[1])
+    above = reach(first.high - rates[0], rates[1] - second.low)
+    return Interval(low=max(-1.0, difference - below), high=min(1.0, difference + above))
 
 
 def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, confidence: float) -> EvaluationResult:

@@ -32,6 +32,11 @@ def check_names(config: LeapConfig) -> None:
     check_kind("student", config.student.kind, STUDENTS)
     if config.student.serve is not None and config.student.kind != "openai":
         raise ConfigError(f"student.serve is for the student 'openai', not for {config.student.kind!r}.")
+    if config.student.kind == "openai" and config.student.model == TINY and config.student.serve is None:
+        raise ConfigError(
+            f"student.model is {TINY!r}, but the student 'openai' needs the name of a model at its endpoint: --set "
+            "student.model=gpt-4o."
+        )
     load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
     check_kind("trainer", config.training.trainer, TRAINERS)
     load_prompts(config.environment.name, config.student.prompt)

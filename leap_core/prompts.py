@@ -56,6 +56,11 @@ class PromptSet:
         return Message(role="user", content=text.strip())
 
 
+def has_prompts(environment: str, name: str) -> bool:
+    """Whether there is a prompt set of this name."""
+    return (PROMPTS_DIR / environment / name / "turn.jinja").is_file()
+
+
 @lru_cache(maxsize=32)
 def load_prompts(environment: str, name: str) -> PromptSet:
     """Load a prompt set once.

@@ -200,3 +200,19 @@ class EvaluationResult(Record):
     num_errors: int = 0
     success_by_group: dict[str, float] = Field(default_factory=dict)
     num_by_group: dict[str, int] = Field(default_factory=dict)
+
+
+class Comparison(Record):
+    """How two models compare on the same specs. `difference` is the first's success less the second's, in [-1, 1].
+
+    Episodes without a score, of either, are left out; `num_episodes` are the pairs that are left. `interval` takes
+    into account that they are pairs.
+    """
+
+    first: str
+    second: str
+    num_episodes: int
+    num_only_first: int
+    num_only_second: int
+    difference: float
+    interval: Interval

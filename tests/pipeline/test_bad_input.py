@@ -218,7 +218,7 @@ def test_games_that_are_lost_while_they_are_needed_fail_the_stage_and_are_played
     back = judge(*settings)
     assert back.code == 0
     assert states(back)["evaluation-i0-dev"] == "resumed"
-    assert json.loads(back.output.splitlines()[-1])["num_errors"] == 0
+    assert json.loads(back.output.splitlines()[-1])["models"][0]["result"]["num_errors"] == 0
 
 
 def test_a_student_that_answers_rubbish(judge, store):

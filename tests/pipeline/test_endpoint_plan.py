@@ -59,22 +59,37 @@ def test_a_teacher_that_asks_no_endpoint_costs_nothing_to_plan(undisturbed):
     assert planned["estimates"] == []
 
 
-def test_any_model_is_judged_like_a_student(undisturbed, tmp_path):
+def test_the_student_and_any_model_are_judged_in_one_table(undisturbed, tmp_path):
+    """A model at an endpoint plays as it is: prompted, not constrained, whatever the preset says of its own student."""
+
     def first_action(body, n):
         actions = re.findall(r"^- (.*)$", body["messages"][-1]["content"], re.MULTILINE)
         return reply(f"REASON: Why not.\nACTION: {actions[n % len(actions)]}")
 
     home = copy_home(undisturbed.home, tmp_path / "home")
     with ChatServer(first_action) as server:
-        settings = (
-            *("--set", "student.kind=openai", "--set", f"student.model={MODEL}", "--set", "student.prompt=default"),
-            *("--set", "student.params={}", "--set", "student.constrain=false"),
-            *("--set", f"execution.student.base_url={server.url}"),
-        )
-        command = ("eval", "base", "--preset", "smoke", "--json", "--home", home, *QUIET, *settings)
-        result = last_json(leap(*command, **shared_server()))
-        assert (result["num_episodes"], result["num_errors"]) == (6, 0)
-        assert server.num_requests == round(result["mean_actions"] * 6)
-        system = server.received[0].body["messages"][0]["content"]
-        assert "REASON:" in system
-        assert "hidden" not in system
+        summary = last_json(undisturbed.done)
+        best = f"smoke-i{summary['best_iteration']}"
+        command = ("eval", best, f"openai:{MODEL}", "--preset", "smoke", "--json", "--home", home, *QUIET)
+        done = leap(*command, "--set", f"execution.student.base_url={server.url}", **shared_server())
+    judged = last_json(done)
+    student, model = (one["result"] for one in judged["models"])
+    assert student == summary["test"]
+    assert (model["num_episodes"], model["num_errors"]) == (6, 0)
+    assert server.num_requests == round(model["mean_actions"] * 6)
+    asked = server.received[0].body
+    system = asked["messages"][0]["content"]
+    assert "Here is how another game went" in system  # the prompt set `react`
+    assert "hidden" not in system
+    assert (asked["model"], asked["max_tokens"], "response_format" in asked) == (MODEL, 256, False)
+    (comparison,) = judged["comparisons"]
+    assert comparison["num_episodes"] == 6
+    assert comparison["difference"] == pytest.approx(student["success"] - model["success"])
+    assert judged["models"][1]["cost_usd"] > 0
+    assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["model", best, f"openai:{MODEL}"]
+
+
+def test_a_student_behind_an_endpoint_needs_a_name(undisturbed):
+    done = leap("eval", "base", "--preset", "smoke", "--home", undisturbed.home, "--set", "student.kind=openai")
+    assert done.returncode == 1
+    assert "--set student.model=gpt-4o" in done.stderr

@@ -1,9 +1,11 @@
 """Rates, intervals, and errors that never look like low scores."""
 
+import math
+
 import pytest
 
 from leap_core.errors import StageFailedError
-from leap_core.evaluation import summarise, wilson_interval
+from leap_core.evaluation import compare, paired_interval, summarise, wilson_interval
 from leap_core.rollout import check_episodes
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
 
@@ -51,3 +53,37 @@ def test_too_many_failed_episodes_fail_the_stage():
 def test_a_student_that_answers_rubbish_fails_the_stage():
     with pytest.raises(StageFailedError, match="bla bla"):
         check_episodes([episode(n, False, command="") for n in range(10)], 0.0)
+
+
+def test_models_are_compared_on_what_both_have_a_score_on():
+    first = [episode(number, success) for number, success in enumerate([True, True, True, False, None, True])]
+    second = [episode(number, success) for number, success in enumerate([True, False, False, True, True, None, True])]
+    found = compare(("a", first), ("b", second), 0.95)
+    assert (found.first, found.second, found.num_episodes) == ("a", "b", 4)
+    assert (found.num_only_first, found.num_only_second, found.difference) == (2, 1, 0.25)
+    assert found.interval.low < 0.25 < found.interval.high
+    turned = compare(("b", second), ("a", first), 0.95)
+    assert turned.difference == -0.25
+    assert turned.interval.low == pytest.approx(-found.interval.high)
+    with pytest.raises(StageFailedError, match="no spec in common"):
+        compare(("a", first[:1]), ("b", second[1:]), 0.95)
+
+
+def test_pairs_that_agree_tell_more_than_independent_ones():
+    agreeing, independent = paired_interval(45, 10, 0, 45, 0.95), paired_interval(25, 30, 20, 25, 0.95)
+    assert 0 < agreeing.low < 0.1 < agreeing.high
+    assert independent.low < 0 < 0.1 < independent.high
+
+
+def test_a_paired_interval_covers_the_true_difference_as_often_as_it_says():
+    """Exact: over all outcomes of 16 specs whose pairs agree more often than chance."""
+    chances, num, covered = (0.45, 0.25, 0.05, 0.25), 16, 0.0
+    for both in range(num + 1):
+        for only_first in range(num + 1 - both):
+            for only_second in range(num + 1 - both - only_first):
+                counts = (both, only_first, only_second, num - both - only_first - only_second)
+                ways = math.factorial(num) / math.prod(map(math.factorial, counts))
+                interval = paired_interval(*counts, 0.95)
+                if interval.low <= chances[1] - chances[2] <= interval.high:
+                    covered += ways * math.prod(chance**count for chance, count in zip(chances, counts, strict=True))
+    assert 0.93 <= covered <= 0.99
