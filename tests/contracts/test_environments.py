@@ -9,8 +9,10 @@ from leap_core.demonstrations import demonstrate
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError
 from leap_core.envs.workers import EnvironmentPool
+from leap_core.giveaways import normalise
 from leap_core.loading import load_suite, open_pool
 from leap_core.prompts import PROMPTS_DIR, load_prompts
+from leap_core.realizability import leaks
 from leap_core.types import Action, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
@@ -140,6 +142,15 @@ def test_privileged_text_is_not_observed(world):
             assert not any(line in observation.text for line in secrets)
 
 
+def test_no_thing_that_is_hidden_is_named_at_the_start(world):
+    """In whatever words: where facts say what is where, nothing of that is in sight before the first step."""
+    for spec in world.specs["train"]:
+        first, state = world.environment(spec).reset(spec), hidden(world, spec)
+        told = "; ".join((spec.instruction, first.text, *(first.admissible or ())))
+        things = [normalise(thing) for thing in state.facts.get("locations", ())]
+        assert leaks(told, "", things) == []
+
+
 def test_privileged_text_is_in_no_prompt_of_a_student(world):
     for name in student_prompt_sets(world.suite.name):
         prompts = load_prompts(world.suite.name, name)
@@ -147,10 +158,9 @@ def test_privileged_text_is_in_no_prompt_of_a_student(world):
             secrets = [line for line in hidden(world, spec).text.splitlines() if spec.instruction not in line]
             history, observations = [], wander(world.environment(spec), spec, seed=4)
             for index, observation in enumerate(observations):
-                shown = "\n".join(
-                    message.content for message in prompts.student_messages(spec, history, observation)
-                ).splitlines()
-                assert not set(secrets) & set(shown)
+                messages = prompts.student_messages(spec, history, observation)
+                shown = "\n".join(message.content for message in messages)
+                assert not [line for line in secrets if line in shown]
                 command = (observation.admissible or ("look",))[0]
                 action = Action(reason="I try this.", command=command)
                 history.append(Step(index=index, observation=observation, action=action))
