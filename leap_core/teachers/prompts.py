@@ -80,7 +80,6 @@ class TeacherPrompts:
         user = self._render(
             "correct.jinja",
             goal=trajectory.spec.instruction,
-            level=level,
             hidden=_shown(episode.privileged, level),
             num_left_out=num_left_out,
             before=[ShownStep.of(step) for step in steps[num_left_out : window.start]],

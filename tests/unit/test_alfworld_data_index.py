@@ -165,6 +165,8 @@ def test_games_of_the_published_evaluation(folder):
     missing = read_index(folder).missing_evaluation_games("valid_unseen")
     assert len(missing) == 133
     assert present not in missing
+    (folder / "valid_unseen" / present / "game.tw-pddl").write_text("{")
+    assert len(read_index(folder).missing_evaluation_games("valid_unseen")) == 134
 
 
 def test_counts_in_words():

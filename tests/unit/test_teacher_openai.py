@@ -346,6 +346,11 @@ def test_at_level_0_a_teacher_knows_no_more_than_the_record(environment):
     assert not [words for words in boasts if words in system.content + user.content]
 
 
+def test_each_level_is_another_instruction_to_the_student_as_its_own_teacher():
+    prompts = load_teacher_prompts("alfworld", "default")
+    assert len({prompts.beside(episode().privileged, level) for level in LEVELS}) == len(LEVELS)
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_student_as_its_own_teacher_gets_the_same_instruction(level):
     prompts = load_teacher_prompts("alfworld", "default")
