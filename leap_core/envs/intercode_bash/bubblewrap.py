@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from leap_core.envs.intercode_bash.file_systems import FileSystem, write_archive, write_raw_archive
-from leap_core.envs.intercode_bash.namespaces import BUILD_TIMEOUT_S, TOOLS, NamespaceSandbox, find_tool, words
-from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError, require
+from leap_core.envs.intercode_bash.namespaces import BUILD_TIMEOUT_S, TOOLS, NamespaceSandbox, find_tool
+from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError, require, words
 from leap_core.envs.intercode_bash.seccomp import make_filter
 from leap_core.errors import ConfigError, EnvironmentCrashError, LeapError
 

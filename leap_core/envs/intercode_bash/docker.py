@@ -1,40 +1,57 @@
 """The sandbox made of containers of the original's image, for exactness; by the command line of docker or podman.
 
-It differs from bubblewrap: commands are root in the container, programs are the image's, /.git is theirs to see and to
-change, and what a command leaves in the background lives until the next one that is stopped, or the end of the episode.
+It differs from bubblewrap. Commands are root in the container, and programs are the image's. /.git is theirs to see and
+to change, git and md5sum theirs to replace: a hostile command can forge its score, though nothing outside. What it
+leaves in the background lives until a later one is stopped, or the end of the episode. One file is limited in size, all
+of them together only where the engine's storage has quotas.
 """
 
+import contextlib
+import functools
+import select
 import shlex
 import shutil
 import subprocess
 import threading
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from leap_core.envs.intercode_bash.file_systems import FileSystem
-from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, CommandResult, Stopped, require
+from leap_core.envs.intercode_bash.sandbox import (
+    OUTPUT_LIMIT_BYTES,
+    CommandResult,
+    SandboxUnavailableError,
+    Stopped,
+    require,
+    words,
+)
 from leap_core.errors import ConfigError, EnvironmentCrashError, LeapError
 
+_PROGRAMS = ("docker", "podman")
 _LIMITS = (
-    *("--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-    *(
-        "--memory",
-        "1g",
-        "--memory-swap",
-        "1g",
-        "--pids-limit",
-        "128",
-        "--ulimit",
-        "core=0",
-        "--ulimit",
-        "fsize=33554432",
-    ),
+    *("--network", "none", "--security-opt", "no-new-privileges", "--cap-drop", "ALL"),
+    *(f"--cap-add={name}" for name in ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID")),  # root's, to files of its own
+    *("--memory", "1g", "--memory-swap", "1g", "--pids-limit", "128"),
+    *("--ulimit", "core=0", "--ulimit", "fsize=33554432"),
+    *("--ulimit", "nofile=256:256", "--ulimit", "nproc=4096:4096"),  # else podman tries to raise them
 )
 _RESET = "git reset --hard; git clean -fd"
+_HOLD = "echo ready; while read -r _; do kill -KILL -1; echo ended; done"
+"""What the first process of a container does: it waits for its input to be closed, and the container ends with it.
+
+On each line it ends all other processes. It can do so even where there is no room for another process, and none of
+them can end it.
+"""
+_AS_ONE = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
+"""Lets a program write output and errors into one pipe: engines have two, and between those the order is lost."""
 _START_TIMEOUT_S = 60.0
-_END_ALL = ("/bin/bash", "-c", "kill -KILL -1")
+_END_TIMEOUT_S = 20.0
+_ENGINE_FAILED = 125
+"""What docker and podman exit with if they themselves failed; a command may, too."""
 
 
 class DockerBackend:
@@ -56,14 +73,10 @@ class DockerBackend:
 
     def problem(self) -> str | None:
         """Why no container can be made here, and what to do about it."""
-        program = _program()
-        if program is None:
-            return "neither docker nor podman is installed. Install one: `sudo apt-get install podman`."
-        answer = subprocess.run([program, "info"], capture_output=True, check=False)
-        if answer.returncode != 0:
-            said = answer.stderr.decode("utf-8", errors="replace").strip()
-            last = said.splitlines()[-1] if said else f"exit status {answer.returncode}"
-            return f"`{program} info` fails ({last}). Start its service, or allow this user to use it."
+        try:
+            _program()
+        except SandboxUnavailableError as error:
+            return str(error)
         return None
 
     def build(self, file_system: FileSystem, archive: Path) -> None:
@@ -75,7 +88,7 @@ class DockerBackend:
         """
         require(self)
         image = self._image_of(file_system.name)
-        if subprocess.run([_required(), "image", "inspect", image], capture_output=True, check=False).returncode != 0:
+        if _call("image", "inspect", image).returncode != 0:
             raise LeapError(
                 f"There is no image {image!r}. In an InterCode checkout, set file_system_version in "
                 f"docker/nl2bash.Dockerfile to that of {file_system.name!r} and run "
@@ -84,50 +97,61 @@ class DockerBackend:
 
     def open(self, file_system: str, archive: Path, born: int) -> "DockerSandbox":
         """Start a container of its image, reset as the original resets; the image has dates of its own."""
-        return DockerSandbox(_required(), self._image_of(file_system))
+        return DockerSandbox(self._image_of(file_system))
 
     def _image_of(self, file_system: str) -> str:
         return self._image.format(file_system=file_system)
 
 
 class DockerSandbox:
-    """One container, alive until it is closed."""
+    """One container, alive until it is closed or this process ends."""
 
-    def __init__(self, program: str, image: str) -> None:
-        self._program = program
-        command = [program, "run", "--detach", "--rm", "--init", *_LIMITS, image, "sleep", "infinity"]
-        started = subprocess.run(command, capture_output=True, check=False, timeout=_START_TIMEOUT_S)
-        if started.returncode != 0:
-            said = started.stderr.decode("utf-8", errors="replace").strip()
-            raise EnvironmentCrashError(f"No container could be started of {image!r}: {said}")
-        self._container: str | None = started.stdout.decode().strip()
-        reset = self.run(["/bin/bash", "-c", _RESET], "/", _START_TIMEOUT_S)
-        if reset.exit_status != 0:
+    def __init__(self, image: str) -> None:
+        self._image = image
+        self._name = f"leap-{uuid.uuid4().hex}"
+        command = engine_command(
+            "run", "--interactive", "--rm", "--pull", "never", "--name", self._name, *_LIMITS, image
+        )
+        self._holder = subprocess.Popen(
+            [*command, "/bin/bash", "-c", _HOLD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            self._await("ready", _START_TIMEOUT_S)
+            reset = self.run(["/bin/bash", "-c", _RESET], "/", _START_TIMEOUT_S)
+            if reset.exit_status != 0:
+                raise EnvironmentCrashError(f"The container of {image!r} could not be reset: {words(reset.output)}")
+        except BaseException:
             self.close()
-            raise EnvironmentCrashError(
-                f"The container of {image!r} could not be reset: {reset.output.decode('utf-8', errors='replace')}"
-            )
+            raise
 
     def run(self, argv: Sequence[str], directory: str, timeout_s: float) -> CommandResult:
         """Run a program in the container."""
-        if self._container is None:
-            raise EnvironmentCrashError("The container was closed: reset first.")
-        command = [self._program, "exec", "--workdir", directory, self._container, *argv]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            engine_command("exec", "--workdir", directory, self._name, *_AS_ONE, *argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         with process:
             reader = _Reader(process)
             reader.start()
-            try:
-                status = process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self._end_all()
-                process.kill()
-                reader.join()
-                return reader.result(None, Stopped.TIMEOUT)
+            end = time.monotonic() + timeout_s
+            reader.join(timeout_s)  # like the original, this waits for all that hold the output open
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = process.wait(max(0.0, end - time.monotonic()))
+                result = reader.result(status, None)
+                if status == _ENGINE_FAILED and self._holder.poll() is not None:
+                    raise EnvironmentCrashError(f"The container of {self._image!r} is gone: {words(result.output)}")
+                return result
+            self._end_all()
+            process.kill()
             reader.join()
-            return reader.result(status, None)
+            return reader.result(None, Stopped.TIMEOUT)
 
     def changes(self, timeout_s: float) -> str | None:
         """What `git status --short` says in the container, as in the original."""
@@ -142,14 +166,42 @@ class DockerSandbox:
         return list(found) if len(found) == len(paths) else [None] * len(paths)
 
     def close(self) -> None:
-        """Remove the container. Safe to call twice."""
-        if self._container is not None:
-            subprocess.run([self._program, "rm", "--force", self._container], capture_output=True, check=False)
-            self._container = None
+        """End the container, which removes it. Safe to call twice."""
+        assert self._holder.stdin is not None
+        assert self._holder.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._holder.stdin.close()
+        try:
+            self._holder.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            _call("kill", self._name)
+            self._holder.kill()
+            self._holder.wait()
+        self._holder.stdout.close()
 
     def _end_all(self) -> None:
         """End every process of the container but its first."""
-        subprocess.run([self._program, "exec", str(self._container), *_END_ALL], capture_output=True, check=False)
+        assert self._holder.stdin is not None
+        try:
+            self._holder.stdin.write(b"\n")
+            self._holder.stdin.flush()
+        except BrokenPipeError as error:
+            raise EnvironmentCrashError(f"The container of {self._image!r} is gone.") from error
+        self._await("ended", _END_TIMEOUT_S)
+
+    def _await(self, word: str, timeout_s: float) -> None:
+        """Wait until the first process says a word."""
+        output, said, end = self._holder.stdout, b"", time.monotonic() + timeout_s
+        assert output is not None
+        while not said.endswith(f"{word}\n".encode()):  # the engine may have warnings to tell first
+            ready, _, _ = select.select([output], [], [], max(0.0, end - time.monotonic()))
+            line = output.readline() if ready else b""
+            said += line
+            if not line:
+                raise EnvironmentCrashError(
+                    f"The container of {self._image!r} did not answer {word!r} within {timeout_s:g} s: "
+                    f"{words(said) or 'nothing came'}"
+                )
 
 
 class _Reader(threading.Thread):
@@ -176,12 +228,29 @@ class _Reader(threading.Thread):
         )
 
 
-def _program() -> str | None:
-    return shutil.which("docker") or shutil.which("podman")
+@functools.cache
+def _program() -> str:
+    """The first of docker and podman that answers.
+
+    Raises:
+        SandboxUnavailableError: none does; says why, and what to do.
+    """
+    reasons = []
+    for program in filter(None, map(shutil.which, _PROGRAMS)):
+        answer = subprocess.run([program, "info"], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        if answer.returncode == 0:
+            return program
+        why = words(answer.stderr) or f"exit status {answer.returncode}"
+        reasons.append(f"`{program} info` fails ({why}). Start its service, or allow this user to use it.")
+    raise SandboxUnavailableError(
+        " ".join(reasons) or "neither docker nor podman is installed. Install one: `sudo apt-get install podman`."
+    )
 
 
-def _required() -> str:
-    program = _program()
-    if program is None:
-        raise EnvironmentCrashError("Neither docker nor podman is installed. Run `leap doctor intercode`.")
-    return program
+def engine_command(*arguments: str) -> list[str]:
+    """A command of the engine, whose warnings are not to be mixed with what the program in the container says."""
+    return [_program(), "--log-level", "error", *arguments]
+
+
+def _call(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(engine_command(*arguments), capture_output=True, stdin=subprocess.DEVNULL, check=False)

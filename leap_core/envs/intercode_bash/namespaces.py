@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from leap_core.envs.intercode_bash.processes import Watch
-from leap_core.envs.intercode_bash.sandbox import CommandResult, SandboxUnavailableError
+from leap_core.envs.intercode_bash.sandbox import CommandResult, SandboxUnavailableError, words
 from leap_core.envs.intercode_bash.seccomp import make_filter
 from leap_core.errors import EnvironmentCrashError
 
@@ -356,8 +356,3 @@ def _tool(name: str) -> str:
     if path is None:
         raise SandboxUnavailableError(f"The program {name!r} is missing. Run `leap doctor intercode`.")
     return path
-
-
-def words(output: bytes) -> str:
-    """The end of what a program said, in one line."""
-    return " ".join(output.decode("utf-8", errors="replace").split())[-500:]

@@ -127,3 +127,8 @@ def require(backend: Backend) -> None:
             f"The sandbox backend {backend.name!r} does not work here: {problem} Commands of a model are never run "
             "outside a sandbox. `leap doctor intercode` looks at all backends."
         )
+
+
+def words(output: bytes) -> str:
+    """The end of what a program said, in one line."""
+    return " ".join(output.decode("utf-8", errors="replace").split())[-500:]
