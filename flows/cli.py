@@ -212,6 +212,7 @@ def doctor(
     leap doctor intercode              can commands be run in a sandbox, and which kinds of sandbox work?
     leap doctor --home /data/leap      is there room, and may I write?
     leap doctor alfworld               which of ALFWorld's own games are there ($ALFWORLD_DATA)?
+    leap doctor webshop                which of WebShop's own products and goals are there ($WEBSHOP_DATA)?
     """
     from flows.diagnosis import EXAMINATIONS, diagnose
     from flows.opening import resolve_home

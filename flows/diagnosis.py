@@ -15,6 +15,7 @@ from leap_core.errors import LeapError
 
 if TYPE_CHECKING:
     from leap_core.envs.alfworld.data_index import DataIndex
+    from leap_core.envs.webshop.building import ShopReport
 
 DOWNLOADED = "$ALFWORLD_DATA"
 """Where ALFWorld itself looks for its games; without that variable, where `alfworld-download` puts them."""
@@ -23,6 +24,8 @@ _VERSIONS = {
     ("put {o} in/on {r}", False): "commands as up to ALFWorld 0.3.5 (`put mug 1 in/on desk 1`)",
 }
 
+_QUICK_MB = 100
+"""Up to this size, building a shop takes less than a minute or two."""
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "pyarrow", "prefect", "openai")
 
 
@@ -236,5 +239,56 @@ def _split(index: "DataIndex", split: str) -> Finding:
     return Finding(what=split, ok=ok, text=f"{text}. First that is not as it should be: {broken}" if broken else text)
 
 
-EXAMINATIONS = {"alfworld": diagnose_alfworld, "intercode": diagnose_intercode}
+def diagnose_webshop(data: str = "$WEBSHOP_DATA") -> list[Finding]:
+    """Look at everything that playing in the original's shop needs; `data` is as environment.data would have it."""
+    from leap_core.envs.webshop.data_files import find_folder, find_sets
+
+    won, instruction = _try_expert("webshop")
+    findings = [Finding(what="webshop", ok=won, text=f"generated shop; expert does {instruction!r}"), _noun_step()]
+    try:
+        folder = find_folder(data)
+    except LeapError as error:
+        return [*findings, Finding(what="webshop data", ok=False, text=str(error))]
+    sets = find_sets(folder)
+    findings += [Finding(what="webshop data", ok=bool(sets), text=f"{folder}; sets: {', '.join(sets) or 'none'}")]
+    return [*findings, *(_set_of_products(folder, name) for name in sets)]
+
+
+def _noun_step() -> Finding:
+    """Which step finds the nouns that a score looks at."""
+    from leap_core.envs.webshop.nouns import AUTO, SPACY_MODEL, resolve_noun_step
+
+    if resolve_noun_step(AUTO) == "spacy":
+        return Finding(what="nouns", ok=True, text=f"spaCy with {SPACY_MODEL}, as the original")
+    return Finding(what="nouns", ok=True, text=f"by rules; the original's are spaCy's, with {SPACY_MODEL}")
+
+
+def _set_of_products(folder: Path, name: str) -> Finding:
+    """What a set of products holds. A small one is built to see; a large one only if it has been built before."""
+    from leap_core.envs.webshop.data_files import find_files
+    from leap_core.envs.webshop.shop import ShopSettings, build_once, cache_folder, read_report
+
+    settings = ShopSettings(data=folder, seed=0, size=name)
+    try:
+        files = find_files(folder, name)
+        megabytes = files.products.stat().st_size / 1e6
+        if megabytes > _QUICK_MB and not cache_folder(files, settings).exists():
+            text = f"{megabytes:,.0f} MB of products; the first run with them builds the shop, in ten minutes or more"
+            return Finding(what=f"set {name!r}", ok=True, text=text)
+        shop = build_once(files, settings)
+        return Finding(what=f"set {name!r}", ok=True, text=f"{_stock(read_report(shop))}. Built in {shop}")
+    except LeapError as error:
+        return Finding(what=f"set {name!r}", ok=False, text=str(error))
+
+
+def _stock(report: "ShopReport") -> str:
+    """What a shop has, and what was passed over."""
+    from leap_core.envs.skipped import describe_counts
+
+    goals = " and ".join(f"{num:,} {kind} goals" for kind, num in report.num_goals.items())
+    text = f"{report.num_products:,} products, {goals} (test: {report.test_goals}, dev: {report.dev_goals})"
+    return f"{text}; left out: {describe_counts(report.left_out)}" if report.left_out else text
+
+
+EXAMINATIONS = {"alfworld": diagnose_alfworld, "intercode": diagnose_intercode, "webshop": diagnose_webshop}
 """What `leap doctor NAME` looks at, by the environment's name."""

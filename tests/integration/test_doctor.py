@@ -10,6 +10,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from alfworld_games import write_game
+from webshop_files import row, write_data
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +102,34 @@ def test_unknown_environment():
 
 def doctor_alfworld(tmp_path, **environment):
     return run("doctor", "alfworld", XDG_CACHE_HOME=str(tmp_path / "cache"), **environment)
+
+
+def test_webshop_data_that_is_there(tmp_path):
+    for number in range(2):
+        write_data(tmp_path / "data", [row(1), row(2), row(2), row(3, asin="x" * 300)], suffix=("", "_1000")[number])
+    done = doctor_webshop(tmp_path, WEBSHOP_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stdout
+    lines = {line[4:19].strip(): line for line in done.stdout.splitlines()}
+    assert "expert does" in lines["webshop"]
+    assert "sets: all, 1000" in lines["webshop data"]
+    assert "2 products, 2 human goals and 0 synthetic goals" in lines["set '1000'"]
+    assert "left out: 1 asin seen before, 1 asin too long, or nan" in lines["set 'all'"]
+
+
+def test_webshop_data_that_is_damaged(tmp_path):
+    data = write_data(tmp_path / "data", [row(1)])
+    (data / "items_ins_v2_1000.json").write_text("<html>", encoding="utf-8")
+    done = doctor_webshop(tmp_path, WEBSHOP_DATA=str(data))
+    assert done.returncode == 1
+    assert "items_ins_v2_1000.json is not whole, or not JSON" in done.stdout
+    assert "It is a web page" in done.stdout
+
+
+def test_webshop_data_that_is_not_there(tmp_path):
+    done = doctor_webshop(tmp_path, WEBSHOP_DATA=str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert "setup.sh in https://github.com/princeton-nlp/WebShop" in done.stdout
+
+
+def doctor_webshop(tmp_path, **environment):
+    return run("doctor", "webshop", XDG_CACHE_HOME=str(tmp_path / "cache"), **environment)

@@ -7,10 +7,10 @@ import pytest
 from webshop_files import HUMAN, row, write_data
 
 from leap_core.envs.webshop.building import build_shop
-from leap_core.envs.webshop.data_files import find_files, read_rows
+from leap_core.envs.webshop.data_files import find_files, find_folder, read_rows
 from leap_core.envs.webshop.products import NO_ATTRIBUTES, search_text
 from leap_core.envs.webshop.shop import SHOP_FOLDER, Shop, ShopSettings, provide_shop
-from leap_core.errors import LeapError
+from leap_core.errors import LeapError, UnknownNameError
 
 
 @pytest.fixture(autouse=True)
@@ -139,8 +139,18 @@ def test_a_missing_file_is_named_with_the_way_to_get_it(tmp_path, name):
 
 
 def test_a_directory_that_is_not_there(tmp_path):
-    with pytest.raises(LeapError, match="which is not a directory"):
-        find_files(tmp_path / "none")
+    with pytest.raises(LeapError, match=r"there is no directory .*none\. Get the data"):
+        find_folder(str(tmp_path / "none"))
+
+
+def test_a_directory_named_by_a_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEBSHOP_DATA", str(tmp_path))
+    assert find_folder("$WEBSHOP_DATA") == tmp_path
+
+
+def test_an_unknown_set(tmp_path):
+    with pytest.raises(UnknownNameError, match=r"environment.params.size '100'"):
+        find_files(tmp_path, "100")
 
 
 def test_two_sets_need_a_choice(tmp_path):

@@ -1,6 +1,7 @@
 """The original's data files: which there are, and reading them, the large one row by row."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from leap_core.envs.webshop.goals import is_list_of_texts
-from leap_core.errors import LeapError
+from leap_core.errors import LeapError, UnknownNameError
 
+DATA_VARIABLE = "WEBSHOP_DATA"
 HUMAN_FILE = "items_human_ins.json"
 SETS = {
     "all": ("items_shuffle.json", "items_ins_v2.json"),
@@ -20,7 +22,8 @@ SETS = {
 HOW_TO_GET = (
     "Get the data with the `gdown` lines of setup.sh in https://github.com/princeton-nlp/WebShop: items_shuffle.json "
     "and items_ins_v2.json (or both with _1000), and items_human_ins.json; put them into one directory DIR and set "
-    "environment.data to DIR. Or leave environment.data out, and a shop is generated."
+    f"environment.data to DIR (or to '${DATA_VARIABLE}', and the variable to DIR). Or leave environment.data out, and "
+    "a shop is generated."
 )
 _BUFFER = 1 << 22
 
@@ -44,15 +47,30 @@ class Annotation:
     instruction_attributes: tuple[str, ...]
 
 
+def find_folder(setting: str) -> Path:
+    """The directory for a value of environment.data: a path, which may hold ~ and environment variables.
+
+    Raises:
+        LeapError: there is no such directory.
+    """
+    folder = Path(os.path.expandvars(setting)).expanduser().resolve()
+    if not folder.is_dir():
+        raise LeapError(f"environment.data is {setting!r}, but there is no directory {folder}. {HOW_TO_GET}")
+    return folder
+
+
+def find_sets(folder: Path) -> list[str]:
+    """The names of the sets whose products are there."""
+    return [name for name, (products, _) in SETS.items() if (folder / products).is_file()]
+
+
 def find_files(folder: Path, name: str | None = None) -> DataFiles:
     """The files of a set in `folder`: of the one named, or of the only one that is there.
 
     Raises:
         LeapError: a file is missing, or it is not clear which set is meant.
     """
-    if not folder.is_dir():
-        raise LeapError(f"environment.data is {str(folder)!r}, which is not a directory. {HOW_TO_GET}")
-    there = [known for known, (products, _) in SETS.items() if (folder / products).is_file()]
+    there = find_sets(folder)
     if name is None and len(there) > 1:
         raise LeapError(
             f"{folder} holds several sets of products. Set environment.params.size to one of: {', '.join(there)}."
@@ -60,6 +78,8 @@ def find_files(folder: Path, name: str | None = None) -> DataFiles:
     if name is None and not there:
         raise LeapError(f"No {' or '.join(products for products, _ in SETS.values())} in {folder}. {HOW_TO_GET}")
     chosen = name or there[0]
+    if chosen not in SETS:
+        raise UnknownNameError("set of products in environment.params.size", chosen, SETS)
     products, attributes = (folder / file for file in SETS[chosen])
     for path in (products, attributes):
         if not path.is_file():

@@ -182,7 +182,7 @@ def _item(rng: random.Random) -> _Item:
         brand=_brand(rng),
         model=_model(rng),
         uses=tuple(rng.sample(kind.uses, 2)),
-        mark=rng.choice(_catalogue().marks) if rng.random() < 0.05 else "",
+        mark=rng.choice(_catalogue().marks) if rng.random() < 0.1 else "",
         num_shown=rng.randint(1, 3),
         attributes=tuple(rng.sample(kind.attributes, rng.randint(3, 5))),
         options=_some_options(kind, rng),
@@ -199,7 +199,7 @@ def _some_options(kind: _Kind, rng: random.Random) -> dict[str, tuple[str, ...]]
 
 def _some(values: tuple[str, ...], rng: random.Random) -> tuple[str, ...]:
     """Some values of an option: as a rule a few, now and then all of many."""
-    few = min(6, len(values)) if rng.random() < 0.9 else len(values)
+    few = min(6, len(values)) if rng.random() < 0.7 else len(values)
     return tuple(rng.sample(values, rng.randint(2, few) if few <= 6 else few))
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from leap_core.envs.webshop.goals import GENERATED_BOUNDS, PUBLISHED_BOUNDS, Goa
 from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.search import INDEX_FILES, NUM_RESULTS, Searcher
 from leap_core.errors import LeapError
-from leap_core.files import write_json
+from leap_core.files import disk_errors, write_json
 from leap_core.locks import file_lock
 from leap_core.types import Split
 
@@ -135,8 +136,37 @@ def provide_shop(root: Path, settings: ShopSettings) -> Shop:
     if settings.data is None:
         _build_generated(folder, settings)
     else:
-        _link(_cached(find_files(settings.data, settings.size), settings), folder)
+        _link(build_once(find_files(settings.data, settings.size), settings), folder)
     return Shop(folder)
+
+
+def build_once(files: DataFiles, settings: ShopSettings) -> Path:
+    """The folder of the shop of these files in the user's cache; it is built there if it was not before.
+
+    Raises:
+        LeapError: data is missing or damaged, or the cache cannot be written.
+    """
+    folder = cache_folder(files, settings)
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(folder.with_suffix(".lock")):
+            if not (folder / REPORT_FILE).exists():
+                building = Path(tempfile.mkdtemp(dir=folder.parent, prefix="webshop-building-"))
+                try:
+                    _build(files, building, settings, PUBLISHED_BOUNDS)
+                    building.replace(folder)
+                finally:
+                    shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def cache_folder(files: DataFiles, settings: ShopSettings) -> Path:
+    """Where the shop of these files is, or will be. Other sizes or times of the files, or settings, are another."""
+    paths = (files.products, files.attributes, files.human)
+    stamps = [(str(path.resolve()), *_stamp(path)) for path in paths]
+    text = json.dumps([VERSION, stamps, settings.price_seed, settings.max_damaged_share])
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "leap-agents"
+    return cache / f"webshop-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _build_generated(folder: Path, settings: ShopSettings) -> None:
@@ -148,32 +178,11 @@ def _build_generated(folder: Path, settings: ShopSettings) -> None:
 
 
 def _build(files: DataFiles, folder: Path, settings: ShopSettings, bounds: SplitBounds) -> None:
-    report = build_shop(files, folder, settings.price_seed, settings.max_damaged_share, bounds)
+    try:
+        report = build_shop(files, folder, settings.price_seed, settings.max_damaged_share, bounds)
+    except sqlite3.OperationalError as error:
+        raise LeapError(f"Cannot write the shop into {folder}: {error}. Make room, or choose another place.") from error
     write_json(folder / REPORT_FILE, report.model_dump(mode="json"))  # last: where it is, the shop is whole
-
-
-def _cached(files: DataFiles, settings: ShopSettings) -> Path:
-    """The folder of the shop of these files in the user's cache, built if it is not there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "leap-agents"
-    folder = cache / f"webshop-{_key(files, settings)}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with file_lock(cache / f"{folder.name}.lock"):
-        if not (folder / REPORT_FILE).exists():
-            building = Path(tempfile.mkdtemp(dir=cache, prefix="webshop-building-"))
-            try:
-                _build(files, building, settings, PUBLISHED_BOUNDS)
-                building.replace(folder)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
-    return folder
-
-
-def _key(files: DataFiles, settings: ShopSettings) -> str:
-    """Names a shop: by its files, with their sizes and times, and by the settings that change it."""
-    paths = (files.products, files.attributes, files.human)
-    stamps = [(str(path.resolve()), *_stamp(path)) for path in paths]
-    text = json.dumps([VERSION, stamps, settings.price_seed, settings.max_damaged_share])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -185,6 +194,7 @@ def _link(source: Path, target: Path) -> None:
     """Have the files of a shop in another place, without a copy of them where the file system allows it."""
     target.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # the report comes last
+        (target / name).unlink(missing_ok=True)
         try:
             os.link(source / name, target / name)
         except OSError:

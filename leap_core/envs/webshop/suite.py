@@ -9,6 +9,7 @@ from leap_core.config import EnvironmentConfig, Section, check_keys
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.skipped import Skipped, write_skipped
 from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED
+from leap_core.envs.webshop.data_files import find_folder
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.goals import Goal, GoalKind
 from leap_core.envs.webshop.nouns import AUTO, load_nouns, resolve_noun_step
@@ -108,7 +109,7 @@ class WebshopSuite:
     def _settings(self, seed: int) -> ShopSettings:
         params = self._params
         return ShopSettings(
-            data=None if self._config.data is None else Path(self._config.data).expanduser(),
+            data=None if self._config.data is None else find_folder(self._config.data),
             seed=seed,
             size=params.size,
             price_seed=params.price_seed,
