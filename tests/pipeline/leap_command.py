@@ -1,16 +1,33 @@
-"""The command `leap` in a process of its own, as people run it, and what it leaves behind."""
+"""The command `leap`, in a process of its own as people run it or quickly in this one, and what it leaves behind."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
+import pytest
+from pyarrow import parquet
+
+from flows.cli import main
 from leap_core.artifacts import ArtifactStore
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[2]
 QUIET = ("--set", "execution.num_threads=1")
+SMALL = (
+    *("execution.num_threads=1", "execution.env_workers=0"),
+    *("environment.num_train=6", "environment.num_dev=2", "environment.num_test=2", "rollout.num_episodes=6"),
+    *("demonstrations.num_episodes=6", "dataset.validation_fraction=0.2"),
+    'student.params={"hidden_size": 16, "num_layers": 1, "num_heads": 1, "intermediate_size": 16}',
+)
+"""Settings that make `smoke` as small as it gets."""
 LEAP = (sys.executable, "-m", "flows")
 
 
@@ -48,6 +65,19 @@ def leap(*arguments, **more):
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
+def leap_here(*arguments, settings=(), **more):
+    """Run the command in this process; an exception that it lets through fails the test."""
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    output, errors = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        for name, value in {"PREFECT_LOGGING_LEVEL": "CRITICAL", **shared_server(), **more}.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["leap", *map(str, arguments), *overrides])
+        with pytest.raises(SystemExit) as exit:
+            main()
+    return subprocess.CompletedProcess(sys.argv, exit.value.code, output.getvalue(), errors.getvalue())
+
+
 def last_json(done):
     """The object that a command printed as its last line."""
     assert done.returncode == 0, done.stderr
@@ -66,7 +96,24 @@ def states(summary):
     return {stage["artifact"]: stage["state"] for stage in summary["stages"]}
 
 
-def copy_home(home, target):
-    """A home of one's own with the same artifacts."""
-    shutil.copytree(home / "artifacts", target / "artifacts")
+def copy_home(home, target, without=()):
+    """A home of one's own with the same artifacts, but for some stages."""
+    shutil.copytree(home / "artifacts", target / "artifacts", ignore=shutil.ignore_patterns(*without))
     return target
+
+
+def text_of(path):
+    """All that is in a file, of tables the values."""
+    if not path.is_file():
+        return ""
+    if path.suffix == ".parquet":
+        return json.dumps(parquet.read_table(path).to_pylist())
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def text_in_prefect():
+    """Everything in the database of the tests' Prefect server."""
+    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
+
+    database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().partition("///")[2])
+    return "".join(text_of(path) for path in database.parent.glob(f"{database.name}*"))

@@ -4,17 +4,15 @@ import errno
 import json
 import os
 import shutil
-import sys
 from collections import namedtuple
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from leap_command import shared_server
+from leap_command import leap_here
 
 from flows import environment
-from flows.cli import main
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.suite import AlfworldSuite
@@ -39,19 +37,12 @@ class Ended:
 
 
 @pytest.fixture
-def leap(monkeypatch, capsys):
+def leap():
     """Run the command in this process; an exception that it lets through fails the test."""
-    for name, value in {**shared_server(), "PREFECT_LOGGING_LEVEL": "CRITICAL"}.items():
-        monkeypatch.setenv(name, value)
 
     def leap(*arguments, settings=()):
-        overrides = [part for setting in settings for part in ("--set", setting)]
-        monkeypatch.setattr(sys, "argv", ["leap", *map(str, arguments), *overrides])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            main()
-        said = capsys.readouterr()
-        return Ended(code=exit.value.code, output=said.out, lines=said.err.splitlines())
+        done = leap_here(*arguments, settings=settings)
+        return Ended(code=done.returncode, output=done.stdout, lines=done.stderr.splitlines())
 
     return leap
 

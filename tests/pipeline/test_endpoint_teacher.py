@@ -4,17 +4,27 @@ The server is the tests' own and counts: what was answered once is never asked f
 """
 
 import json
+import logging
 import os
 import signal
 import sqlite3
 import subprocess
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import closing, contextmanager, suppress
+from io import StringIO
 
 import pytest
-from chat_server import MODEL, ChatServer, reply
-from leap_command import QUIET, copy_home, digests, last_json, leap, shared_server, start
-from pyarrow import parquet
+from chat_server import MODEL, ChatServer, error, reply
+from leap_command import (
+    SMALL,
+    copy_home,
+    digests,
+    last_json,
+    leap_here,
+    shared_server,
+    start,
+    text_in_prefect,
+    text_of,
+)
 from scripted_teacher import advice, corrections, well_behaved
 
 from flows.keys import provide_keys
@@ -30,22 +40,19 @@ KEY = "sk-planted-98765432109876543210"
 NUM_AT_ONCE = 4
 
 
-def command(server, home, *settings):
-    given = (
-        *(
-            "correction.teacher=openai",
-            "correction.level=100",
-            f'correction.params={{"model":"{MODEL}","mode":"step"}}',
-        ),
+def settings_for(server, *more):
+    params = {"model": MODEL, "mode": "step"}
+    return (
+        *SMALL,
+        *("correction.teacher=openai", "correction.level=100", f"correction.params={json.dumps(params)}"),
         *(f"execution.teacher.base_url={server.url}", f"execution.teacher.max_concurrency={NUM_AT_ONCE}"),
-        *settings,
+        *more,
     )
-    sets = [part for setting in given for part in ("--set", setting)]
-    return ("run", "smoke", "--json", "--home", home, *QUIET, *sets)
 
 
-def run(server, home, *settings):
-    return leap(*command(server, home, *settings), **shared_server(), OPENAI_API_KEY=KEY)
+def run(server, home, *more, **environment):
+    command = ("run", "smoke", "--json", "--home", home)
+    return leap_here(*command, settings=settings_for(server, *more), **{"OPENAI_API_KEY": KEY} | environment)
 
 
 def num_kept(home):
@@ -55,93 +62,128 @@ def num_kept(home):
 
 
 def correction_record(home):
-    records = ArtifactStore(home / "artifacts").records("correction")
-    (record,) = [one for one in records if one.config["teacher"] == "openai"]
+    (record,) = ArtifactStore(home / "artifacts").records("correction")
     return record
 
 
 @pytest.fixture(scope="module")
-def whole(undisturbed, tmp_path_factory):
-    """An undisturbed run with such a teacher: its home, its summary, and how many requests it sent."""
-    home = copy_home(undisturbed.home, tmp_path_factory.mktemp("whole") / "home")
+def whole(tmp_path_factory):
+    """An undisturbed run with such a teacher: its home, how it ended, and how many requests it sent."""
+    home = tmp_path_factory.mktemp("whole") / "home"
     with ChatServer(well_behaved) as server:
         done = run(server, home)
         return home, done, server.num_requests
 
 
+@pytest.fixture
+def before(whole, tmp_path):
+    """A home with all that stands before the correction, and what follows from the same corrections."""
+    return copy_home(whole[0], tmp_path / "home", without=("correction", ".journal"))
+
+
 def test_the_loop_goes_through_with_such_a_teacher(whole):
     home, done, num_requests = whole
     summary = last_json(done)
-    states = {stage["stage"]: stage["state"] for stage in summary["stages"] if stage["iteration"] == 1}
-    assert states == {
-        "rollout": "cached",
-        "correction": "computed",
-        "dataset": "computed",
-        "training": "computed",
-        "evaluation": "computed",
+    assert {stage["stage"] for stage in summary["stages"] if stage["iteration"] == 1} == {
+        *("rollout", "correction", "dataset", "training", "evaluation")
     }
+    assert {stage["state"] for stage in summary["stages"]} == {"computed"}
     record = correction_record(home)
     assert record.counts["changed"] + record.counts["kept"] == record.counts["steps"] == num_requests
     assert record.metrics["requests_billed"] == record.usage.num_requests == num_requests
     assert record.metrics["billed_usd"] == pytest.approx(record.usage.cost_usd)
     assert record.metrics["leak_rate"] == 0
     corrected = read_corrections(home / "artifacts" / record.ref.id)
-    assert {step.reason for one in corrected for step in one.steps} == {
-        "I have not looked there yet, so this comes next."
-    }
+    reason = "I have not looked there yet, so this comes next."
+    assert {step.reason for one in corrected for step in one.steps} == {reason}
+    rows = read_training_rows(home / "artifacts" / dataset_of_iteration_1(home).ref.id / TRAIN_ROWS)
+    assert any(row.completion[0].content.startswith(f"REASON: {reason}") for row in rows)
+    assert "Leak rate" in (home / "experiments" / "smoke" / "report.html").read_text()
+
+
+def dataset_of_iteration_1(home):
+    (record,) = [one for one in ArtifactStore(home / "artifacts").records("dataset") if one.iteration == 1]
+    return record
 
 
 def test_the_key_is_nowhere_and_the_prompts_are_not_kept(whole):
     home, done, _ = whole
-    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
-
-    database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().partition("///")[2])
-    files = [*home.rglob("*"), *database.parent.glob(f"{database.name}*")]
-    told = done.stdout + done.stderr + "".join(map(text_of, files))
-    assert "correction-i1" in text_of(database)
-    assert "What the agent cannot see" not in told
-    assert KEY not in told
+    prefect = text_in_prefect()
+    told = done.stdout + done.stderr + prefect + "".join(map(text_of, home.rglob("*")))
+    assert "correction-i1" in prefect
     assert MODEL in told
-    report = (home / "experiments" / "smoke" / "report.html").read_text()
-    assert "Leak rate" in report
+    assert KEY not in told
+    assert "What the agent cannot see" not in told
 
 
-def text_of(path):
-    if not path.is_file():
-        return ""
-    if path.suffix == ".parquet":
-        return json.dumps(parquet.read_table(path).to_pylist())
-    return path.read_bytes().decode("utf-8", "replace")
+@contextmanager
+def most_talkative():
+    """All that anything logs at the lowest level, the packages that were told to be quiet as well."""
+    said, root = StringIO(), logging.getLogger()
+    handler, level = logging.StreamHandler(said), root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield said
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+ECHOES = {
+    "a wrong key": lambda body, n: error(401, f"Incorrect API key provided: {KEY}."),
+    "bad requests": lambda body, n: error(400, f"cannot parse {json.dumps(body)} with {KEY}"),
+    "a server that is down": lambda body, n: error(500, f"{KEY}: {json.dumps(body)}"),
+    "replies that quote it all": lambda body, n: reply(f"{KEY} may not read {json.dumps(body)}"),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_what_goes_wrong_tells_neither_key_nor_hidden_state(before, name):
+    """The endpoint echoes the key and the whole prompt in each of its answers, and everything logs all it can."""
+    with ChatServer(ECHOES[name]) as server, most_talkative() as said:
+        more = ("execution.teacher.max_tries=2", "correction.max_error_share=0.5")
+        done = run(server, before, *more, PREFECT_LOGGING_LEVEL="DEBUG", OPENAI_LOG="debug")
+        assert server.num_requests > 0
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    told = done.stdout + done.stderr + said.getvalue() + text_in_prefect()
+    assert "correction-i1" in told
+    kept = "".join(text_of(path) for path in before.rglob("*") if path.name != "replies.sqlite")
+    assert KEY not in told + kept
+    assert "What the agent cannot see" not in told
+    if name == "a wrong key":
+        assert "refuses every request" in done.stderr
+        assert "OPENAI_API_KEY" in done.stderr
 
 
 def cut_off(server, home, how, num_requests):
     """Start a run, and end it when so many requests have reached the server."""
-    process = start(*command(server, home), **shared_server(), OPENAI_API_KEY=KEY)
+    sets = [part for setting in settings_for(server) for part in ("--set", setting)]
+    process = start("run", "smoke", "--home", home, *sets, **shared_server(), OPENAI_API_KEY=KEY)
     while server.num_requests < num_requests:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.005)
             raise AssertionError(f"the run ended too early: {process.stderr.read()}")
     os.kill(process.pid, how)
-    _, told = process.communicate(timeout=60)
-    return told
+    process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_cut_off_pays_for_nothing_twice(whole, undisturbed, tmp_path, how):
+def test_a_run_that_is_cut_off_pays_for_nothing_twice(whole, before, how):
     home_of_whole, _, num_needed = whole
-    home = copy_home(undisturbed.home, tmp_path / "home")
-    with ChatServer(lambda body, n: slow(body, n, 0.1)) as server:
-        cut_off(server, home, how, num_needed // 3)
-        num_sent, num_paid = server.num_requests, num_kept(home)
+    with ChatServer(lambda body, n: slow(body, n, 0.2)) as server:
+        cut_off(server, before, how, num_needed // 3)
+        num_sent, num_paid = server.num_requests, num_kept(before)
         assert num_needed // 3 <= num_sent < num_needed
         if how is signal.SIGINT:
             assert num_paid == num_sent  # what was on its way arrived and was kept
         assert num_sent - NUM_AT_ONCE <= num_paid <= num_sent
-        done = run(server, home)
-        assert last_json(done)
+        server.answer = well_behaved
+        assert last_json(run(server, before))
         assert server.num_requests - num_sent == num_needed - num_paid
         print(f"{how.name}: {num_sent} sent, {num_paid} kept, then {server.num_requests - num_sent} of {num_needed}")
-    assert digests(home) == digests(home_of_whole)
+    assert digests(before) == digests(home_of_whole)
 
 
 def slow(body, n, delay_s):
@@ -150,37 +192,22 @@ def slow(body, n, delay_s):
     return answer
 
 
-def test_a_spent_budget_stops_the_stage_and_a_raised_one_goes_on(whole, undisturbed, tmp_path):
+def test_a_spent_budget_stops_the_stage_and_a_raised_one_goes_on(whole, before):
     home_of_whole, _, num_needed = whole
-    home = copy_home(undisturbed.home, tmp_path / "home")
     cost = correction_record(home_of_whole).usage.cost_usd
     with ChatServer(well_behaved) as server:
-        stopped = run(server, home, f"execution.teacher.budget_usd={cost / 2}")
+        stopped = run(server, before, f"execution.teacher.budget_usd={cost / 2}")
         assert stopped.returncode == 1
         assert "episodes are done" in stopped.stderr
-        assert "Traceback" not in stopped.stderr
         num_sent = server.num_requests
         assert 0 < num_sent < num_needed
-        assert num_kept(home) == num_sent
-        assert last_json(run(server, home, f"execution.teacher.budget_usd={cost * 5}"))
+        assert num_kept(before) == num_sent
+        assert last_json(run(server, before, f"execution.teacher.budget_usd={cost * 5}"))
         assert server.num_requests == num_needed
-    assert digests(home) == digests(home_of_whole)
-    record = correction_record(home)
+    assert digests(before) == digests(home_of_whole)
+    record = correction_record(before)
     assert record.usage.cost_usd == pytest.approx(cost)
     assert record.metrics["requests_billed"] == num_needed - num_sent
-
-
-def test_a_wrong_key_is_one_line_without_the_key(undisturbed, tmp_path):
-    from chat_server import error
-
-    home = copy_home(undisturbed.home, tmp_path / "home")
-    with ChatServer(lambda body, n: error(401, f"Incorrect API key provided: {KEY}.")) as server:
-        done = run(server, home)
-    assert done.returncode == 1
-    assert "refuses every request" in done.stderr
-    assert "OPENAI_API_KEY" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert KEY not in done.stdout + done.stderr + "".join(map(text_of, home.rglob("*")))
 
 
 def test_a_key_may_be_kept_in_a_prefect_secret(monkeypatch):
@@ -195,16 +222,12 @@ def test_a_key_may_be_kept_in_a_prefect_secret(monkeypatch):
         provide_keys(parse_config({"execution": {"teacher": {**endpoint, "api_key_secret": "nobody"}}}))
 
 
-def test_demonstrations_get_their_reasons_from_a_model(undisturbed, tmp_path):
+def test_demonstrations_get_their_reasons_from_a_model(before):
     """Iteration 0 learns from them; nothing that a prompt shows comes from later in the episode."""
-    home = copy_home(undisturbed.home, tmp_path / "home")
+    more = ("demonstrations.annotate_with=gpt-4o-mini", "num_iterations=0", "correction.teacher=oracle")
     with ChatServer(lambda body, n: reply(json.dumps({"reason": "This may bring me nearer."}))) as server:
-        settings = ("demonstrations.annotate_with=gpt-4o-mini", "num_iterations=0", "correction.teacher=oracle")
-        url = (f"execution.teacher.base_url={server.url}", *settings)
-        sets = [part for setting in url for part in ("--set", setting)]
-        done = leap("run", "smoke", "--json", "--home", home, *QUIET, *sets, **shared_server(), OPENAI_API_KEY=KEY)
-        summary = last_json(done)
-    store = ArtifactStore(home / "artifacts")
+        summary = last_json(run(server, before, *more, "correction.params={}"))
+    store = ArtifactStore(before / "artifacts")
     (record,) = store.records("annotation")
     assert record.counts["without_reason"] == 0
     assert record.counts["steps"] == record.metrics["requests_billed"] + record.metrics["replies_from_journal"]
@@ -212,12 +235,11 @@ def test_demonstrations_get_their_reasons_from_a_model(undisturbed, tmp_path):
     assert {row.completion[0].content.partition("\n")[0] for row in rows} == {"REASON: This may bring me nearer."}
 
 
-def test_a_teacher_that_fails_nearly_always_fails_the_stage(undisturbed, tmp_path):
+def test_a_teacher_that_fails_nearly_always_fails_the_stage(before):
     def answer(body, n):
         return reply("no idea") if n % 12 else corrections(advice(body))
 
-    home = copy_home(undisturbed.home, tmp_path / "home")
     with ChatServer(answer) as server:
-        done = run(server, home)
+        done = run(server, before)
     assert done.returncode == 1
     assert "correction.max_reject_share" in done.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from canary import IN_FACTS, IN_TEXT
-from leap_command import copy_home
+from leap_command import SMALL, copy_home, text_in_prefect
 from pyarrow import parquet
 
 from flows.leap import leap
@@ -25,12 +25,6 @@ from leap_core.teachers import TEACHERS
 
 pytestmark = pytest.mark.slow
 
-SMALL = [
-    *("execution.num_threads=1", "execution.env_workers=0"),
-    *("environment.num_train=6", "environment.num_dev=2", "environment.num_test=2", "rollout.num_episodes=6"),
-    *("demonstrations.num_episodes=6", "dataset.validation_fraction=0.2"),
-    'student.params={"hidden_size": 16, "num_layers": 1, "num_heads": 1, "intermediate_size": 16}',
-]
 READ_BY_TEACHERS_ALONE = {
     "privileged/privileged.parquet:text": {IN_TEXT},
     "privileged/privileged.parquet:facts": {IN_FACTS},
@@ -94,19 +88,11 @@ def parts_of(path):
     return [(f":{name}", json.dumps(table[name].to_pylist())) for name in table.column_names]
 
 
-def shown_by_prefect():
-    """Everything in the database of the tests' Prefect server."""
-    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
-
-    database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().partition("///")[2])
-    return "".join(path.read_bytes().decode("utf-8", "replace") for path in database.parent.glob(f"{database.name}*"))
-
-
 def test_the_hidden_state_is_where_teachers_read_it_and_nowhere_else(marked):
     assert marked_places(marked.home) == READ_BY_TEACHERS_ALONE
     assert "correction-i1        computed" in marked.said
     assert marks_in(marked.said) == set()
-    database = shown_by_prefect()
+    database = text_in_prefect()
     assert "Success of smoke" in database
     assert marks_in(database) == set()
 
@@ -127,7 +113,7 @@ def test_a_teacher_that_gives_it_away_teaches_nobody(marked, tmp_path):
         "correction/rows.parquet:why": {IN_FACTS},
         "experiments/report.html": {IN_TEXT, IN_FACTS},
     }
-    assert marks_in(talkative.said) == marks_in(shown_by_prefect()) == set()
+    assert marks_in(talkative.said) == marks_in(text_in_prefect()) == set()
 
 
 def hidden_things(marked):
