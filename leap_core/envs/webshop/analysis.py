@@ -61,7 +61,7 @@ def tokens_of(text: str) -> list[str]:
     lower = text.lower()
     pattern = _ASCII_TOKEN if lower.isascii() else _TOKEN
     tokens = pattern.findall(lower)
-    if any(len(token) > MAX_TOKEN_LENGTH for token in tokens):
+    if max(map(len, tokens), default=0) > MAX_TOKEN_LENGTH:
         return [piece for token in tokens for piece in _pieces(token)]
     return cast(list[str], tokens)
 
