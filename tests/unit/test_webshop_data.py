@@ -65,6 +65,12 @@ def test_texts_that_may_be_missing_are_empty(shop_of):
     assert (product.description, product.bullet_points) == ("", ("",))
 
 
+def test_texts_that_are_empty_are_fine(shop_of):
+    texts = dict.fromkeys(("full_description", "query", "category", "product_category"), "")
+    product = product_of(shop_of, **texts)
+    assert (product.description, product.query, product.category, product.product_category) == ("", "", "", "")
+
+
 def test_one_bullet_point_that_is_no_list(shop_of):
     assert product_of(shop_of, small_description="soft").bullet_points == ("soft",)
 
@@ -101,7 +107,7 @@ def test_a_product_that_nothing_is_said_of(shop_of):
         (row(100), None),
         (row(name=None), "damaged: no name"),
         (row(query=3), "damaged: no query"),
-        (row(category=""), "damaged: no category"),
+        (row(category=None), "damaged: no category"),
         (row(full_description=["a"]), "damaged: full_description is not a text"),
         (row(small_description=[{}]), "damaged: small_description is not a text"),
         (row(pricing="$free"), "damaged: pricing cannot be read"),
@@ -109,7 +115,7 @@ def test_a_product_that_nothing_is_said_of(shop_of):
         (row(pricing=12), "damaged: pricing is not a text"),
         (row(customization_options=["red"]), "damaged: customization_options is not an object"),
         (row(customization_options={"color": "red"}), "damaged: an option is not a list"),
-        (row(name="half a sign \ud83d"), "damaged: not Unicode"),
+        (row(category="half a sign \ud83d"), "damaged: not Unicode"),
         ("not an object", "damaged: not an object"),
     ],
 )
@@ -117,6 +123,22 @@ def test_what_is_left_out_is_counted_by_the_reason(shop_of, bad, why):
     shop = shop_of(bad, annotations={}, human={"B000000149": [HUMAN]})
     assert shop.report.num_products == 50
     assert shop.report.left_out == {why or "asin seen before": 1}
+
+
+HALF = "half a sign \ud83d"
+
+
+@pytest.mark.parametrize(
+    ("files", "left_out"),
+    [
+        ({"annotations": {"B000000001": {"attributes": [HALF]}, "B0": {"attributes": []}}}, "annotations damaged"),
+        ({"annotations": {"B000000001": 3, "B0": {"attributes": []}}}, "annotations damaged"),
+        ({"human": {"B000000001": [{**HUMAN, "instruction": HALF}]}}, "instructions damaged"),
+        ({"human": {"B000000001": [{**HUMAN, "instruction_options": [HALF]}]}}, "instructions damaged"),
+    ],
+)
+def test_what_is_said_in_no_writable_text_is_counted(shop_of, files, left_out):
+    assert shop_of(row(), **files).report.left_out == {left_out: 1}
 
 
 def test_of_two_products_of_one_asin_the_first_is_sold(shop_of):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from leap_core.envs.webshop.goals import is_list_of_texts
+from leap_core.envs.webshop.products import is_unicode
 from leap_core.errors import LeapError, UnknownNameError
 
 DATA_VARIABLE = "WEBSHOP_DATA"
@@ -131,11 +132,13 @@ def _annotation(row: Any) -> Annotation | None:
     if not isinstance(row, dict) or ("attributes" in row and not is_list_of_texts(row["attributes"])):
         return None
     wanted, text = row.get("instruction_attributes"), row.get("instruction")
-    return Annotation(
+    annotation = Annotation(
         attributes=tuple(row["attributes"]) if "attributes" in row else None,
         instruction=text if isinstance(text, str) else None,
         instruction_attributes=tuple(wanted) if is_list_of_texts(wanted) else (),
     )
+    texts = (*(annotation.attributes or ()), annotation.instruction or "", *annotation.instruction_attributes)
+    return annotation if is_unicode(*texts) else None
 
 
 def _wrong_version(path: Path) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, get_args
 
-from leap_core.envs.webshop.products import Product
+from leap_core.envs.webshop.products import Product, is_unicode
 from leap_core.types import Split
 
 GoalKind = Literal["human", "synthetic"]
@@ -181,5 +181,7 @@ def _human_parts(row: Any) -> tuple[str, tuple[str, ...], tuple[GoalOption, ...]
     elif is_list_of_texts(options):
         pairs = [("", value) for value in options]
     else:
+        return None
+    if not is_unicode(row["instruction"], *attributes, *(text for pair in pairs for text in pair)):
         return None
     return row["instruction"], tuple(attributes), tuple(GoalOption(name=name, value=value) for name, value in pairs)

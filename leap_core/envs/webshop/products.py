@@ -79,11 +79,20 @@ def search_text(product: Product) -> str:
     return f"{product.title} {product.description} {first} {options}".lower()
 
 
+def is_unicode(*texts: str) -> bool:
+    """False where a text holds half a sign, which JSON can write and no file can hold."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _normalise(row: Any, attributes: Mapping[str, tuple[str, ...]], left_out: Counter[str]) -> ListedProduct:
     if not isinstance(row, dict):
         raise DamagedProductError("not an object")
     for key in _TEXTS:
-        if not isinstance(row.get(key), str) or not row[key].strip():
+        if not isinstance(row.get(key), str):
             raise DamagedProductError(f"no {key}")
     prices, price_tag = _prices(row.get("pricing"))
     product = Product(
@@ -99,19 +108,9 @@ def _normalise(row: Any, attributes: Mapping[str, tuple[str, ...]], left_out: Co
         price=prices[0],
         price_tag=price_tag,
     )
-    if not _is_unicode(product):
+    if not is_unicode(search_text(product), *product.bullet_points, *(row[key] for key in _TEXTS)):
         raise DamagedProductError("not Unicode")
     return ListedProduct(product=product, prices=prices)
-
-
-def _is_unicode(product: Product) -> bool:
-    """False where a text holds half a sign, which JSON can write and no file can."""
-    try:
-        repr_of_all = "".join((search_text(product), product.asin, product.category, *product.bullet_points))
-        repr_of_all.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _text(value: Any, key: str) -> str:
