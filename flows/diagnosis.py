@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.opening import artifacts_of
+from flows.opening import artifacts_of, find_preset
 from flows.server import is_answering
 from leap_core.artifacts import ArtifactStore
 from leap_core.errors import LeapError
@@ -60,7 +60,9 @@ def diagnose_intercode() -> list[Finding]:
         Finding(what=name, ok=one_works, text="works" if problem is None else f"does not work here: {problem}")
         for name, problem in problems.items()
     ]
-    return [*findings, _bash_task()] if problems[params.backend] is None else findings
+    if problems[params.backend] is None:
+        findings.append(_bash_task())
+    return [*findings, _student_of("intercode", "intercode-smoke")]
 
 
 def _python() -> Finding:
@@ -121,6 +123,22 @@ def _bash_task() -> Finding:
     """Do one bundled task with the expert."""
     won, instruction = _try_expert("intercode_bash")
     return Finding(what="bundled task", ok=won, text=f"expert does {instruction!r}")
+
+
+def _student_of(preset: str, smaller: str) -> Finding:
+    """Whether a preset's student can play on this machine; another preset needs nothing."""
+    import torch
+
+    from leap_core.config import load_config
+    from leap_core.models import find_model, has_weights
+
+    model = load_config(find_preset(preset)).student.model
+    here = find_model(model) is not None or has_weights(model)
+    text = (
+        f"{model} is {'' if here else 'not '}on this machine, which has {'a' if torch.cuda.is_available() else 'no'} "
+        f"GPU; `leap run {smaller}` needs neither"
+    )
+    return Finding(what="student", ok=True, text=text)
 
 
 def _try_expert(environment: str) -> tuple[bool, str]:

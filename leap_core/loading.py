@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leap_core.config import EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
 from leap_core.envs import ENVIRONMENTS
-from leap_core.envs.base import Environment, Suite
+from leap_core.envs.base import Environment, Oracle, Suite
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
 from leap_core.models import TINY, find_model
@@ -17,6 +17,7 @@ from leap_core.students.base import Student
 from leap_core.students.tiny import TinyParams
 from leap_core.teachers import TEACHERS
 from leap_core.teachers.base import ForeseenRequest, Teacher, TeacherSetup
+from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
@@ -28,7 +29,7 @@ def check_names(config: LeapConfig) -> None:
     Raises:
         LeapError: the first that does not; says what is known.
     """
-    load_suite(config.environment)
+    _check_levels(config, load_suite(config.environment).oracle())
     check_kind("student", config.student.kind, STUDENTS)
     if config.student.serve is not None and config.student.kind != "openai":
         raise ConfigError(f"student.serve is for the student 'openai', not for {config.student.kind!r}.")
@@ -44,6 +45,19 @@ def check_names(config: LeapConfig) -> None:
         TinyParams.read(config.student.params)
     else:
         find_model(config.student.model)
+
+
+def _check_levels(config: LeapConfig, oracle: Oracle) -> None:
+    """Raise ConfigError where the rule-based expert is to advise at a level at which it cannot."""
+    asked = {"demonstrations.level": config.demonstrations.level}
+    if config.correction.teacher == OracleTeacher.name:
+        asked["correction.level"] = config.correction.level
+    for key, level in asked.items():
+        if level not in oracle.levels:
+            raise ConfigError(
+                f"{key} is {level}, but the rule-based expert of {config.environment.name!r} can advise at "
+                f"{', '.join(map(str, oracle.levels))} only: --set {key}={oracle.levels[-1]}."
+            )
 
 
 def load_suite(config: EnvironmentConfig) -> Suite:

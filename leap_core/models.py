@@ -5,6 +5,7 @@ that everything trained from it is keyed by what the model *is*, not by where it
 """
 
 import json
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -101,6 +102,66 @@ def find_model(model: str) -> Path | None:
             "org/name."
         )
     return None
+
+
+def require_model(model: str) -> None:
+    """Make sure that a model's weights are on this machine, or that the hub would give them; loads none.
+
+    Raises:
+        StudentError: neither; says why, and what to do.
+    """
+    if find_model(model) is not None or has_weights(model):
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        hf_hub_download(model, _MODEL_FILES[0])
+    except GatedRepoError:
+        why = "the hub gives it to those alone who were let: ask for it on its page there, then `hf auth login`"
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        offline = os.environ.get("HF_HUB_OFFLINE")
+        why = "HF_HUB_OFFLINE is set: unset it" if offline else "the hub cannot be reached: connect to it"
+    except HfHubHTTPError as error:
+        why = f"the hub refuses: {str(error).splitlines()[0]}"
+    else:
+        return
+    raise StudentError(
+        f"The student's model {model!r} is not on this machine, and {why}. Or name another for student.model: a "
+        "directory, or a model that is open to all."
+    )
+
+
+def estimate_parameters(model: str) -> float:
+    """About how many parameters a model has, by its config.json alone; 0 where that does not tell.
+
+    The model must be on this machine or at the hub (`require_model`).
+    """
+    directory = find_model(model)
+    if directory is None:
+        from huggingface_hub import hf_hub_download
+
+        directory = Path(hf_hub_download(model, _MODEL_FILES[0])).parent
+    try:
+        config = json.loads((directory / _MODEL_FILES[0]).read_bytes())
+        hidden, layers, vocabulary = (int(config[key]) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
+    except (OSError, ValueError, KeyError, TypeError):  # an adapter, or a model of another build
+        return 0.0
+    return (
+        layers * (4 * hidden**2 + 3 * hidden * int(config.get("intermediate_size", 4 * hidden))) + vocabulary * hidden
+    )
+
+
+def has_weights(model: str) -> bool:
+    """Whether a hub model's weights are in the cache of this machine."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(model, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return False
+    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
 
 
 def looks_like_path(model: str) -> bool:

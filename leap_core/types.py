@@ -7,7 +7,7 @@ beside them; raise it when a field changes meaning.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 Split = Literal["train", "dev", "test"]
 Level = Literal[0, 25, 50, 75, 100]
 """Share, in percent, of the privileged state that a teacher may use (the paper's realizability ablation)."""
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 class Record(BaseModel):

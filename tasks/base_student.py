@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from leap_core.config import Section
 from leap_core.demonstrations import demonstrate
 from leap_core.loading import load_suite
-from leap_core.models import TINY, fingerprint_model, write_source
+from leap_core.models import TINY, estimate_parameters, fingerprint_model, require_model, write_source
 from leap_core.prompts import load_prompts
 from leap_core.tables import read_privileged, read_specs
 from leap_core.types import ArtifactRef, Level
@@ -15,6 +15,8 @@ from tasks.stage import Run, Stage, StageReport, StageWork
 
 NUM_VOCABULARY_SPECS = 600
 """Specs whose texts the tiny student's tokenizer is fitted to: enough to meet every kind of thing in every role."""
+MOST_BILLIONS_ON_CPU = 1
+"""Larger students are warned of where there is no GPU."""
 
 
 class BaseIdentity(Section):
@@ -46,6 +48,7 @@ def provide_base_student(run: Run, specs: ArtifactRef, privileged: ArtifactRef) 
 
 def _provide(work: StageWork[BaseIdentity]) -> StageReport:
     if work.identity.source != TINY:
+        _look_ahead(work)
         write_source(work.output, work.identity.source)
         return StageReport()
     from leap_core.students.tiny import TinyParams, make_tiny_student
@@ -55,13 +58,29 @@ def _provide(work: StageWork[BaseIdentity]) -> StageReport:
     return StageReport()
 
 
+def _look_ahead(work: StageWork[BaseIdentity]) -> None:
+    """Find out now, and not after the demonstrations, whether the student's weights can be had, and be used here."""
+    student = work.config.student
+    if student.kind != "hf" and student.serve is None:
+        return  # a name at an endpoint
+    require_model(student.model)
+    from leap_core.students.loading import resolve_device
+
+    billions = estimate_parameters(student.model) / 1e9
+    if billions > MOST_BILLIONS_ON_CPU and resolve_device(work.config.execution.device) == "cpu":
+        work.say(
+            f"warning: {student.model} has about {billions:.0f} billion parameters, and there is no GPU here: a reply "
+            "takes minutes, training weeks. Take a machine with a GPU, or a smaller student.model."
+        )
+
+
 def _texts(work: StageWork[BaseIdentity]) -> Iterator[str]:
     """All words that the game and its expert use: the tokenizer must know them, the weights learn nothing here."""
     suite, root = load_suite(work.config.environment), work.inputs["specs"]
     environment, oracle = suite.make(root), suite.oracle()
     prompts = load_prompts(suite.name, work.identity.prompt)
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
-    levels: tuple[Level, Level] = (0, 100)
+    levels: list[Level] = [level for level in oracle.levels if level in (0, 100)]
     for spec in read_specs(root)[: work.identity.num_vocabulary_specs]:
         for level in levels:
             episode = demonstrate(environment, oracle, spec, states[spec.id], level, work.identity.max_steps)

@@ -44,7 +44,12 @@ class Environment(Protocol):
 
 
 class Oracle(Protocol):
-    """A rule-based expert of one environment, the embedded default's source of demonstrations and corrections."""
+    """A rule-based expert of one environment, the embedded default's source of demonstrations and corrections.
+
+    `levels` are the shares of the privileged state at which it can advise.
+    """
+
+    levels: tuple[Level, ...]
 
     def advise(
         self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level

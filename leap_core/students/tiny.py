@@ -206,5 +206,5 @@ def _compose_entities(embeddings: Any, vocabulary: Sequence[str]) -> None:
     for piece, own in ids.items():
         match = _ENTITY.fullmatch(piece)
         kind = ids.get(f"{match[1]}{match[2]}") if match else None
-        if match and kind is not None:
+        if match and kind is not None and int(match[3]) < len(numbers):
             embeddings[own] = (embeddings[kind] + numbers[int(match[3])] + embeddings[own]) / 3**0.5

@@ -89,6 +89,8 @@ def states(ended):
         (("run", "nowhere.toml"), "Cannot read the preset nowhere.toml: No such file"),
         (("run", "smoke", "--set", "training.epoch=1"), "Unknown config key 'training.epoch'. Did you mean"),
         (("run", "smoke", "--set", "environment.name=alfwrld"), "Unknown environment 'alfwrld'. Did you mean"),
+        (("run", "intercode", "--set", "correction.level=0"), "correction.level is 0, but the rule-based expert of"),
+        (("run", "intercode", "--set", "demonstrations.level=50"), "demonstrations.level is 50, but"),
         (("run", "smoke", "--set", "environment.engine=nativ"), "Config environment.engine: "),
         (("run", "smoke", "--set", "correction.teacher=oracel"), "Unknown teacher 'oracel'. Did you mean 'oracle'?"),
         (("run", "smoke", "--set", "student.kind=script"), "Unknown student 'script'. Did you mean 'scripted'?"),
@@ -298,3 +300,20 @@ def test_what_libraries_raise_is_told_plainly_and_a_bug_stays_a_bug(
     with pytest.raises(expected, match=message) as error, environment.plain_errors(tmp_path):
         raise raised
     assert type(error.value) is expected
+
+
+def test_a_model_that_cannot_be_had_is_told_before_any_work_is_done_for_it(leap, store, tmp_path):
+    ended = leap("run", "smoke", "--home", tmp_path / "home", settings=(*SMALL, "student.model=org/none"))
+    assert ended.code == 1
+    assert "'org/none' is not on this machine" in ended.lines[-1]
+    assert sorted(stages(store())) == ["privileged", "specs"]
+
+
+def test_a_student_too_large_for_this_machine_is_warned_of(leap, tmp_path):
+    sizes = {"hidden_size": 4096, "num_hidden_layers": 32, "vocab_size": 128256, "intermediate_size": 14336}
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "config.json").write_text(json.dumps(sizes))
+    settings = (*SMALL, f"student.model={tmp_path / 'large'}", "execution.device=cpu")
+    ended = leap("run", "smoke", "--home", tmp_path / "home", settings=settings)
+    assert ended.code == 1  # it has no weights
+    assert any("warning" in line and "8 billion parameters" in line for line in ended.lines)

@@ -10,9 +10,12 @@ from leap_core.errors import StudentError
 from leap_core.models import (
     BUNDLED,
     BUNDLED_DIRECTORY,
+    estimate_parameters,
     find_model,
     fingerprint_model,
+    has_weights,
     locate_model,
+    require_model,
     resolve_model,
     write_source,
 )
@@ -164,3 +167,42 @@ def test_an_artifact_holds_the_model_or_says_that_it_is_elsewhere(model, tmp_pat
     assert locate_model(outside, "org/name") == "org/name"
     assert locate_model(outside, BUNDLED) == str(BUNDLED_DIRECTORY)
     assert json.loads((outside / "source.json").read_text()) == {"fingerprint": "abc"}
+
+
+def write_cached(hub, model, files=FILES):
+    """A model in a hub cache, as downloads leave it there."""
+    cached = hub / f"models--{model.replace('/', '--')}"
+    write_model(cached / "snapshots" / "abc", files)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty hub cache; the hub itself is out of reach in all tests."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def test_a_model_on_this_machine_is_there(hub, model):
+    write_cached(hub, "org/name")
+    require_model("org/name")
+    require_model(str(model))
+
+
+@pytest.mark.parametrize("files", [{}, {"config.json": "{}", "tokenizer.json": "{}"}])
+def test_a_model_without_weights_is_not_there(hub, files):
+    write_cached(hub, "org/name", files)
+    assert not has_weights("org/name")
+
+
+def test_a_model_that_cannot_be_had_is_named_with_what_to_do(hub):
+    with pytest.raises(StudentError, match=r"'org/none' is not on this machine, and HF_HUB_OFFLINE is set: unset it"):
+        require_model("org/none")
+
+
+def test_how_large_a_model_is(hub, model):
+    sizes = {"hidden_size": 4096, "num_hidden_layers": 32, "vocab_size": 128256, "intermediate_size": 14336}
+    write_cached(hub, "org/name", {"config.json": json.dumps(sizes)})
+    assert estimate_parameters("org/name") == pytest.approx(8e9, rel=0.1)
+    assert estimate_parameters(str(model)) == 0

@@ -101,6 +101,13 @@ def test_an_entity_begins_nearer_to_its_kind_than_to_any_other(tmp_path):
         assert likeness[kind] > 0.3
 
 
+def test_a_large_number_is_no_entity(tmp_path):
+    make_tiny_student(tmp_path, ["more than 3000, a mug 2"], 0, TinyParams(hidden_size=32, num_layers=1, num_heads=2))
+    tokenizer = load_tokenizer(tmp_path)
+    text = "fewer than 3000"
+    assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
 def test_a_phrase_ends_with_its_sentence():
     texts = [f"Is a {kind} here? Not yet. Next I check shelf {n}." for kind in ("mug", "pan") for n in range(1, 9)]
     phrases = find_phrases([*texts, "pan 1 mug 1"], lambda text: re.findall(r" ?[a-z]+ [0-9]+| ?\w+|[^\w\s]", text))

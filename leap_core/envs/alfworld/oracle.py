@@ -13,7 +13,7 @@ from leap_core.envs.alfworld.belief import Belief, kind_of, number_of
 from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
 from leap_core.envs.alfworld.kinds import fits, preposition, usual_places
 from leap_core.errors import TeacherReplyError
-from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
+from leap_core.types import LEVELS, Action, Level, Observation, PrivilegedState, Spec, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class Guide:
 
 class AlfworldOracle:
     """The expert that ALFWorld offers as an `Oracle`."""
+
+    levels = LEVELS
 
     def advise(
         self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level

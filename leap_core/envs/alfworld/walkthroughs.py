@@ -19,6 +19,7 @@ class WalkthroughExpert:
 
     def __init__(self, other: Oracle) -> None:
         self._other = other
+        self.levels = other.levels
 
     def advise(
         self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level

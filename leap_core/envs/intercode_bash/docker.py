@@ -40,11 +40,11 @@ _LIMITS = (
     *("--ulimit", "nofile=256:256", "--ulimit", "nproc=4096:4096"),  # else podman tries to raise them
 )
 _RESET = "git reset --hard; git clean -fd"
-_HOLD = "echo ready; while read -r _; do kill -KILL -1; echo ended; done"
+_HOLD = "echo ready; while read -r _; do while kill -KILL -1; do :; done 2> /dev/null; echo ended; done"
 """What the first process of a container does: it waits for its input to be closed, and the container ends with it.
 
-On each line it ends all other processes. It can do so even where there is no room for another process, and none of
-them can end it.
+On each line it ends all other processes, until there is none. It can do so even where there is no room for another
+process, and none of them can end it.
 """
 _AS_ONE = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
 """Lets a program write output and errors into one pipe: engines have two, and between those the order is lost."""

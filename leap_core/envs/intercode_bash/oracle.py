@@ -46,6 +46,8 @@ _STARTS = re.compile(r"(?:^|[|;&(`]|-exec(?:dir)?|xargs(?:\s+-\S+)*)\s*([a-z0-9]
 class IntercodeBashOracle:
     """The expert that InterCode Bash offers as an `Oracle`."""
 
+    levels: tuple[Level, ...] = (100,)
+
     def advise(
         self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level
     ) -> Action:
@@ -57,7 +59,7 @@ class IntercodeBashOracle:
             TeacherReplyError: less than all of the privileged state may guide it.
         """
         gold = gold_of(privileged)
-        if level != 100 or gold is None:
+        if level not in self.levels or gold is None:
             raise TeacherReplyError(
                 f"This expert knows the gold command and nothing else, so it cannot advise at level {level}. "
                 "Set demonstrations.level and correction.level to 100, or choose a teacher that is a language model."

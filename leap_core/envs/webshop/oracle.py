@@ -13,7 +13,7 @@ from leap_core.envs.webshop.privileged import HiddenGoal, RightItem
 from leap_core.envs.webshop.reading import ItemPage, Listing, ResultsPage, SearchPage, lowest_price, read_page
 from leap_core.envs.webshop.reward import matches
 from leap_core.envs.webshop.wording import fit, price_limit, queries, telling_words, without_price
-from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
+from leap_core.types import LEVELS, Action, Level, Observation, PrivilegedState, Spec, Step
 
 _FITS = 0.5
 """From this share of the wanted words in its title on, an item is worth a look."""
@@ -28,6 +28,8 @@ _BACK, _PREVIOUS, _NEXT, _BUY, _LOOK = (
 
 class WebshopOracle:
     """The expert that WebShop offers as an `Oracle`."""
+
+    levels = LEVELS
 
     def advise(
         self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level
