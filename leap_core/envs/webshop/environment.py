@@ -1,7 +1,7 @@
 """One live WebShop episode at a time, as the student sees it."""
 
 from leap_core.envs.base import StepResult
-from leap_core.envs.webshop.actions import draw_for, named_item, offered, parse
+from leap_core.envs.webshop.actions import draw_for, execute, offered
 from leap_core.envs.webshop.nouns import NounStep, load_nouns
 from leap_core.envs.webshop.shop import Shop
 from leap_core.envs.webshop.visit import SEARCH, Visit
@@ -49,7 +49,7 @@ class WebshopEnvironment:
         visit = self._visit
         if visit is None:
             raise EnvironmentCrashError("There is no episode to step in: call reset first.")
-        valid = _execute(visit, command)
+        valid = execute(visit, command)
         self._num_steps += 1
         reward = visit.reward
         return StepResult(
@@ -85,16 +85,3 @@ def goal_and_nouns(spec: Spec) -> tuple[str, NounStep]:
             "webshop, with the directory that they were made in."
         )
     return goal, "spacy" if nouns == "spacy" else "rules"
-
-
-def _execute(visit: Visit, command: str) -> bool:
-    """Do what a command says; False where it cannot be done here."""
-    if visit.reward is not None:
-        return False
-    item = named_item(command, visit.listed())
-    if item is not None:
-        return visit.click(item.asin.lower())
-    verb, argument = parse(command)
-    if verb == "search":
-        visit.search(argument)
-    return visit.click(argument) if verb == "click" else verb == "search"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.reward import Reward
 
-BACK_TO_SEARCH, PREVIOUS, NEXT, BUY = "Back to Search", "< Prev", "Next >", "Buy Now"
+SEARCH, BACK_TO_SEARCH, PREVIOUS, NEXT, BUY = "Search", "Back to Search", "< Prev", "Next >", "Buy Now"
 DESCRIPTION, FEATURES, REVIEWS = "Description", "Features", "Reviews"
 SUB_PAGES = (DESCRIPTION, FEATURES, REVIEWS)
 _BLANKS = " \n\t\f\r"
@@ -22,7 +22,7 @@ class Page:
     """What a shopper sees.
 
     `clickables` are in the original's order: buttons, then items or values of options, all in lower case, each once.
-    Words can be searched for on every page, though only the first has a field for them.
+    Words can be searched for on every page, though only the first has a field for them, whose button does nothing.
     """
 
     text: str
@@ -31,7 +31,7 @@ class Page:
 
 def search_page(instruction: str) -> Page:
     """The first page, with nothing but the search."""
-    return _page([*_shown("WebShop"), "Instruction: ", *_shown(instruction), _button("Search")], [])
+    return _page([*_shown("WebShop"), "Instruction: ", *_shown(instruction), _button(SEARCH)], [SEARCH])
 
 
 def results_page(

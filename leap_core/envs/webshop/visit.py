@@ -17,6 +17,7 @@ from leap_core.envs.webshop.pages import (
     search_page,
     sub_page,
 )
+from leap_core.envs.webshop.pages import SEARCH as SEARCH_BUTTON
 from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.reward import Reward, score
 from leap_core.envs.webshop.shop import Shop
@@ -118,7 +119,7 @@ class Visit:
             self.reward, self.place = score(self.item, self.options.values(), self.goal, self.nouns), DONE
         else:
             option = next((key for key, values in reversed(self.item.options.items()) if name in values), None)
-            if option is None or name == SEARCH:
+            if option is None or name == SEARCH_BUTTON.lower():
                 return False
             self.options[option] = name
         return True
