@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from leap_core.envs.webshop.actions import execute
+from leap_core.envs.webshop.building import build_shop
 from leap_core.envs.webshop.data_files import find_files
 from leap_core.envs.webshop.environment import WebshopEnvironment
 from leap_core.envs.webshop.generator import write_generated_files
 from leap_core.envs.webshop.goals import GENERATED_BOUNDS, Goal, GoalKind
 from leap_core.envs.webshop.nouns import load_nouns
-from leap_core.envs.webshop.shop import Shop, ShopSettings, build_shop
+from leap_core.envs.webshop.shop import REPORT_FILE, SHOP_FOLDER, Shop
 from leap_core.envs.webshop.visit import Visit
+from leap_core.files import write_json
 from leap_core.types import Spec
 from tests.parity.webshop_play import write_odd_files
 from tests.parity.webshop_transcripts import RecordedTurn, Transcript
@@ -27,9 +29,9 @@ def make_shop(name: str, folder: Path, seed: int) -> Shop:
         write_odd_files(folder)
     else:
         write_generated_files(folder, seed)
-    settings = ShopSettings(data=folder, seed=seed)
-    build_shop(find_files(folder, None), folder / "shop", settings, GENERATED_BOUNDS)
-    return Shop(folder / "shop")
+    report = build_shop(find_files(folder, None), folder / SHOP_FOLDER, bounds=GENERATED_BOUNDS)
+    write_json(folder / SHOP_FOLDER / REPORT_FILE, report.model_dump(mode="json"))
+    return Shop(folder / SHOP_FOLDER)
 
 
 def all_goals(shop: Shop, kind: GoalKind) -> list[Goal]:

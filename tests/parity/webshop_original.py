@@ -77,6 +77,14 @@ class OriginalShop:
         reward = self._env.session.get("reward", 0.0) if done else tenfold / 10
         return self._seen(text), reward, done
 
+    def names_of(self, clickables: tuple[str, ...]) -> dict[str, str]:
+        """The names, in lower case, of those clickables that are items, by asin in lower case."""
+        return {name: self._env.asin2name[name] for name in clickables if name in self._env.asin2name}
+
+    def is_unique(self, name: str) -> bool:
+        """Whether only one item of the shop has this name."""
+        return list(self._env.asin2name.values()).count(name) == 1
+
     def parts(self) -> dict[str, float | None]:
         """The four parts of the score of the last purchase."""
         info = self._env.session["verbose_info"]

@@ -1,8 +1,8 @@
 """Plays the original WebShop and records it: `python -m tests.parity.webshop_record --original DIR`.
 
-DIR is a checkout of princeton-nlp/WebShop; `tests/README.md` says what else is needed. Prints how this project's compares
-and writes `tests/parity/data/webshop_transcripts.json.xz`. It plays in a generated shop and in one of oddities, so that
-the recording holds nothing of the original but the frame of its pages.
+DIR is a checkout of princeton-nlp/WebShop; `tests/README.md` says what else is needed. Prints how this project's shop
+compares, and writes `tests/parity/data/webshop_transcripts.json.xz`. It plays in a generated shop and in one of
+oddities, so that the recording holds nothing of the original but the frame of its pages.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tests.parity.webshop_transcripts import TRANSCRIPTS, RecordedTurn, Recordin
 
 SEED = 11
 MOST_STEPS = 15
-NUM_EPISODES = {"generated": {"random": 110, "oracle": 60}, "odd": {"random": 40, "oracle": 20}}
+NUM_EPISODES = {"generated": {"random": 80, "oracle": 45}, "odd": {"random": 30, "oracle": 15}}
 """For each kind of goals."""
 _GOAL_FIELDS = ("asin", "name", "query", "product_category", "instruction_text", "attributes", "price_upper")
 Player = Callable[[list[Step], Seen, tuple[str, ...] | None], str]
@@ -52,10 +52,17 @@ def _play(original: OriginalShop, goal: Goal, spec_id: str, player: Player) -> I
         if done or len(history) == MOST_STEPS:
             return
         admissible = expected_offer(turn)
-        command = player(history, seen, admissible)
+        command = _by_asin(player(history, seen, admissible), seen, original)
         observation = Observation(text=seen.text, admissible=admissible)
         history.append(Step(index=len(history), observation=observation, action=Action(reason="", command=command)))
         seen, reward, done = original.step(command)
+
+
+def _by_asin(command: str, seen: Seen, original: OriginalShop) -> str:
+    """The same click by asin where several items have the name: the original may open another of them, or none."""
+    names = original.names_of(seen.clickables)
+    asin = next((asin for asin, name in names.items() if command == f"click[item - {name}]"), None)
+    return command if asin is None or original.is_unique(names[asin]) else f"click[{asin}]"
 
 
 def _random_player(seed: str, words: list[str]) -> Player:
