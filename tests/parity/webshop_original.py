@@ -77,6 +77,14 @@ class OriginalShop:
         reward = self._env.session.get("reward", 0.0) if done else tenfold / 10
         return self._seen(text), reward, done
 
+    def start(self, goal: Goal) -> None:
+        """Start an episode, and look at nothing."""
+        self._env.reset(goal.number)
+
+    def play(self, command: str) -> None:
+        """Take a step, and look at nothing: the wrapper itself makes the list of actions."""
+        self._env.step(command)
+
     def names_of(self, clickables: tuple[str, ...]) -> dict[str, str]:
         """The names, in lower case, of those clickables that are items, by asin in lower case."""
         return {name: self._env.asin2name[name] for name in clickables if name in self._env.asin2name}
