@@ -1,16 +1,19 @@
 """The gate between a teacher and training: prompts only *ask* a teacher not to leak; this *checks*.
 
 A correction passes if its command was admissible at that step, and if its reason gives nothing away that stands in the
-privileged state but not in what the student had seen by then (paper, section 3.2).
+privileged state but not in what the student had seen by then (paper, section 3.2). Where commands are in free form, the
+facts of the privileged state may say, as `FreeCommands`, which form that is and what no command may hold.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
 from leap_core.giveaways import Giveaways, Place, normalise, sentences
-from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Step, StepCorrection, Trajectory
+from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory
 
 LEAK = "leak"
+FREE_COMMANDS = "free_commands"
+"""Key of the facts of a privileged state."""
 
 _HEDGE = re.compile(
     r"\b(may|might|could|can|would|should|often|usually|typically|normally|commonly|likely|probably|perhaps|possibly|"
@@ -32,6 +35,17 @@ _STANDS = r"(is|are|lies|lie|sits|sit|stands|stand|waits|rests|was left)"
 _IN = r"(in|on|inside|at|within|under|behind|atop)"
 
 
+class FreeCommands(Record):
+    """What a command must be like where none are listed.
+
+    `form` is a regular expression for all of it. `unsayable` are names and words, even single ones, that neither it nor
+    a reason may hold before they were seen. (Where a command solves the task by itself, as in a shell, there are none.)
+    """
+
+    form: str
+    unsayable: tuple[str, ...]
+
+
 class Gate:
     """Checks the corrections of one trajectory against one privileged state."""
 
@@ -39,6 +53,9 @@ class Gate:
         self._steps = trajectory.steps
         self._giveaways = Giveaways.of(privileged.facts)
         self._runs = frozenset(_runs(privileged.text))
+        free = privileged.facts.get(FREE_COMMANDS)
+        self._free = None if free is None else FreeCommands.model_validate(free)
+        self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
         self._seen = _what_was_seen(trajectory)
 
     def why_rejected(self, correction: StepCorrection, index: int) -> str:
@@ -53,16 +70,27 @@ class Gate:
             return "no reason"
         seen = self._seen[index]
         if admissible is None:  # a command in free form says itself what it is about
+            why = self._why_not_free(correction.command, seen)
+            if why:
+                return why
             seen = f"{seen} | {normalise(correction.command)}"
         told = self._what_it_gives_away(correction.reason, seen)
         return f"{LEAK}: the reason {told}" if told else ""
+
+    def _why_not_free(self, command: str, seen: str) -> str:
+        if self._free is None:
+            return ""
+        if not re.fullmatch(self._free.form, command):
+            return "inadmissible: the command has not the form that is possible at this step"
+        named = leaks(command, seen, self._unsayable)
+        return f"{LEAK}: the command names {named[0]!r}, which the student had not seen" if named else ""
 
     def _what_it_gives_away(self, reason: str, seen: str) -> str:
         source = _SOURCE.search(normalise(reason))
         if source and source.group() not in seen:
             return f"speaks of {source.group()!r}, which the student does not have"
         said = "\n".join(map(self._giveaways.joined, sentences(reason)))
-        named = leaks(said, seen, self._giveaways.texts)
+        named = leaks(said, seen, (*self._giveaways.texts, *self._unsayable))
         if named:
             return f"names {named[0]!r}, which the student had not seen"
         if any(run in self._runs and f" {run} " not in f" {seen} " for run in _runs(reason)):

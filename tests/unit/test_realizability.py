@@ -150,6 +150,40 @@ def test_a_command_in_free_form_may_be_explained():
     assert why("There are 3 ways, 7 of them slow.") == ""
 
 
+SHOPPER = PrivilegedState(
+    spec_id="s",
+    text="",
+    facts={
+        "name": "Nordbrise Quilted Vest",
+        "free_commands": {"form": r"search\[.+\]", "unsayable": ["Nordbrise", "V7"]},
+    },
+    source="test",
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason", "why"),
+    [
+        ("search[warm vest]", "I describe it.", ""),
+        ("search[quilted vest]", "Quilted ones are warm.", ""),
+        ("search[nordbrise vest]", "I describe it.", "leak: the command names 'nordbrise'"),
+        ("search[vest v7]", "I describe it.", "leak: the command names 'v 7'"),
+        ("search[warm vest]", "I look for Nordbrise.", "leak: the reason names 'nordbrise'"),
+        ("search warm vest", "I describe it.", "inadmissible: the command has not the form"),
+        ("click[buy now]", "I buy it.", "inadmissible: the command has not the form"),
+    ],
+)
+def test_commands_in_free_form_have_a_form_and_words_that_they_must_not_hold(command, reason, why):
+    page = Step(index=0, observation=Observation(text="Search"), action=Action(reason="", command="search[vest]"))
+    trajectory = Trajectory(
+        id="t", spec=Spec(id="s", env="webshop", split="train", instruction="i want a warm vest"), iteration=1,
+        student="x", steps=(page,), final_observation="", stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
+    )  # fmt: skip
+    correction = StepCorrection(step=0, reason=reason, command=command, status=CorrectionStatus.CHANGED)
+    found = Gate(trajectory, SHOPPER).why_rejected(correction, 0)
+    assert found.startswith(why) if why else not found
+
+
 def test_what_was_seen_by_then_may_be_named_from_then_on():
     assert gate("I see mug 2.", step=0).status is CorrectionStatus.REJECTED
     assert gate("I see mug 2.", step=1).status is CorrectionStatus.CHANGED

@@ -1,5 +1,6 @@
 """The hidden state of a goal: what the score looks for, and which search and which items meet all of it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,9 +13,12 @@ from leap_core.envs.webshop.reward import matches, score, share_met
 from leap_core.envs.webshop.shop import Shop
 from leap_core.envs.webshop.visit import RESULTS_A_PAGE
 from leap_core.envs.webshop.wording import queries
+from leap_core.realizability import FreeCommands
 from leap_core.types import PrivilegedState, Record, Spec
 
 SOURCE = "goal"
+_SEARCH_FORM = r"search\[.+\]"
+_MODEL = re.compile(r"(?=.*\d)(?=.*[A-Za-z]).{4,}")
 _MOST_ITEMS = 12
 """So many right items are kept; there can be hundreds of alike ones."""
 
@@ -46,6 +50,7 @@ class HiddenGoal(Record):
     search: str
     page: int
     right_items: tuple[RightItem, ...]
+    free_commands: FreeCommands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +76,23 @@ def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns) -> PrivilegedState:
         search=plan.search,
         page=plan.page,
         right_items=plan.items,
+        free_commands=FreeCommands(form=_SEARCH_FORM, unsayable=tuple(_unsayable(goal))),
     )
     facts: dict[str, JsonValue] = hidden.model_dump(mode="json")
     return PrivilegedState(spec_id=spec.id, text=_describe(goal), facts=facts, source=SOURCE)
+
+
+def _unsayable(goal: Goal) -> Iterator[str]:
+    """What would give the example product away: its number, name, model, and brand, which as a rule is the first word.
+
+    That is none where it is a word of the instruction or of the kind of product, such as "Women's".
+    """
+    first, *others = goal.title.split()
+    general = " ".join((goal.instruction, goal.query, goal.product_category, *goal.attributes)).lower()
+    yield from (goal.asin, goal.title)
+    yield from (word for word in others if _MODEL.search(word))
+    if first.lower().removesuffix("'s") not in general:
+        yield first
 
 
 def _describe(goal: Goal) -> str:
