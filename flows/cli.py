@@ -105,30 +105,36 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     """Say what `leap run` would do, and why.
 
     One line a stage, in order: `cached` with its artifact, or `run` with the reason. Where a teacher behind an endpoint
-    would be asked, what that may cost, from prompts made of sampled episodes. Nothing is done, nobody is asked.
+    would be asked, what that may cost, from prompts made of sampled episodes, and whether the budget is enough. Data
+    that are not where `environment.data` says are an error. Nothing is done, nobody is asked.
 
     \b
     leap plan demo
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
+    from flows.estimating import estimate_teaching, foresee_budget
     from flows.opening import artifacts_of, read_config, resolve_home
-    from flows.planning import estimate_teaching, plan_experiment
+    from flows.planning import check_data, plan_experiment
     from leap_core.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
     store = ArtifactStore(artifacts_of(resolve_home(home)))
     outcomes = plan_experiment(config, store)
     estimates = estimate_teaching(config, store, outcomes)
+    budgets = foresee_budget(config, store, estimates)
     for outcome in outcomes:
         typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for estimate in estimates:
-        typer.echo(estimate.words)
+    for line in [*estimates, *budgets]:
+        typer.echo(line.words)
+    check_data(config, outcomes)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
-        costs = [estimate.model_dump(mode="json") for estimate in estimates]
-        typer.echo(json.dumps({"experiment": config.experiment, "stages": rows, "estimates": costs}))
+        plan = {"experiment": config.experiment, "stages": rows}
+        foreseen = {"estimates": estimates, "budgets": budgets}
+        plan |= {name: [one.model_dump(mode="json") for one in found] for name, found in foreseen.items()}
+        typer.echo(json.dumps(plan))
 
 
 @app.command(name="eval")

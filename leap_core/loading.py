@@ -94,6 +94,12 @@ def digest_teacher_prompts(config: LeapConfig) -> str | None:
     return teacher.prompts_digest(config.correction, config.environment.name)
 
 
+def asks_endpoint(config: LeapConfig) -> bool:
+    """Whether the configured teacher is paid for: it asks an endpoint, and its replies are journalled."""
+    teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)
+    return teacher.keeps_replies
+
+
 def foresee_requests(config: LeapConfig, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
     """What the configured teacher would ask an endpoint to correct these episodes."""
     teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)

@@ -32,9 +32,11 @@ class Price(Record):
 
 
 class PriceList(Record):
-    """The prices of a file, by model."""
+    """The prices of a file, by model. `source` and `as_of` say where they are from and when they held."""
 
     models: dict[str, Price]
+    source: str = ""
+    as_of: str = ""
 
     def find(self, model: str) -> Price | None:
         """The price of a model, or of its undated name; None where it is not listed."""

@@ -73,6 +73,10 @@ class Suite(Protocol):
 
     def __init__(self, config: EnvironmentConfig) -> None: ...
 
+    def check_data(self) -> None:
+        """Raise LeapError, saying how to get the data, where `environment.data` leads nowhere. Takes no time."""
+        ...
+
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Write what the specs of one split need (generated games, an index) below `root`; return them in order.
 

@@ -15,7 +15,7 @@ from leap_core.config import ExecutionConfig
 from leap_core.errors import ChatError, ConfigError
 from leap_core.prompts import format_reply
 from leap_core.realizability import Gate
-from leap_core.teachers.openai import account_of
+from leap_core.teachers.openai import account_of, teacher_scope
 from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.teachers.replies import read_reason
 from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
@@ -48,7 +48,7 @@ class Annotator:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._model, self._max_attempts = model, max_attempts
         self._prompts = load_teacher_prompts(environment, ANNOTATOR_PROMPTS)
-        self._session = ChatSession(execution.teacher, Path(execution.journal), f"{experiment}/teacher")
+        self._session = ChatSession(execution.teacher, Path(execution.journal), teacher_scope(experiment))
 
     def annotate(self, episodes: Sequence[tuple[Trajectory, PrivilegedState]]) -> list[Annotated]:
         """Add reasons to the steps without one; the others stay as they are.

@@ -303,6 +303,11 @@ class OpenAITeacher:
         return f"{why}. Possible were: {'; '.join(possible)}" if possible else why
 
 
+def teacher_scope(experiment: str) -> str:
+    """On whose behalf the teachers of an experiment buy replies; its budget is kept over them."""
+    return f"{experiment}/teacher"
+
+
 def open_session(setup: TeacherSetup) -> ChatSession:
     """Open the endpoint of a teacher, for one experiment.
 
@@ -314,7 +319,7 @@ def open_session(setup: TeacherSetup) -> ChatSession:
     return ChatSession(
         setup.execution.teacher,
         Path(setup.execution.journal),
-        f"{setup.experiment}/teacher",
+        teacher_scope(setup.experiment),
         "execution.teacher",
         setup.say,
     )

@@ -21,8 +21,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[2]
 QUIET = ("--set", "execution.num_threads=1")
+HERE = ("execution.num_threads=1", "execution.env_workers=0")
+"""Settings for runs in this process: they change no result."""
 SMALL = (
-    *("execution.num_threads=1", "execution.env_workers=0"),
+    *HERE,
     *("environment.num_train=6", "environment.num_dev=2", "environment.num_test=2", "rollout.num_episodes=6"),
     *("demonstrations.num_episodes=6", "dataset.validation_fraction=0.2"),
     'student.params={"hidden_size": 16, "num_layers": 1, "num_heads": 1, "intermediate_size": 16}',

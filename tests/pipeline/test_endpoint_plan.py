@@ -1,10 +1,11 @@
 """`leap plan` before money is spent, beside the bill afterwards; and any model as a baseline, by `leap eval`."""
 
+import json
 import re
 
 import pytest
 from chat_server import MODEL, ChatServer, reply
-from leap_command import QUIET, copy_home, last_json, leap, shared_server
+from leap_command import HERE, copy_home, last_json, leap_here
 from scripted_teacher import advice, corrections
 
 from leap_core.artifacts import ArtifactStore
@@ -12,11 +13,9 @@ from leap_core.artifacts import ArtifactStore
 pytestmark = pytest.mark.slow
 
 TEACHER = (
-    *("--set", "correction.teacher=openai", "--set", "correction.level=100"),
-    *("--set", f'correction.params={{"model":"{MODEL}"}}'),
+    *("correction.teacher=openai", "correction.level=100"),
+    f'correction.params={{"model": "{MODEL}"}}',
 )
-
-
 REASON = "I have not found what I need, and this place may hold it. Such things are often kept here, so I look."
 
 
@@ -27,36 +26,70 @@ def billed(body, n):
     return corrections(steps, prompt_tokens=num_characters // 4 + 150, completion_tokens=70 * len(steps) + 50)
 
 
+def plan(home, *settings):
+    """What `leap plan` says: its lines, and its JSON."""
+    done = leap_here("plan", "smoke", "--json", "--home", home, settings=(*HERE, *settings))
+    return done.stdout, last_json(done)
+
+
 def test_the_plan_foresees_the_bill(undisturbed, tmp_path):
     home = copy_home(undisturbed.home, tmp_path / "home")
-    planned = last_json(leap("plan", "smoke", "--json", "--home", home, *QUIET, *TEACHER))
+    said, planned = plan(
+        home, *TEACHER, "execution.teacher.budget_usd=0.001", "execution.teacher.budget_tokens=1000000"
+    )
     (estimate,) = planned["estimates"]
-    assert estimate["label"] == "correction-i1"
-    assert "sampled from the rollout itself" in estimate["basis"]
+    assert (estimate["label"], estimate["prices_of"]) == ("correction-i1", "2026-06")
+    assert "of the rollout itself" in estimate["basis"]
+    in_usd, _ = planned["budgets"]
+    assert (in_usd["spent"], in_usd["estimate"]) == (0, estimate["usage"]["cost_usd"])
+    assert "too little" in said
+    assert "it is enough" in said
     with ChatServer(billed) as server:
-        url = ("--set", f"execution.teacher.base_url={server.url}")
-        ran = leap("run", "smoke", "--json", "--home", home, *QUIET, *TEACHER, *url, **shared_server())
-        assert last_json(ran)
+        url = f"execution.teacher.base_url={server.url}"
+        assert last_json(leap_here("run", "smoke", "--json", "--home", home, settings=(*HERE, *TEACHER, url)))
         assert server.num_requests == estimate["usage"]["num_requests"] == estimate["num_episodes"]
     records = ArtifactStore(home / "artifacts").records("correction")
     (bill,) = [record.metrics["billed_usd"] for record in records if record.config["teacher"] == "openai"]
     print(f"estimate ${estimate['usage']['cost_usd']:.6f}, bill ${bill:.6f}")
     assert estimate["usage"]["cost_usd"] == pytest.approx(bill, rel=0.35)
+    another = ("rollout.temperature=0.9", "execution.teacher.budget_usd=1")
+    assert plan(home, *TEACHER, *another)[1]["budgets"][0]["spent"] == pytest.approx(bill)
 
 
-def test_before_the_first_rollout_the_plan_samples_demonstrations(undisturbed, tmp_path):
-    home = copy_home(undisturbed.home, tmp_path / "home")
-    changed = ("--set", "training.epochs=2")
-    done = leap("plan", "smoke", "--home", home, *QUIET, *TEACHER, *changed)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"correction-i1: about \d+ requests to gpt-4o-mini for \d+ episodes, .*\$\d", done.stdout)
+def test_before_the_first_rollout_the_plan_samples_what_there_is_and_says_so(undisturbed, tmp_path):
+    said, _ = plan(undisturbed.home, *TEACHER, "training.epochs=2")
+    assert re.search(r"correction-i1: about \d+ requests to gpt-4o-mini for \d+ episodes, .*\$\d", said)
+    assert "for want of the rollout" in said
+    said, planned = plan(tmp_path / "empty", *TEACHER, "execution.teacher.budget_usd=1")
+    assert "correction-i1: no estimate: there is no episode of 'alfworld'" in said
+    assert "whether it is enough is not known" in said
+    assert planned["estimates"][0]["usage"] is None
+    assert not list((tmp_path / "empty").rglob("*.sqlite"))
+
+
+def test_a_model_without_a_price_has_an_unknown_cost(undisturbed):
+    params = json.dumps({"model": "nobody-knows"})
+    said, planned = plan(undisturbed.home, *TEACHER, f"correction.params={params}")
+    assert planned["estimates"][0]["usage"]["cost_usd"] is None
+    assert "cost unknown" in said
+    assert "$" not in said
 
 
 def test_a_teacher_that_asks_no_endpoint_costs_nothing_to_plan(undisturbed):
-    planned = last_json(
-        leap("plan", "smoke", "--json", "--home", undisturbed.home, *QUIET, "--set", "training.epochs=2")
-    )
-    assert planned["estimates"] == []
+    planned = plan(undisturbed.home, "training.epochs=2", "execution.teacher.budget_usd=1")[1]
+    assert (planned["estimates"], planned["budgets"]) == ([], [])
+
+
+@pytest.mark.parametrize("environment", ["alfworld", "intercode_bash", "webshop"])
+def test_data_that_are_not_there_are_missed_by_the_plan(environment, tmp_path):
+    """The plan itself is shown nevertheless."""
+    settings = (f"environment.data={tmp_path / 'nowhere'}", f"environment.name={environment}", "student.prompt=default")
+    more = ("student.model=bundled", "student.params={}", "correction.level=100", "demonstrations.level=100")
+    done = leap_here("plan", "smoke", "--home", tmp_path / "home", settings=(*settings, *more))
+    assert done.returncode == 1
+    assert "stages would run." in done.stdout
+    assert str(tmp_path / "nowhere") in done.stderr
+    assert "Get the data" in done.stderr
 
 
 def test_the_student_and_any_model_are_judged_in_one_table(undisturbed, tmp_path):
@@ -66,12 +99,11 @@ def test_the_student_and_any_model_are_judged_in_one_table(undisturbed, tmp_path
         actions = re.findall(r"^- (.*)$", body["messages"][-1]["content"], re.MULTILINE)
         return reply(f"REASON: Why not.\nACTION: {actions[n % len(actions)]}")
 
-    home = copy_home(undisturbed.home, tmp_path / "home")
+    home, summary = copy_home(undisturbed.home, tmp_path / "home"), last_json(undisturbed.done)
+    best = f"smoke-i{summary['best_iteration']}"
     with ChatServer(first_action) as server:
-        summary = last_json(undisturbed.done)
-        best = f"smoke-i{summary['best_iteration']}"
-        command = ("eval", best, f"openai:{MODEL}", "--preset", "smoke", "--json", "--home", home, *QUIET)
-        done = leap(*command, "--set", f"execution.student.base_url={server.url}", **shared_server())
+        command = ("eval", best, f"openai:{MODEL}", "--preset", "smoke", "--json", "--home", home)
+        done = leap_here(*command, settings=(*HERE, f"execution.student.base_url={server.url}"))
     judged = last_json(done)
     student, model = (one["result"] for one in judged["models"])
     assert student == summary["test"]
@@ -89,7 +121,7 @@ def test_the_student_and_any_model_are_judged_in_one_table(undisturbed, tmp_path
     assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["model", best, f"openai:{MODEL}"]
 
 
-def test_a_student_behind_an_endpoint_needs_a_name(undisturbed):
-    done = leap("eval", "base", "--preset", "smoke", "--home", undisturbed.home, "--set", "student.kind=openai")
+def test_a_student_behind_an_endpoint_needs_a_name(tmp_path):
+    done = leap_here("eval", "base", "--preset", "smoke", "--home", tmp_path, settings=("student.kind=openai",))
     assert done.returncode == 1
     assert "--set student.model=gpt-4o" in done.stderr

@@ -15,7 +15,7 @@ from io import StringIO
 import pytest
 from chat_server import MODEL, ChatServer, error, reply
 from leap_command import (
-    SMALL,
+    HERE,
     copy_home,
     digests,
     last_json,
@@ -43,7 +43,7 @@ NUM_AT_ONCE = 4
 def settings_for(server, *more):
     params = {"model": MODEL, "mode": "step"}
     return (
-        *SMALL,
+        *HERE,
         *("correction.teacher=openai", "correction.level=100", f"correction.params={json.dumps(params)}"),
         *(f"execution.teacher.base_url={server.url}", f"execution.teacher.max_concurrency={NUM_AT_ONCE}"),
         *more,
@@ -67,9 +67,9 @@ def correction_record(home):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(undisturbed, tmp_path_factory):
     """An undisturbed run with such a teacher: its home, how it ended, and how many requests it sent."""
-    home = tmp_path_factory.mktemp("whole") / "home"
+    home = copy_home(undisturbed.home, tmp_path_factory.mktemp("whole") / "home", without=("correction", "*-i1-*"))
     with ChatServer(well_behaved) as server:
         done = run(server, home)
         return home, done, server.num_requests
@@ -84,10 +84,9 @@ def before(whole, tmp_path):
 def test_the_loop_goes_through_with_such_a_teacher(whole):
     home, done, num_requests = whole
     summary = last_json(done)
-    assert {stage["stage"] for stage in summary["stages"] if stage["iteration"] == 1} == {
-        *("rollout", "correction", "dataset", "training", "evaluation")
-    }
-    assert {stage["state"] for stage in summary["stages"]} == {"computed"}
+    states = {stage["stage"]: stage["state"] for stage in summary["stages"] if stage["iteration"] == 1}
+    assert list(states) == ["rollout", "correction", "dataset", "training", "evaluation"]
+    assert set(states.values()) == {"computed"}
     record = correction_record(home)
     assert record.counts["changed"] + record.counts["kept"] == record.counts["steps"] == num_requests
     assert record.metrics["requests_billed"] == record.usage.num_requests == num_requests
@@ -149,7 +148,7 @@ def test_what_goes_wrong_tells_neither_key_nor_hidden_state(before, name):
     assert "Traceback" not in done.stderr
     told = done.stdout + done.stderr + said.getvalue() + text_in_prefect()
     assert "correction-i1" in told
-    kept = "".join(text_of(path) for path in before.rglob("*") if path.name != "replies.sqlite")
+    kept = "".join(map(text_of, before.rglob("*")))
     assert KEY not in told + kept
     assert "What the agent cannot see" not in told
     if name == "a wrong key":

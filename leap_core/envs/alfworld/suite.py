@@ -69,6 +69,11 @@ class AlfworldSuite:
             if self._params["expert"] not in _EXPERTS:
                 raise UnknownNameError("expert in environment.params.expert", self._params["expert"], _EXPERTS)
 
+    def check_data(self) -> None:
+        """Raise LeapError where `environment.data` leads nowhere."""
+        if self._config.data is not None:
+            find_data(self._config.data)
+
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Write what the specs of a split need below `root`; return them.
 

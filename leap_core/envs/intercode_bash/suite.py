@@ -74,6 +74,11 @@ class IntercodeBashSuite:
         self._params = IntercodeBashParams.read(config)
         self._backend = load_backend(self._params.backend, {"rootfs": self._params.rootfs, "image": self._params.image})
 
+    def check_data(self) -> None:
+        """Raise LeapError where `environment.data` leads nowhere."""
+        if self._config.data is not None:
+            self._read()
+
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Build the file systems of a split in sandboxes, below `root`; return its specs. The seed changes nothing.
 

@@ -64,6 +64,11 @@ class WebshopSuite:
         self._config = config
         self._params = WebshopParams.read(config)
 
+    def check_data(self) -> None:
+        """Raise LeapError where `environment.data` leads nowhere."""
+        if self._config.data is not None:
+            find_folder(self._config.data)
+
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Put the shop below `root` and return the goals of a split, in the original's order.
 
