@@ -5,6 +5,7 @@ use it. `[execution]` holds what may change how fast or where a result is made, 
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -134,6 +135,7 @@ class EvaluationConfig(Section):
     confidence: float = Field(0.95, gt=0, lt=1, description="Of the intervals (Wilson for rates).")
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_WORDS = ("key", "token", "secret", "password", "sig")
 
 
@@ -172,6 +174,10 @@ class EndpointConfig(Section):
         secret = next((name for name in self.query if any(word in name.lower() for word in _SECRET_WORDS)), None)
         if secret is not None:
             raise ValueError(f"query must not hold a secret, as {secret!r} seems to be: use api_key_env and key_header")
+        if not _VARIABLE.fullmatch(self.api_key_env):
+            raise ValueError(
+                "api_key_env must be the name of an environment variable, such as OPENAI_API_KEY, never the key itself"
+            )
         if self.base_url is not None and (address.scheme not in ("http", "https") or not address.hostname):
             raise ValueError("base_url must begin with http:// or https://, for example http://localhost:8000/v1")
         return self

@@ -18,7 +18,8 @@ MODEL = "gpt-4o-mini"
 
 @dataclass(kw_only=True)
 class Answer:
-    """What the server does with one request. `cut` sends so many bytes of the content, then resets the connection."""
+    """What the server does with one request. `cut` sends so many bytes of the content, then resets the connection;
+    -1 not even the head."""
 
     status: int = 200
     content: bytes = b"{}"
@@ -30,7 +31,7 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Received:
-    """One request as it came."""
+    """One request as it came; `path` with its query."""
 
     path: str
     headers: dict
@@ -69,7 +70,7 @@ def error(status, message="no", code=None, type=None, param=None, **headers):
 
 
 class ChatServer:
-    """Answers `POST /v1/chat/completions` by `answer(body, n)`, n counting from 0; files and batches as OpenAI does.
+    """Answers `POST .../chat/completions` by `answer(body, n)`, n counting from 0; files and batches as OpenAI does.
 
     A batch is done after `batch_looks` looks at it; its requests are answered by the same function.
     `port` 0 is any that is free. The answers to the first `loses_answers_to_batches` batches are reset on their way.
@@ -106,7 +107,9 @@ class ChatServer:
         self._server.close()
         for writer in self._writers:
             writer.transport.abort()
-        self._loop.call_later(0.02, self._loop.stop)  # when those who were waiting have ended
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.call_later(0.02, self._loop.stop)  # when all of them have ended
 
     def _run(self, started, port):
         asyncio.set_event_loop(self._loop)
@@ -117,7 +120,7 @@ class ChatServer:
 
     async def _serve(self, reader, writer):
         self._writers.add(writer)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 method, path, _ = head[0].split(" ")
@@ -130,8 +133,7 @@ class ChatServer:
                     return
 
     async def _answer(self, method, path, headers, content):
-        path = path.partition("?")[0]
-        if path == "/v1/chat/completions":
+        if path.partition("?")[0].endswith("/chat/completions"):
             body = json.loads(content)
             self.received.append(Received(path=path, headers=headers, body=body, at=time.monotonic()))
             self.num_active += 1
@@ -140,15 +142,16 @@ class ChatServer:
             await asyncio.sleep(answer.delay_s)
             self.num_active -= 1
             return answer
-        return self._files_and_batches(method, path.removeprefix("/v1/").split("/"), content)
+        return self._files_and_batches(method, path.partition("?")[0].removeprefix("/v1/").split("/"), content)
 
     async def _write(self, writer, answer):
         size = len(answer.content)
         named = {"content-type": "application/json", "content-length": size, **answer.headers}
         lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in named.items())]
         sent = answer.content if answer.cut is None else answer.content[: answer.cut]
-        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
-        await writer.drain()
+        if answer.cut != -1:
+            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
+            await writer.drain()
         if answer.stall_s:
             await asyncio.sleep(answer.stall_s)
         if answer.cut is not None:

@@ -148,7 +148,7 @@ class Endpoint:
                     stream_cls=openai.AsyncStream[object],
                 )
                 async with stream:
-                    return stream.response.status_code, {}, await _read(stream.response)
+                    return stream.response.status_code, {}, self._without_key(await _read(stream.response))
         except openai.APIStatusError as error:
             return error.status_code, dict(error.response.headers), error.response.content
         except Fault as error:
@@ -156,6 +156,10 @@ class Endpoint:
         except Exception as error:
             fault = self.fault_of(error)
         raise fault
+
+    def _without_key(self, content: bytes) -> bytes:
+        """An answer as it may be kept: no endpoint should say the key, and if one does, it goes no further."""
+        return content.replace(self._key.encode(), b"<key>") if self._key else content
 
     def fault_of(self, error: Exception) -> Fault:
         """What a connection that failed amounts to. Anything that is not about connections is raised as it is."""

@@ -79,7 +79,7 @@ def fault_of_status(status: int, said: str, code: str, headers: Mapping[str, str
     if status in (401, 403):
         return Fault(FaultKind.REFUSED, text)
     if status == 404:
-        return Fault(FaultKind.REFUSED, f"{text}. Is the name of the model right, and does base_url end in /v1?")
+        return Fault(FaultKind.REFUSED, f"{text} (is the name of the model right, and does base_url end in /v1?)")
     if status == 413 or _CONTEXT.search(words):
         return Fault(FaultKind.TOO_LONG, text)
     named = next((name for name in OPTIONAL_PARAMETERS if name in words), None)

@@ -79,7 +79,7 @@ TRIED_AGAIN = {
     "503 that is no JSON": (Answer(status=503, content=b"<html>Bad gateway</html>"), FaultKind.SERVER),
     "slow first byte": (reply(delay_s=3.0), FaultKind.TIMEOUT),
     "stalled in the middle": (broken_by(cut=40, stall_s=3.0), FaultKind.TIMEOUT),
-    "reset before the answer": (broken_by(cut=0), FaultKind.CONNECTION),
+    "reset before the answer": (broken_by(cut=-1), FaultKind.CONNECTION),
     "reset in the middle": (broken_by(cut=40), FaultKind.CONNECTION),
     "truncated JSON": (Answer(content=reply().content[:-9]), FaultKind.BROKEN),
     "another JSON": (Answer(content=b'{"ok": true}'), FaultKind.BROKEN),
@@ -283,12 +283,15 @@ def test_without_a_key_openai_is_not_asked(tmp_path, monkeypatch):
         ChatSession(EndpointConfig(), tmp_path / "journal.sqlite", "tests")
 
 
-def test_a_gateway_may_want_the_key_in_a_header_of_its_own(tmp_path):
+def test_azure_wants_the_key_in_a_header_of_its_own_and_a_version_in_the_address(tmp_path):
     with ChatServer() as server:
-        ask(server, tmp_path, request(), key_header="api-key", query={"api-version": "1"})
-        headers = server.received[0].headers
-        assert headers["api-key"] == KEY
-        assert KEY not in headers.get("authorization", "")
+        base_url = server.url.replace("/v1", "/openai/deployments/my-gpt")
+        settings = {"key_header": "api-key", "query": {"api-version": "2025-01-01"}}
+        ask(server, tmp_path, request(), base_url=base_url, **settings)
+        (received,) = server.received
+        assert received.path == "/openai/deployments/my-gpt/chat/completions?api-version=2025-01-01"
+        assert received.headers["api-key"] == KEY
+        assert KEY not in received.headers.get("authorization", "")
 
 
 def test_a_damaged_journal_is_not_overwritten(tmp_path):

@@ -68,6 +68,7 @@ def test_broken_or_missing_file(tmp_path):
         ({"base_url": "https://host/v1?key=1"}, "plain address"),
         ({"base_url": "localhost:8000"}, "http://"),
         ({"query": {"subscription-key": "1"}}, "must not hold a secret"),
+        ({"api_key_env": "sk-proj-12345"}, "never the key itself"),
         ({"api_key": "sk-1"}, "execution.teacher.api_key"),
     ],
 )
