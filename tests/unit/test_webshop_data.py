@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from webshop_files import HUMAN, row, write_data
@@ -266,6 +267,27 @@ def test_changed_data_makes_another_shop(tmp_path):
     os.utime(data / "items_shuffle_1000.json", ns=(1, 1))
     with provide_shop(tmp_path / "two", ShopSettings(data=data, seed=0)) as shop:
         assert shop.report.num_products == 2
+
+
+def test_a_shop_is_used_from_any_thread(shop_of):
+    shop = shop_of(row())
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: (shop.search("shirt"), shop.product("B000000001").title), range(50)))
+    assert found == [(shop.search("shirt"), "Red Cotton Shirt")] * 50
+
+
+@pytest.mark.parametrize("name", ["documents.npy", "scores.npy", "ranks.npy", "shop.sqlite"])
+def test_a_shop_of_which_a_file_is_lost_or_torn(tmp_path, name):
+    root = tmp_path / "root"
+    provide_shop(root, ShopSettings(data=None, seed=0, num_products=5, num_goals=5)).close()
+    path = root / SHOP_FOLDER / name
+    if name.endswith(".npy"):
+        path.write_bytes(path.read_bytes()[:-8])
+        with pytest.raises(LeapError, match="is damaged"):
+            Shop(root / SHOP_FOLDER)
+    path.unlink()
+    with pytest.raises(LeapError, match="repare the specs again"):
+        Shop(root / SHOP_FOLDER)
 
 
 def test_a_shop_that_is_missing_or_of_another_version(tmp_path):

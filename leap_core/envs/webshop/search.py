@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -121,23 +122,25 @@ class IndexWriter:
 
 
 class Searcher:
-    """Finds documents in a written index. Not thread-safe: it adds up scores in a buffer of its own."""
+    """Finds documents in a written index, for one thread at a time: scores are added up in one buffer."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
         self._database = database
         self._documents, self._scores, self._ranks = (np.load(folder / name, mmap_mode="r") for name in INDEX_FILES)
         blocks = -(-max(len(self._ranks), 1) // _BLOCK)
         self._sums = np.zeros(blocks * _BLOCK, np.float64)
+        self._buffer = Lock()
 
     def search(self, query: str, k: int = NUM_RESULTS) -> list[int]:
         """The best `k` documents with any term of the query, best first."""
-        self._sums.fill(0)
-        for term, times in Counter(terms_of(query)).items():
-            found = self._database.execute("SELECT start, num FROM terms WHERE term = ?", (term,)).fetchone()
-            if found is not None:
-                part = slice(found[0], found[0] + found[1])
-                self._sums[self._documents[part]] += self._scores[part] * np.float32(times)
-        return self._best(self._sums.astype(np.float32), k)
+        with self._buffer:
+            self._sums.fill(0)
+            for term, times in Counter(terms_of(query)).items():
+                found = self._database.execute("SELECT start, num FROM terms WHERE term = ?", (term,)).fetchone()
+                if found is not None:
+                    part = slice(found[0], found[0] + found[1])
+                    self._sums[self._documents[part]] += self._scores[part] * np.float32(times)
+            return self._best(self._sums.astype(np.float32), k)
 
     def _best(self, scores: NDArray[np.float32], k: int) -> list[int]:
         """The documents with the highest scores above 0.

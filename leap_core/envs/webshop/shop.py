@@ -51,17 +51,22 @@ class ShopSettings:
 
 
 class Shop:
-    """A shop opened to read. One for each process; its memory is shared with others that opened the same.
+    """A shop opened to read. One is enough for a process; its memory is shared with others that opened the same.
 
     Raises:
-        LeapError: there is none in `folder`, or one of another version.
+        LeapError: there is none in `folder`, or a damaged one, or one of another version.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.report = read_report(folder)
-        self._database = store.open_database(folder / store.DATABASE_FILE)
-        self._searcher = Searcher(folder, self._database)
+        try:
+            self._database = store.open_database(folder / store.DATABASE_FILE)
+            self._searcher = Searcher(folder, self._database)
+        except (OSError, ValueError) as error:
+            raise LeapError(
+                f"The shop in {folder} is damaged: {error}. Delete it and prepare the specs again."
+            ) from error
         self._bounds = SplitBounds(test=self.report.test_goals, dev=self.report.test_goals + self.report.dev_goals)
 
     def product(self, asin: str) -> Product:

@@ -70,14 +70,14 @@ def finish(database: sqlite3.Connection) -> None:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open a finished database to read; it must not change while it is open.
+    """Open a finished database to read, from any thread; it must not change while it is open.
 
     Raises:
         LeapError: it is not there.
     """
     if not path.is_file():
         raise LeapError(f"No {path}. Prepare the specs again.")
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
 
 
 def read_product(database: sqlite3.Connection, asin: str) -> Product | None:
