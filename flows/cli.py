@@ -112,7 +112,7 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     leap plan demo
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
-    from flows.estimating import estimate_teaching, foresee_budget
+    from flows.estimating import estimate_teaching, foresee_budget, not_estimated
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import check_data, plan_experiment
     from leap_core.artifacts import ArtifactStore
@@ -126,8 +126,8 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
         typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for line in [*estimates, *budgets]:
-        typer.echo(line.words)
+    for line in [*(one.words for one in [*estimates, *budgets]), *not_estimated(config, outcomes)]:
+        typer.echo(line)
     check_data(config, outcomes)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]

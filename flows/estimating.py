@@ -114,6 +114,17 @@ def _estimate(
     return TeachingEstimate(label=outcome.label, num_episodes=config.rollout.num_episodes, usage=None, basis=why)
 
 
+def not_estimated(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> list[str]:
+    """What would ask an endpoint and is in no estimate: one line for each, for people."""
+    stages = {outcome.stage for outcome in outcomes if outcome.state == "run"}
+    lines = []
+    if "annotation" in stages:
+        lines.append(f"Not estimated: the reasons of demonstrations by {config.demonstrations.annotate_with}.")
+    if stages & {"rollout", "evaluation"} and config.student.kind == "openai" and config.student.serve is None:
+        lines.append(f"Not estimated: what the student {config.student.model} costs in rollouts and evaluations.")
+    return lines
+
+
 def foresee_budget(
     config: LeapConfig, store: ArtifactStore, estimates: Sequence[TeachingEstimate]
 ) -> list[BudgetForecast]:

@@ -75,6 +75,13 @@ def test_a_model_without_a_price_has_an_unknown_cost(undisturbed):
     assert "$" not in said
 
 
+def test_what_is_in_no_estimate_is_named(undisturbed):
+    student = ("student.kind=openai", "student.model=gpt-4o")
+    said, _ = plan(undisturbed.home, "demonstrations.annotate_with=gpt-4o-mini", *student)
+    assert "Not estimated: the reasons of demonstrations by gpt-4o-mini." in said
+    assert "Not estimated: what the student gpt-4o costs" in said
+
+
 def test_a_teacher_that_asks_no_endpoint_costs_nothing_to_plan(undisturbed):
     planned = plan(undisturbed.home, "training.epochs=2", "execution.teacher.budget_usd=1")[1]
     assert (planned["estimates"], planned["budgets"]) == ([], [])

@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from chat_server import MODEL, ChatServer, reply
@@ -13,6 +16,7 @@ from chat_server import MODEL, ChatServer, reply
 from leap_core.chat.claims import Claims
 from leap_core.chat.client import ChatClient
 from leap_core.chat.messages import ChatRequest
+from leap_core.chat.session import ChatSession
 from leap_core.config import EndpointConfig
 from leap_core.errors import BudgetError
 from leap_core.types import Message
@@ -26,6 +30,11 @@ async def hold():
         print("held", flush=True)
         await asyncio.sleep(60)
 asyncio.run(hold())
+"""
+ASK = """
+import asyncio, pathlib, sys
+from test_chat_claims import ask_four
+ask_four(sys.argv[1], pathlib.Path(sys.argv[2]))
 """
 COST = (1000 * 0.15 + 100 * 0.60) / 1e6
 
@@ -115,3 +124,38 @@ def test_a_budget_knows_what_another_run_spends_meanwhile(tmp_path):
         ends = asyncio.run(run(server))
         assert [type(end) for end in ends] == [BudgetError, BudgetError]
         assert 20 <= server.num_requests <= 21  # one may have been on its way when the other looked
+
+
+def ask_four(url, path):
+    """A run of four requests; returns what it paid for, and what it found."""
+    with ChatSession(EndpointConfig(base_url=url), path, "tests") as session:
+
+        async def one(number):
+            await session.client.complete(request(number))
+
+        session.map(one, range(4), "episodes")
+        return session.client.counts.billed.num_replies, session.client.counts.num_from_journal
+
+
+def test_a_run_waits_for_another_one_and_takes_over_when_that_is_killed(tmp_path):
+    """Four requests of a run that is killed while they are on their way, wanted by a second run at the same time."""
+    path = tmp_path / "journal.sqlite"
+    with ChatServer(lambda body, n: reply(delay_s=600)) as server:
+        folders = os.pathsep.join((str(Path(__file__).parent), str(Path(__file__).parents[1])))
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join((folders, os.environ.get("PYTHONPATH", "")))}
+        first = subprocess.Popen([sys.executable, "-c", ASK, server.url, path], env=environment)
+        while server.num_requests < 4:
+            assert first.poll() is None
+            time.sleep(0.01)
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(ask_four, server.url, path)
+            with pytest.raises(TimeoutError):
+                second.result(timeout=1.0)
+            assert server.num_requests == 4
+            server.answer = lambda body, n: reply()
+            first.kill()
+            first.wait()
+            assert second.result(timeout=60) == (4, 0)
+        assert server.num_requests == 8
+        assert ask_four(server.url, path) == (0, 4)
+        assert server.num_requests == 8
