@@ -17,6 +17,8 @@ from leap_core.types import Action, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
 NUM_STEPS = 12
+FEW_STEPS = {"intercode_bash": 4}
+"""Steps of a random walk, where each of them costs much."""
 FREE_COMMANDS = {
     "intercode_bash": ("ls -A", "pwd", "echo hello", "cd /tmp", "touch /tmp/new; ls /tmp"),
     "webshop": ("search[heavy duty]", "search[a]", "search[long lasting red]"),
@@ -35,9 +37,26 @@ class World:
         self.levels = EXPERT_LEVELS.get(name, (0, 100))
         self.roots = {split: directory / split for split in SPLITS}
         self.specs = {split: self.suite.prepare(root, split, 3) for split, root in self.roots.items()}
+        self._players, self._states = {}, {}
 
     def environment(self, spec):
+        """A new environment."""
         return self.suite.make(self.roots[spec.split])
+
+    def player(self, spec):
+        """The environment that all tests share that need no new one."""
+        if spec.split not in self._players:
+            self._players[spec.split] = self.environment(spec)
+        return self._players[spec.split]
+
+    def hidden(self, spec) -> PrivilegedState:
+        if spec.id not in self._states:
+            self._states[spec.id] = self.suite.privileged_state(self.roots[spec.split], spec)
+        return self._states[spec.id]
+
+    def close(self):
+        for player in self._players.values():
+            player.close()
 
     def all_specs(self):
         return [spec for split in SPLITS for spec in self.specs[split]]
@@ -46,16 +65,18 @@ class World:
 @pytest.fixture(scope="module", params=list(ENVIRONMENTS))
 def world(request, tmp_path_factory):
     try:
-        return World(request.param, tmp_path_factory.mktemp(request.param))
+        made = World(request.param, tmp_path_factory.mktemp(request.param))
     except SandboxUnavailableError as error:
         pytest.skip(str(error))
+    yield made
+    made.close()
 
 
 def wander(environment, spec, seed):
     """Everything that is seen on a random walk."""
     rng, observation = Random(seed), environment.reset(spec)
     seen = [observation]
-    for _ in range(NUM_STEPS):
+    for _ in range(FEW_STEPS.get(spec.env, NUM_STEPS)):
         result = environment.step(rng.choice(observation.admissible or FREE_COMMANDS[spec.env]))
         assert result.valid
         assert 0.0 <= result.score <= 1.0
@@ -82,16 +103,12 @@ def test_preparing_again_gives_the_same_specs(world, tmp_path):
 
 def test_splits_share_no_game(world):
     games = {
-        split: {(world.environment(spec).reset(spec).text, str(hidden(world, spec).facts)) for spec in found}
+        split: {(world.player(spec).reset(spec).text, str(world.hidden(spec).facts)) for spec in found}
         for split, found in world.specs.items()
     }
     for split, found in games.items():
         assert len(found) == len(world.specs[split])
         assert all(found.isdisjoint(games[other]) for other in SPLITS if other != split)
-
-
-def hidden(world, spec) -> PrivilegedState:
-    return world.suite.privileged_state(world.roots[spec.split], spec)
 
 
 def test_same_spec_plays_the_same(world):
@@ -128,24 +145,24 @@ def test_oracle_wins(world, level):
         pytest.skip(f"the expert of {world.suite.name} does not always win at level {level}")
     oracle = world.suite.oracle()
     for spec in world.all_specs():
-        played = demonstrate(world.environment(spec), oracle, spec, hidden(world, spec), level, 50)
+        played = demonstrate(world.player(spec), oracle, spec, world.hidden(spec), level, 50)
         assert played.success, f"{spec.id} at level {level}: {[step.action.command for step in played.steps]}"
 
 
 def test_privileged_text_is_not_observed(world):
     for spec in world.specs["train"]:
-        state = hidden(world, spec)
+        state = world.hidden(spec)
         assert state.spec_id == spec.id
         secrets = [line for line in state.text.splitlines() if spec.instruction not in line]
         assert secrets
-        for observation in wander(world.environment(spec), spec, seed=2):
+        for observation in wander(world.player(spec), spec, seed=2):
             assert not any(line in observation.text for line in secrets)
 
 
 def test_no_thing_that_is_hidden_is_named_at_the_start(world):
     """In whatever words: where facts say what is where, nothing of that is in sight before the first step."""
     for spec in world.specs["train"]:
-        first, state = world.environment(spec).reset(spec), hidden(world, spec)
+        first, state = world.player(spec).reset(spec), world.hidden(spec)
         told = "; ".join((spec.instruction, first.text, *(first.admissible or ())))
         things = [normalise(thing) for thing in state.facts.get("locations", ())]
         assert leaks(told, "", things) == []
@@ -155,8 +172,8 @@ def test_privileged_text_is_in_no_prompt_of_a_student(world):
     for name in student_prompt_sets(world.suite.name):
         prompts = load_prompts(world.suite.name, name)
         for spec in world.specs["train"][:6]:
-            secrets = [line for line in hidden(world, spec).text.splitlines() if spec.instruction not in line]
-            history, observations = [], wander(world.environment(spec), spec, seed=4)
+            secrets = [line for line in world.hidden(spec).text.splitlines() if spec.instruction not in line]
+            history, observations = [], wander(world.player(spec), spec, seed=4)
             for index, observation in enumerate(observations):
                 messages = prompts.student_messages(spec, history, observation)
                 shown = "\n".join(message.content for message in messages)
@@ -184,7 +201,7 @@ def test_closing_twice_is_fine(world):
 def test_worker_processes_play_the_same(world):
     specs = world.specs["train"][:5]
     root = world.roots["train"]
-    seen = {spec.id: world.environment(spec).reset(spec) for spec in specs}
+    seen = {spec.id: world.player(spec).reset(spec) for spec in specs}
     commands = {spec.id: (seen[spec.id].admissible or FREE_COMMANDS[spec.env])[0] for spec in specs}
 
     def play(pool: EnvironmentPool):
