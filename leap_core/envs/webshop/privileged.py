@@ -37,6 +37,7 @@ class HiddenGoal(Record):
 
     `search` is made of the instruction's own words; `page` is the first page of its results, from 1, with a right item.
     Where no such search finds one, `search` is empty and `right_items` hold the example product alone, if anything.
+    `demonstration` is what a person did, where that was recorded.
     """
 
     asin: str
@@ -51,6 +52,7 @@ class HiddenGoal(Record):
     page: int
     right_items: tuple[RightItem, ...]
     free_commands: FreeCommands
+    demonstration: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,8 @@ class _Plan:
     items: tuple[RightItem, ...]
 
 
-def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns) -> PrivilegedState:
-    """Describe a goal, with a search and items that lead to the full score."""
+def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns, demonstration: tuple[str, ...] = ()) -> PrivilegedState:
+    """Describe a goal, with a search and items that lead to the full score, and with what a person did about it."""
     plan = _plan(goal, shop, nouns)
     example = shop.product(goal.asin)
     hidden = HiddenGoal(
@@ -77,6 +79,7 @@ def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns) -> PrivilegedState:
         page=plan.page,
         right_items=plan.items,
         free_commands=FreeCommands(form=_SEARCH_FORM, unsayable=tuple(_unsayable(goal))),
+        demonstration=demonstration,
     )
     facts: dict[str, JsonValue] = hidden.model_dump(mode="json")
     return PrivilegedState(spec_id=spec.id, text=_describe(goal), facts=facts, source=SOURCE)

@@ -48,7 +48,10 @@ class SubPage:
     """Description, features or reviews of an item."""
 
 
-def read_page(text: str) -> SearchPage | ResultsPage | ItemPage | SubPage:
+Page = SearchPage | ResultsPage | ItemPage | SubPage
+
+
+def read_page(text: str) -> Page:
     """Say which page this is, and what is on it."""
     found = _RESULTS.search(text)
     if text.startswith("WebShop\n"):

@@ -12,6 +12,7 @@ from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED
 from leap_core.envs.webshop.data_files import find_folder
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.goals import Goal, GoalKind
+from leap_core.envs.webshop.human import HumanExpert, key_of, read_trajectories
 from leap_core.envs.webshop.nouns import AUTO, load_nouns, resolve_noun_step
 from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.privileged import reveal
@@ -29,6 +30,7 @@ class WebshopParams(Section):
     price_seed: int = Field(PRICE_SEED, ge=0, description="Seed of prices drawn from a range, and of price limits.")
     num_products: int = Field(600, ge=1, description="Products in a generated shop.")
     num_goals: int = Field(300, ge=1, description="Goals in a generated shop.")
+    trajectories: str | None = Field(None, description="The original's human trajectories, to demonstrate by.")
     reduce_commands: bool = Field(True, description="Cut lists of more than 20 commands, as the paper's wrapper does.")
     max_damaged_share: float = Field(MAX_DAMAGED_SHARE, ge=0, le=1, description="Of more damage, nothing is made.")
 
@@ -73,14 +75,15 @@ class WebshopSuite:
         """Put the shop below `root` and return the goals of a split, in the original's order.
 
         The seed is that of a generated shop; downloaded data is the same for all. Which step finds nouns is settled
-        here and written into the specs, so that it cannot change under results that were made with them.
+        here and written into the specs, so that it cannot change under results that were made with them. Goals to train
+        on that a person was recorded for come first.
 
         Raises:
             LeapError: the data is missing or damaged, or has no goal for this split.
         """
         shop = provide_shop(root, self._settings(seed))
         try:
-            goals = shop.goals(self._params.goals, split, self._count(split))
+            goals = self._choose(shop, split)
         finally:
             shop.close()
         if not goals and self._count(split):
@@ -105,11 +108,36 @@ class WebshopSuite:
         """
         shop = _open(root)
         goal, nouns = goal_and_nouns(spec)
-        return reveal(spec, shop.goal(goal), shop, load_nouns(nouns))
+        shown = self._trajectories().get(key_of(spec.instruction), ())
+        return reveal(spec, shop.goal(goal), shop, load_nouns(nouns), shown)
 
     def oracle(self) -> Oracle:
-        """The rule-based expert."""
-        return WebshopOracle()
+        """The rule-based expert; with environment.params.trajectories, one that does what people did while it can."""
+        return WebshopOracle() if self._params.trajectories is None else HumanExpert(WebshopOracle())
+
+    def _choose(self, shop: Shop, split: Split) -> list[Goal]:
+        """So many goals of a split.
+
+        Raises:
+            LeapError: people's trajectories are to be followed, and none is about a goal to train on.
+        """
+        count = self._count(split)
+        shown = self._trajectories()
+        if split != "train" or self._params.trajectories is None:
+            return shop.goals(self._params.goals, split, count)
+        goals = shop.goals(self._params.goals, split, sum(shop.report.num_goals.values()))
+        if not any(key_of(goal.instruction) in shown for goal in goals):
+            raise LeapError(
+                f"None of the {len(shown)} trajectories in {self._params.trajectories} is about one of the "
+                f"{len(goals)} {self._params.goals} goals to train on. They are about human goals of the full shop."
+            )
+        return sorted(goals, key=lambda goal: key_of(goal.instruction) not in shown)[:count]
+
+    def _trajectories(self) -> dict[str, tuple[str, ...]]:
+        if self._params.trajectories is None:
+            return {}
+        path = Path(self._params.trajectories).expanduser()
+        return _read_once(path, path.stat().st_mtime_ns if path.exists() else 0)
 
     def _settings(self, seed: int) -> ShopSettings:
         params = self._params
@@ -143,6 +171,11 @@ def _open(root: Path) -> Shop:
     folder = root / SHOP_FOLDER
     report = folder / REPORT_FILE
     return _opened(folder.resolve(), report.stat().st_mtime_ns if report.exists() else 0)
+
+
+@lru_cache(maxsize=1)
+def _read_once(path: Path, made: int) -> dict[str, tuple[str, ...]]:
+    return read_trajectories(path)
 
 
 @lru_cache(maxsize=4)
