@@ -20,6 +20,7 @@ from leap_core.tables import (
 from leap_core.teachers.base import Teacher, TeacherSetup
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import ArtifactRef, Correction, Level, Usage
+from tasks.identity import PlayedStudent
 from tasks.shards import Shards
 from tasks.stage import Run, Stage, StageReport, StageWork
 
@@ -30,7 +31,8 @@ SELF = "self"
 class CorrectionIdentity(Section):
     """Which episodes are corrected, by whom, and the prompts that their rows are rendered with.
 
-    `teacher_prompts` is the digest of what the teacher is asked with; None where it is not asked in words.
+    `teacher_prompts` is the digest of what the teacher is asked with; None where it is not asked in words. `student` is
+    how the student replies where it is the teacher; None where it is not.
     """
 
     environment: str
@@ -39,6 +41,7 @@ class CorrectionIdentity(Section):
     level: Level
     params: dict[str, JsonValue]
     teacher_prompts: str | None
+    student: PlayedStudent | None
     prompt: str
 
     @classmethod
@@ -51,6 +54,7 @@ class CorrectionIdentity(Section):
             level=config.correction.level,
             params=config.correction.params,
             teacher_prompts=digest_teacher_prompts(config),
+            student=PlayedStudent.of(config.student, None) if config.correction.teacher == SELF else None,
             prompt=config.student.prompt,
         )
 

@@ -47,3 +47,11 @@ def test_another_wording_of_a_teachers_prompt_is_told_apart(tmp_path, monkeypatc
     after = identities()
     prompts.load_teacher_prompts.cache_clear()
     assert {name for name in before if before[name] != after[name]} == {"openai", "self", "annotator"}
+
+
+@pytest.mark.parametrize("change", [{"constrain": True}, {"max_new_tokens": 7}])
+def test_how_the_student_replies_matters_where_it_is_the_teacher(change):
+    for teacher, params in TEACHERS.items():
+        correction = {"teacher": teacher, "params": params}
+        one, other = (LeapConfig.model_validate({"correction": correction, "student": some}) for some in ({}, change))
+        assert (CorrectionIdentity.of(one) != CorrectionIdentity.of(other)) == (teacher == "self")
