@@ -61,9 +61,12 @@ def compare_speed(folder: Path, original: Engine, num_games: int, num_steps: int
     for repetition in range(repetitions):
         games = full_games(folder / f"speed-{repetition}", range(repetition * num_games, (repetition + 1) * num_games))
         commands, slow_start, slow_step = _timed_play(original, games, num_steps, None)
+        gc.collect()
+        gc.freeze()  # what the original keeps in memory is not for the native engine's collections to walk through
         native = NativeEngine()
         _, first_start, fast_step = _timed_play(native, games, num_steps, commands)
         _, start, _ = _timed_play(native, games, 0, commands)
+        gc.unfreeze()
         steps.append(slow_step / fast_step)
         first_starts.append(slow_start / first_start)
         starts.append(slow_start / start)
