@@ -7,6 +7,7 @@ there, whose commands are then taken for the file's walkthrough. Needs the optio
 
 import argparse
 import json
+import random
 import re
 import sys
 import tempfile
@@ -94,6 +95,7 @@ def play_handcoded(data: Path, num_games: int) -> Iterator[Won]:
 
 def _handcoded(environment: object, path: Path) -> tuple[list[str], bool]:
     arguments, commands = list(sys.argv), list[str]()
+    random.seed(path.parent.name)  # where it does not know what to do, it does anything
     environment.load(str(path))
     state, done = environment.reset(), False
     sys.argv[:] = arguments  # the planner's translator overwrites them
