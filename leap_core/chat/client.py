@@ -214,6 +214,8 @@ class ChatClient:
             self._outage.answered()
             self._raise_if_final(fault)
             wait_s = self._back_off_s(fault, number, slot)
+        if self._is_closing:
+            raise ChatError(f"{self._endpoint.address}: {fault}")
         if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
             self._told_until = time.monotonic() + wait_s
             self._say(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
@@ -224,7 +226,7 @@ class ChatClient:
             raise ContextLengthError(f"{self._endpoint.address}: {fault}")
         if fault.kind is FaultKind.REFUSED:
             raise EndpointError(self._refusal(fault))
-        if fault.kind not in WORTH_A_TRY or self._is_closing:
+        if fault.kind not in WORTH_A_TRY:
             raise ChatError(f"{self._endpoint.address}: {fault}")
 
     def _back_off_s(self, fault: Fault, number: int, slot: Slot) -> float:
