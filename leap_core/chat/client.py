@@ -4,9 +4,10 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from leap_core.chat.batches import MOST_IN_A_BATCH, BatchQueue
@@ -85,7 +86,7 @@ class ChatClient:
             self._batches = None
             self._limits = Limits(config.max_concurrency, config.requests_per_minute, config.tokens_per_minute)
         self._under_way: dict[str, asyncio.Task[ChatReply]] = {}
-        self._on_the_wire: set[asyncio.Task[ChatReply]] = set()
+        self._on_the_wire: set[asyncio.Task[object]] = set()
         self._is_closing = False
 
     @property
@@ -174,12 +175,31 @@ class ChatClient:
             self._say("another run asks for the same; its replies will be used")
 
     async def _ask(self, key: str, request: ChatRequest) -> ChatReply:
+        """Obtain a reply and bring it to the disk."""
+        if self._batches is not None:
+            return await self._receive(request, partial(self._batches.send, key, request))
+        task = _this_task()
+
+        async def send() -> ChatReply:
+            self._on_the_wire.add(task)
+            return await self._endpoint.send(request)
+
+        try:
+            reply = await self._receive(request, send)
+            # Its place among those on their way is free by now: a slow disk does not slow the endpoint down.
+            await self._journal.keep(key, self._scope, request.model, reply)
+            return reply
+        finally:
+            self._on_the_wire.discard(task)
+
+    async def _receive(self, request: ChatRequest, send: Callable[[], Awaitable[ChatReply]]) -> ChatReply:
+        """Send until there is a reply, within the limits, or until there is no hope."""
         num_tokens = estimate_tokens(request.num_characters) + request.max_tokens
         num_tries = 0
         while True:
             async with self._limits.slot(num_tokens) as slot:
                 try:
-                    reply = await self._send(key, request)
+                    reply = await send()
                 except Fault as fault:
                     num_tries += fault.kind is not FaultKind.UNREACHABLE
                     wait_s, last = self._note(fault, num_tries, slot), str(fault)
@@ -187,23 +207,10 @@ class ChatClient:
                     self._outage.answered()
                     self._limits.speed_up()
                     return reply
+            self._on_the_wire.discard(_this_task())
             if num_tries >= self._config.max_tries:
                 raise ChatError(f"No reply after {num_tries} tries of {self._endpoint.address}: {last}")
             await asyncio.sleep(wait_s)
-
-    async def _send(self, key: str, request: ChatRequest) -> ChatReply:
-        """Send one request and bring its reply to the disk."""
-        if self._batches is not None:
-            return await self._batches.send(key, request)
-        task = asyncio.current_task()
-        assert task is not None
-        self._on_the_wire.add(task)
-        try:
-            reply = await self._endpoint.send(request)
-            await self._journal.keep(key, self._scope, request.model, reply)
-            return reply
-        finally:
-            self._on_the_wire.discard(task)
 
     def _note(self, fault: Fault, number: int, slot: Slot) -> float:
         """Count a fault, and say how long to wait before the next try; raise where there is none."""
@@ -255,3 +262,9 @@ class ChatClient:
             f"{self._endpoint.address} refuses every request: {fault}. Check the key in the environment variable "
             f"{self._config.api_key_env}, the model, and {self._setting}.base_url. Replies so far are kept."
         )
+
+
+def _this_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
