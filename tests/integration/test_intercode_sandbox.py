@@ -5,6 +5,7 @@ processes and files, in the score's view of the tree, in the next copy.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -320,6 +321,69 @@ def test_an_archive_that_is_none_says_so(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"not a tar file" * 1000)
     with pytest.raises(EnvironmentCrashError, match=r"bad\.tar"):
         BubblewrapBackend({}).open("bad", tmp_path / "bad.tar", BORN)
+
+
+WITHOUT_SANDBOX = """
+import pathlib, sys
+from leap_core.config import EnvironmentConfig
+from leap_core.envs.intercode_bash.file_systems import FileSystem
+from leap_core.envs.intercode_bash.sandbox import BACKENDS, SandboxUnavailableError, load_backend
+from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
+
+root = pathlib.Path(sys.argv[1])
+script = "#!/bin/bash\\ntouch " + str(root / "ran")
+for name in BACKENDS:
+    suite = IntercodeBashSuite(EnvironmentConfig(name="intercode_bash", params={"backend": name}))
+    backend = load_backend(name, {"image": "x"})
+    small = FileSystem(name="small", script_name="set_up.sh", script=script, ignored="")
+    acts = {suite.prepare: (root, "train", 0), suite.make: (root,), backend.build: (small, root / "a")}
+    for act, arguments in acts.items():
+        try:
+            act(*arguments)
+        except SandboxUnavailableError as error:
+            print(name, error)
+"""
+
+
+def test_where_no_sandbox_works_nothing_runs(tmp_path):
+    """On this machine without bwrap, docker and podman, which a mount over each of them makes of it."""
+    hidden = [found for name in ("bwrap", "docker", "podman") if (found := shutil.which(name))]
+    over = [option for path in hidden for option in ("--ro-bind", "/dev/null", str(Path(path).resolve()))]
+    command = [
+        shutil.which("bwrap"),
+        "--dev-bind",
+        "/",
+        "/",
+        *over,
+        sys.executable,
+        "-c",
+        WITHOUT_SANDBOX,
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("Commands of a model are never run outside a sandbox") == 6
+    assert done.stdout.count("apt-get install bubblewrap") == 3
+    assert done.stdout.count("apt-get install podman") + done.stdout.count("fails (") == 3
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "file_systems").exists()
+
+
+def test_where_namespaces_are_forbidden_it_says_what_to_allow():
+    code = "from leap_core.envs.intercode_bash.bubblewrap import *; print(BubblewrapBackend({}).problem())"
+    command = [
+        shutil.which("bwrap"),
+        "--unshare-user",
+        "--disable-userns",
+        "--dev-bind",
+        "/",
+        "/",
+        sys.executable,
+        "-c",
+        code,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "No sandbox could be" in done.stdout
+    assert "user namespaces are needed" in done.stdout
 
 
 def test_it_ends_with_the_process_that_made_it(archive, tmp_path):

@@ -1,5 +1,6 @@
 """The default backend: Linux namespaces by way of `bwrap`. It needs no daemon, no root and no image."""
 
+import os
 import sys
 import tempfile
 import time
@@ -52,6 +53,8 @@ class BubblewrapBackend:
                 f"programs are missing. Install them: `sudo apt-get install {packages}` (Debian, Ubuntu) or "
                 f"`sudo dnf install {packages}` (Fedora)."
             )
+        if not Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists():
+            return "this kernel lacks CONFIG_PROC_CHILDREN, so memory cannot be limited. Use the docker backend."
         try:
             make_filter()
             with tempfile.TemporaryDirectory() as folder:

@@ -208,20 +208,11 @@ class NamespaceSandbox:
     def _hold(self, archive: int, born: int) -> subprocess.Popen[bytes]:
         folders = [f"tree/{folder}" for folder in (*self._folders, *_EMPTY_FOLDERS)]
         arguments = [_MOUNT, str(DISK_BYTES), str(DISK_FILES), str(archive), str(born), *folders]
-        return subprocess.Popen(
-            [
-                *(_tool("unshare"), "--user", "--map-root-user", "--mount", "--propagation", "private"),
-                *("/bin/bash", "-c", _HOLD, "bash", *arguments),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=[archive],
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-            **_unprivileged(),
-        )
+        command = [
+            *(_tool("unshare"), "--user", "--map-root-user", "--mount", "--propagation", "private"),
+            *("/bin/bash", "-c", _HOLD, "bash", *arguments),
+        ]
+        return _start(command, _ENVIRONMENT, subprocess.PIPE, [archive])
 
     def _await_holder(self, archive: Path) -> None:
         output = self._holder.stdout
@@ -282,23 +273,13 @@ class NamespaceSandbox:
             os.write(input_writer, standard_input)
             os.write(program, self._filter)
             os.lseek(program, 0, os.SEEK_SET)
-            process = subprocess.Popen(
-                [
-                    *self._enter(),
-                    *(_tool("choom"), "-n", "1000", "--"),  # what the kernel ends first when memory runs out
-                    *(_tool("prlimit"), *(f"--{name}={value}" for name, value in LIMITS.items()), "--"),
-                    *(_tool("bwrap"), "--json-status-fd", str(status_writer), "--seccomp", str(program)),
-                    *(*layout, "--", *command),
-                ],
-                stdin=input_reader,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[status_writer, program],
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-                **_unprivileged(),
-            )
+            limited = [
+                *self._enter(),
+                *(_tool("choom"), "-n", "1000", "--"),  # what the kernel ends first when memory runs out
+                *(_tool("prlimit"), *(f"--{name}={value}" for name, value in LIMITS.items()), "--"),
+                *(_tool("bwrap"), "--json-status-fd", str(status_writer), "--seccomp", str(program)),
+            ]
+            process = _start([*limited, *layout, "--", *command], environment, input_reader, [status_writer, program])
         except BaseException:
             os.close(status_reader)
             raise
@@ -332,6 +313,31 @@ def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float)
     if result.stopped is None and b"exit-code" not in status.read():
         raise EnvironmentCrashError(f"The sandbox ended before its program did: {words(result.output)}")
     return result
+
+
+def _start(
+    command: Sequence[str], environment: Mapping[str, str], standard_input: int, kept: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    """Start a program as nobody; only the descriptors in `kept` stay open for it.
+
+    Raises:
+        EnvironmentCrashError: the kernel refuses.
+    """
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=standard_input,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=kept,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+            **_unprivileged(),
+        )
+    except OSError as error:
+        advice = "Root becomes nobody first, and may not do so here: run this as another user." * (os.geteuid() == 0)
+        raise EnvironmentCrashError(f"No sandbox could be started: {error}. {advice}".strip()) from error
 
 
 def _unprivileged() -> dict[str, Any]:
