@@ -2,7 +2,7 @@
 
 The original draws prices before it sets a seed, so that a goal has other limits in another process. Here the
 generator of random numbers is seeded first and drawn from in the original's order: `random.seed(price_seed)` ahead of
-its server gives the same goals there.
+its server gives the same goals there, if nothing else draws in between (`rich` does when it prints for the first time).
 """
 
 import math
