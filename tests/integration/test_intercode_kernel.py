@@ -128,6 +128,12 @@ def test_what_is_hidden_of_the_kernel(sandbox, name):
     assert run(sandbox, f"cat /proc/{name}").output == f"cat: /proc/{name}: Permission denied\n".encode()
 
 
+def test_no_terminal_can_be_made(sandbox):
+    """The machine has some thousands, for all that run on it together."""
+    assert run(sandbox, "cat /dev/ptmx").output == b"cat: /dev/ptmx: Permission denied\n"
+    assert run(sandbox, "cat /dev/tty").exit_status != 0
+
+
 def test_proc_cannot_be_written_to(sandbox):
     for path in (
         "sys/kernel/msgmax",

@@ -245,10 +245,11 @@ class NamespaceSandbox:
         ]
         for folder in self._folders:
             options += ["--ro-bind", str(self._rootfs / folder), f"/{folder}"]
-        options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{_MOUNT}/shm", "/dev/shm", "--remount-ro", "/dev"]
-        for name in filter(_is_in_proc, _HIDDEN_IN_PROC):
-            options += ["--ro-bind", "/dev/null", f"/proc/{name}"]
-        return [*options, "--remount-ro", "/proc"]
+        options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{_MOUNT}/shm", "/dev/shm"]
+        closed = ["/dev/pts/ptmx", *(f"/proc/{name}" for name in _HIDDEN_IN_PROC if _is_in_proc(name))]
+        for path in closed:  # terminals are counted for the machine, the rest tells of it
+            options += ["--ro-bind", "/dev/null", path]
+        return [*options, "--remount-ro", "/dev", "--remount-ro", "/proc"]
 
     def _enter(self) -> list[str]:
         holder = str(self._holder.pid)
