@@ -260,6 +260,31 @@ def test_a_shop_of_downloaded_data_is_built_once_and_not_copied(tmp_path):
         assert all(path.samefile(tmp_path / name / SHOP_FOLDER / path.name) for name in ("one", "two"))
 
 
+def test_two_that_want_the_same_shop_at_once_build_it_once(tmp_path):
+    data = write_data(tmp_path / "data", [row(number) for number in range(300)])
+    roots = [tmp_path / name for name in ("one", "two", "three")]
+    with ThreadPoolExecutor(3) as pool:
+        for shop in pool.map(lambda root: provide_shop(root, ShopSettings(data=data, seed=0)), roots):
+            shop.close()
+    assert len({(root / SHOP_FOLDER / "shop.sqlite").stat().st_ino for root in roots}) == 1
+
+
+def test_the_same_files_make_the_same_shop(tmp_path):
+    data = write_data(tmp_path / "data", [row(number, pricing="$1.00$9.00") for number in range(30)])
+    for name in ("one", "two"):
+        build_shop(find_files(data), tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    data = write_data(tmp_path / "data", [row()])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(LeapError, match="set XDG_CACHE_HOME"):
+        provide_shop(tmp_path / "root", ShopSettings(data=data, seed=0))
+
+
 def test_changed_data_makes_another_shop(tmp_path):
     data = write_data(tmp_path / "data", [row()])
     provide_shop(tmp_path / "one", ShopSettings(data=data, seed=0)).close()

@@ -17,7 +17,7 @@ from leap_core.envs.webshop.goals import GENERATED_BOUNDS, PUBLISHED_BOUNDS, Goa
 from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.search import INDEX_FILES, NUM_RESULTS, Searcher
 from leap_core.errors import LeapError
-from leap_core.files import disk_errors, write_json
+from leap_core.files import write_json
 from leap_core.locks import file_lock
 from leap_core.types import Split
 
@@ -152,17 +152,27 @@ def build_once(files: DataFiles, settings: ShopSettings) -> Path:
         LeapError: data is missing or damaged, or the cache cannot be written.
     """
     folder = cache_folder(files, settings)
-    with disk_errors(folder):
+    try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(folder.with_suffix(".lock")):
             if not (folder / REPORT_FILE).exists():
-                building = Path(tempfile.mkdtemp(dir=folder.parent, prefix="webshop-building-"))
-                try:
-                    _build(files, building, settings, PUBLISHED_BOUNDS)
-                    building.replace(folder)
-                finally:
-                    shutil.rmtree(building, ignore_errors=True)
+                _build_aside(files, folder, settings)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise LeapError(
+            f"Cannot build a shop in {folder.parent}: {error}. Make room there, or set XDG_CACHE_HOME to a directory that "
+            "this user may write to."
+        ) from error
     return folder
+
+
+def _build_aside(files: DataFiles, folder: Path, settings: ShopSettings) -> None:
+    """Build a shop, and give it its place when it is whole."""
+    building = Path(tempfile.mkdtemp(dir=folder.parent, prefix="webshop-building-"))
+    try:
+        _build(files, building, settings, PUBLISHED_BOUNDS)
+        building.replace(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def cache_folder(files: DataFiles, settings: ShopSettings) -> Path:
@@ -183,10 +193,7 @@ def _build_generated(folder: Path, settings: ShopSettings) -> None:
 
 
 def _build(files: DataFiles, folder: Path, settings: ShopSettings, bounds: SplitBounds) -> None:
-    try:
-        report = build_shop(files, folder, settings.price_seed, settings.max_damaged_share, bounds)
-    except sqlite3.OperationalError as error:
-        raise LeapError(f"Cannot write the shop into {folder}: {error}. Make room, or choose another place.") from error
+    report = build_shop(files, folder, settings.price_seed, settings.max_damaged_share, bounds)
     write_json(folder / REPORT_FILE, report.model_dump(mode="json"))  # last: where it is, the shop is whole
 
 
