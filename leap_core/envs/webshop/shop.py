@@ -159,7 +159,7 @@ def build_once(files: DataFiles, settings: ShopSettings) -> Path:
                 _build_aside(files, folder, settings)
     except (OSError, sqlite3.OperationalError) as error:
         raise LeapError(
-            f"Cannot build a shop in {folder.parent}: {error}. Make room there, or set XDG_CACHE_HOME to a directory that "
+            f"Cannot build a shop in {folder.parent}: {error}. Make room there, or set XDG_CACHE_HOME to a place that "
             "this user may write to."
         ) from error
     return folder
