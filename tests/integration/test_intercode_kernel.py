@@ -187,7 +187,7 @@ def test_nothing_is_left_open_here(sandbox):
         run(sandbox, "echo hello")
         run(sandbox, "sleep 9", 0.1)
         sandbox.changes(10)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # other tests' may be closed meanwhile
 
 
 def test_an_argument_that_is_too_long(sandbox):

@@ -88,7 +88,7 @@ def test_a_killed_run_leaves_the_next_one_to_go_on(server, deployed, run, home):
     started = time.monotonic()
     second = end_of(server, run("leap-iteration"), deployed)
     assert second.state_type.value == "COMPLETED", deployed.read_text()
-    assert time.monotonic() - started < 60, "the killed run kept its place in the deployment's concurrency limit"
+    assert time.monotonic() - started < 200, "the killed run kept its place in the deployment's concurrency limit"
     summary = summary_of(home)
     assert [result["iteration"] for result in summary["iterations"]] == [0]
     assert states_of(summary) == {

@@ -37,7 +37,7 @@ def prefect_server():
         PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore",
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread costs every flow run a second
     }
-    with temporary_settings(settings), prefect_test_harness():
+    with temporary_settings(settings), prefect_test_harness(server_startup_timeout=300):
         yield
 
 
