@@ -7,8 +7,10 @@ import pytest
 from leap_core.config import EnvironmentConfig
 from leap_core.demonstrations import demonstrate
 from leap_core.envs.webshop.human import key_of, read_trajectories
+from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.suite import WebshopSuite
 from leap_core.errors import LeapError
+from leap_core.types import Action, Step
 
 
 def trajectory(instruction, commands, **changes):
@@ -93,6 +95,24 @@ def test_where_a_page_does_not_offer_what_was_done_the_rules_go_on(tmp_path, goa
     episode = demonstrate(suite.make(tmp_path), suite.oracle(), known, state, 100, 15)
     assert episode.score == 1.0
     assert "click[item - gone]" not in [step.action.command for step in episode.steps]
+
+
+def test_a_student_who_went_another_way_is_not_told_what_people_did(tmp_path, goal):
+    known, commands = goal
+    path = tmp_path / "il.jsonl"
+    path.write_text(trajectory(known.instruction, commands), encoding="utf-8")
+    suite = suite_of(path)
+    suite.prepare(tmp_path, "train", 7)
+    environment, history = suite.make(tmp_path), []
+    observation = environment.reset(known)
+    for command in ("click[nothing]", commands[0], commands[1]):
+        action = Action(reason="", command=command)
+        history.append(Step(index=len(history), observation=observation, action=action))
+        observation = environment.step(command).observation
+    state = suite.privileged_state(tmp_path, known)
+    advice = suite.oracle().advise(known, history, observation, state, 100)
+    assert advice == WebshopOracle().advise(known, history, observation, state, 100)
+    assert advice.command != commands[2]
 
 
 def test_trajectories_about_other_goals_are_an_error(tmp_path):

@@ -69,8 +69,9 @@ def test_no_options_asked_for():
 
 
 def test_a_price_at_the_limit_is_within_it():
-    assert score(product(price=30.0), [], goal(), NOUNS).price == 1.0
-    assert score(product(price=30.01), [], goal(), NOUNS).price == 0.0
+    below, above = (score(product(price=price), [], goal(), NOUNS) for price in (30.0, 30.01))
+    assert (below.price, below.total) == (1.0, 1.0)
+    assert (above.price, above.total) == (0.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,8 @@ def test_where_an_attribute_is_looked_for(attribute, has):
         ("wine red", "dark red", "color", True),  # "red" is among the words of the pair
         ("dark red", "red", "color", False),  # "dark" is not the pair's colour, which is a part of it alone
         ("", "", "", False),
+        ("a" * 20 + "bbb", "a" * 20 + "cccc", "", False),  # 85.1 of 100, which is rounded to 85
+        ("a" * 20 + "bbb", "a" * 20 + "ccc", "", True),  # 87.0
     ],
 )
 def test_options_that_count_as_the_same(value, wanted, name, same):

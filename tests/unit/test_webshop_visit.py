@@ -6,6 +6,8 @@ from webshop_files import row, write_data
 from leap_core.envs.webshop.actions import draw_for, execute, offered
 from leap_core.envs.webshop.environment import WebshopEnvironment
 from leap_core.envs.webshop.nouns import load_nouns
+from leap_core.envs.webshop.pages import sub_page
+from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.reading import ItemPage, ResultsPage, SearchPage, SubPage, read_page
 from leap_core.envs.webshop.shop import ShopSettings, provide_shop
 from leap_core.envs.webshop.visit import Visit
@@ -92,6 +94,20 @@ def test_sub_pages_keep_the_options(visit):
         assert shown in page.text
         assert page.clickables == ("back to search", "< prev")
         assert go(visit, "click[< prev]") == item
+
+
+@pytest.mark.parametrize(
+    ("points", "shown"),
+    [(["a\nb ", ""], [" a", "b ", " "]), (["\n"], []), ([" \t"], [" "]), ([], [])],
+)
+def test_blank_texts_are_one_blank_or_nothing(points, shown):
+    product = Product(
+        asin="B1", title="x", category="x", query="x", product_category="x", description="", options={},
+        bullet_points=tuple(points), attributes=(), price=1.0, price_tag="$1.0",
+    )  # fmt: skip
+    head = sub_page("buy", product, "Reviews").text
+    assert sub_page("buy", product, "Description").text == head
+    assert sub_page("buy", product, "Features").text == head + "".join(f"{line}\n" for line in shown)
 
 
 def test_a_search_can_be_made_from_every_page(visit):
