@@ -132,6 +132,7 @@ class EvaluationConfig(Section):
     """How a model is judged."""
 
     temperature: float | None = Field(None, ge=0, description="Sampling temperature; none: the student's.")
+    max_steps: int | None = Field(None, ge=1, description="Limit on actions in an episode; none: the environment's.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Of the intervals (Wilson for rates).")
 
 

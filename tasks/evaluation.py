@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
 from leap_core.files import write_json
 from leap_core.rollout import check_episodes
@@ -21,18 +22,23 @@ class EvaluationIdentity(PlayedIdentity):
     split: Split
     confidence: float
 
+    @classmethod
+    def of(cls, config: LeapConfig, iteration: int, split: Split) -> "EvaluationIdentity":
+        """What decides the result of one model on one split."""
+        limit = config.evaluation.max_steps or config.environment.max_steps
+        return cls(
+            environment=PlayedEnvironment.of(config.environment.model_copy(update={"max_steps": limit})),
+            student=PlayedStudent.of(config.student, config.evaluation.temperature),
+            split=split,
+            confidence=config.evaluation.confidence,
+            iteration=iteration,
+            seed=config.seed,
+        )
+
 
 def evaluate(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef, split: Split) -> ArtifactRef:
     """Return the episodes of `model` on every spec of `split`, and what they amount to."""
-    config = run.config
-    identity = EvaluationIdentity(
-        environment=PlayedEnvironment.of(config.environment),
-        student=PlayedStudent.of(config.student, config.evaluation.temperature),
-        split=split,
-        confidence=config.evaluation.confidence,
-        iteration=iteration,
-        seed=config.seed,
-    )
+    identity = EvaluationIdentity.of(run.config, iteration, split)
     return EVALUATION(run, identity, {"specs": specs, "model": model}, iteration, part=split)
 
 

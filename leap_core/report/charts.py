@@ -122,9 +122,12 @@ def _actions_point(result: EvaluationResult, best: int | None) -> Point:
 
 
 def _action_limit(data: ReportData) -> float | None:
-    section = data.config.get("environment")
-    limit = section.get("max_steps") if isinstance(section, dict) else None
-    return float(limit) if isinstance(limit, int | float) and limit > 0 else None
+    for name in ("evaluation", "environment"):
+        section = data.config.get(name)
+        limit = section.get("max_steps") if isinstance(section, dict) else None
+        if isinstance(limit, int | float) and limit > 0:
+            return float(limit)
+    return None
 
 
 def _nice_step(highest: float) -> float:

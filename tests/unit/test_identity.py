@@ -8,6 +8,7 @@ from leap_core.config import LeapConfig, StudentConfig
 from leap_core.teachers import prompts
 from tasks.annotation import AnnotationIdentity
 from tasks.correction import CorrectionIdentity
+from tasks.evaluation import EvaluationIdentity
 from tasks.identity import PlayedStudent
 
 
@@ -24,6 +25,14 @@ def test_a_temperature_given_for_the_stage_stands_for_the_students():
     config = StudentConfig(temperature=0.5)
     assert PlayedStudent.of(config, 0.0).temperature == 0.0
     assert PlayedStudent.of(config, None).temperature == 0.5
+
+
+def test_judging_has_a_limit_on_steps_of_its_own():
+    def limit(**evaluation):
+        config = LeapConfig.model_validate({"environment": {"max_steps": 15}, "evaluation": evaluation})
+        return EvaluationIdentity.of(config, 1, "test").environment.max_steps
+
+    assert (limit(), limit(max_steps=30)) == (15, 30)
 
 
 TEACHERS = {"openai": {"model": "m"}, "self": {}, "oracle": {}}

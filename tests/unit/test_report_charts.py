@@ -60,3 +60,14 @@ def test_results_that_are_not_numbers_are_left_out_of_charts():
 def test_the_action_limit_of_the_configuration_is_drawn():
     assert len(chart_elements(charts.actions_chart(report_data()), "limit")) == 1
     assert chart_elements(charts.actions_chart(report_data(config={})), "limit") == []
+
+
+def test_the_action_limit_is_that_of_judging():
+    """Compared through where it is drawn: 30 is at the same height however it came to be the limit."""
+
+    def height(**config):
+        return chart_elements(charts.actions_chart(report_data(config=config)), "limit")[0].get("y1")
+
+    environment = {"max_steps": 15}
+    assert height(environment=environment, evaluation={"max_steps": 30}) == height(environment={"max_steps": 30})
+    assert height(environment=environment, evaluation={"max_steps": None}) == height(environment=environment)

@@ -47,7 +47,7 @@ def go(visit, *commands):
 
 
 def offer(visit):
-    return offered(visit.page(), visit.listed(), None)
+    return offered(visit.page(), visit.listed, None)
 
 
 def test_the_way_to_a_purchase(visit):
@@ -70,7 +70,7 @@ def test_turning_pages(visit):
     assert "< prev" not in first.clickables
     second = go(visit, "click[next >]")
     assert second.clickables[:3] == ("back to search", "< prev", "next >")
-    assert len(visit.listed()) == len(ROWS) - 10
+    assert len(visit.listed) == len(ROWS) - 10
     assert go(visit, "click[next >]").clickables == ("back to search", "< prev", "next >")
     assert go(visit, "click[< prev]") == second
     assert go(visit, "click[< prev]") == first

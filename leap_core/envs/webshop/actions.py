@@ -23,7 +23,7 @@ def execute(visit: Visit, command: str) -> bool:
     """Do what a command says; False where it cannot be done here."""
     if visit.reward is not None:
         return False
-    item = _named_item(command, visit.listed())
+    item = _named_item(command, visit.listed)
     if item is not None:
         return visit.click(item.asin.lower())
     verb, argument = _parse(command)

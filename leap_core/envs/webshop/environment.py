@@ -69,7 +69,7 @@ class WebshopEnvironment:
         if visit.place == SEARCH or visit.reward is not None:
             return Observation(text=page.text)
         draw = draw_for(self._spec_id, self._num_steps) if self._reduce else None
-        return Observation(text=page.text, admissible=offered(page, visit.listed(), draw))
+        return Observation(text=page.text, admissible=offered(page, visit.listed, draw))
 
 
 def goal_and_nouns(spec: Spec) -> tuple[str, NounStep]:

@@ -48,10 +48,10 @@ class SubPage:
     """Description, features or reviews of an item."""
 
 
-Page = SearchPage | ResultsPage | ItemPage | SubPage
+ReadPage = SearchPage | ResultsPage | ItemPage | SubPage
 
 
-def read_page(text: str) -> Page:
+def read_page(text: str) -> ReadPage:
     """Say which page this is, and what is on it."""
     found = _RESULTS.search(text)
     if text.startswith("WebShop\n"):

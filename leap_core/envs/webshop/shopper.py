@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from leap_core.envs.webshop.goals import GoalOption
 from leap_core.envs.webshop.privileged import HiddenGoal, RightItem
-from leap_core.envs.webshop.reading import ItemPage, Listing, Page, ResultsPage, SearchPage, lowest_price, read_page
+from leap_core.envs.webshop.reading import ItemPage, Listing, ReadPage, ResultsPage, SearchPage, lowest_price, read_page
 from leap_core.envs.webshop.reward import matches
 from leap_core.envs.webshop.wording import fit, price_limit, queries, telling_words, without_price
 from leap_core.types import Action, Level, Observation, Spec, Step
@@ -71,7 +71,7 @@ class Shopper:
             offered=frozenset(observation.admissible or ()),
         )
 
-    def decide(self, page: Page) -> Action:
+    def decide(self, page: ReadPage) -> Action:
         """What to do on a page."""
         if isinstance(page, SearchPage):
             return self._search()
@@ -81,7 +81,7 @@ class Shopper:
             return self._choose_and_buy(page)
         return Action(reason="I have read this page, so I go back to the item.", command=_PREVIOUS)
 
-    def why(self, command: str, page: Page) -> str:
+    def why(self, command: str, page: ReadPage) -> str:
         """A reason for a command that somebody else decided on."""
         if isinstance(page, ResultsPage):
             opened = next((listing for listing in page.listings if _command(listing, page) == command), None)

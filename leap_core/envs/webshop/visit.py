@@ -34,6 +34,7 @@ class Visit:
     Args:
         place: the page: "search", "results", "item", "done", or the name of a sub-page of an item.
         query: what was searched for last; `results` are the asins of what was found, `number` is the page of them.
+        listed: the items on that page, while it is open.
         item: the open item; `options` maps names of its options to the values chosen.
         opened: asins of the items opened since the last return to the first page.
         reward: of the purchase, once there was one.
@@ -46,6 +47,7 @@ class Visit:
     query: str = ""
     number: int = 1
     results: list[str] = field(default_factory=list)
+    listed: list[Product] = field(default_factory=list)
     item: Product | None = None
     options: dict[str, str] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
@@ -59,17 +61,10 @@ class Visit:
         if self.place == SEARCH:
             return search_page(instruction)
         if self.item is None:
-            return results_page(instruction, self.listed(), self.number, len(self.results), self.opened)
+            return results_page(instruction, self.listed, self.number, len(self.results), self.opened)
         if self.place == ITEM:
             return item_page(instruction, self.item, self.query, self.options)
         return sub_page(instruction, self.item, self.place)
-
-    def listed(self) -> list[Product]:
-        """The items on the page of results that is open; none on any other page."""
-        if self.place != RESULTS:
-            return []
-        first = (self.number - 1) * RESULTS_A_PAGE
-        return [self.shop.product(asin) for asin in self.results[first : first + RESULTS_A_PAGE]]
 
     def search(self, query: str) -> None:
         """Search, which can be done from every page."""
@@ -81,7 +76,7 @@ class Visit:
         if self.place == SEARCH or self.place == DONE:
             return False
         if name == BACK_TO_SEARCH.lower():
-            self.place, self.item, self.options, self.opened = SEARCH, None, {}, set()
+            self.place, self.listed, self.item, self.options, self.opened = SEARCH, [], None, {}, set()
             return True
         if self.place == RESULTS:
             return self._click_on_results(name)
@@ -93,6 +88,8 @@ class Visit:
         return True
 
     def _list(self, number: int) -> None:
+        first = (number - 1) * RESULTS_A_PAGE
+        self.listed = [self.shop.product(asin) for asin in self.results[first : first + RESULTS_A_PAGE]]
         self.place, self.number, self.item, self.options = RESULTS, number, None, {}
 
     def _click_on_results(self, name: str) -> bool:
@@ -101,10 +98,10 @@ class Visit:
         elif name == PREVIOUS.lower() and self.number > 1:
             self._list(self.number - 1)
         else:
-            self.item = next((product for product in self.listed() if product.asin.lower() == name), None)
+            self.item = next((product for product in self.listed if product.asin.lower() == name), None)
             if self.item is None:
                 return False
-            self.place = ITEM
+            self.place, self.listed = ITEM, []
             self.opened.add(self.item.asin)
         return True
 
