@@ -180,7 +180,8 @@ class _Expert:
             return self._go(target, ready)
         if target in self.belief.closed:
             return self._open(target, ready)
-        return self._act(f"{ready} So I move {held} to {target}.".lstrip(), self._putting(held, target))
+        command = self._putting(held, target)
+        return self._act(f"{ready} So I {command}.".lstrip(), command)
 
     def _bring_to_light(self, held: str) -> Action:
         kind = self.goal.target_kind
@@ -197,8 +198,9 @@ class _Expert:
     def _put_away(self, held: str) -> Action:
         """Free the hand of a wrong object: here if that is possible, else where it came from, else where it fits."""
         for place in self.belief.receptacles:
-            if self._is_at(place) and self._allows(self._putting(held, place)):
-                return self._act(f"So I move {held} to {place}.", self._putting(held, place))
+            command = self._putting(held, place)
+            if self._is_at(place) and self._allows(command):
+                return self._act(f"So I {command}.", command)
         source = self.belief.taken_from.get(held)
         suitable = [place for place in self.belief.receptacles if fits(kind_of(held), kind_of(place))]
         for place in sorted(suitable, key=lambda place: (place != source, place in self.belief.closed)):
