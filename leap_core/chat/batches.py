@@ -175,13 +175,16 @@ class BatchQueue:
     async def _collect(self, pending: PendingBatch) -> None:
         """Wait until a batch has ended, keep its replies, and tell those who wait."""
         try:
-            batch = await self._wait_until_ended(str(pending.id))
+            batch, replies = await self._wait_until_ended(str(pending.id)), dict[str, ChatReply]()
             for file in (batch.output_file_id, batch.error_file_id):
                 if file:
                     content = await self._endpoint.openai.files.content(file)
                     for line in content.text.splitlines():
-                        await self._read_line(pending, line)
+                        replies |= self._read_line(pending, line)
+            await self._journal.settle()
             self._journal.end_batch(pending.label)
+            for key, reply in replies.items():
+                self._give_out(key, reply)
             self._fail(pending.keys, self._cause(batch))
         except asyncio.CancelledError:
             raise
@@ -210,13 +213,14 @@ class BatchQueue:
             fault = self._fault(error)
         raise fault
 
-    async def _read_line(self, pending: PendingBatch, line: str) -> None:
+    def _read_line(self, pending: PendingBatch, line: str) -> dict[str, ChatReply]:
+        """Keep the reply in a line of a batch's results; returns it by its key, nothing where there is none."""
         try:
             value = json.loads(line)
             key, response, error = value["custom_id"], value.get("response") or {}, value.get("error")
         except (ValueError, KeyError, TypeError):
             self._say("a line of a batch's results cannot be read; its request is asked again")
-            return
+            return {}
         request, _ = self._waiting.get(key, (None, None))
         status, body = int(response.get("status_code") or 0), response.get("body")
         try:
@@ -228,10 +232,10 @@ class BatchQueue:
         except Fault as fault:
             learnt = self._endpoint.learn(fault)
             self._fail([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
-            return
+            return {}
         reply = reply.model_copy(update={"tariff": "batch"})
-        await self._journal.keep(key, pending.scope, pending.model, reply)
-        self._give_out(key, reply)
+        self._journal.keep(key, pending.scope, pending.model, reply)
+        return {key: reply}
 
     def _give_out(self, key: str, reply: ChatReply) -> None:
         _, future = self._waiting.pop(key, (None, None))

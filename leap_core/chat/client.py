@@ -182,12 +182,14 @@ class ChatClient:
 
         async def send() -> ChatReply:
             self._on_the_wire.add(task)
-            return await self._endpoint.send(request)
+            reply = await self._endpoint.send(request)
+            self._journal.keep(key, self._scope, request.model, reply)
+            return reply
 
         try:
             reply = await self._receive(request, send)
             # Its place among those on their way is free by now: a slow disk does not slow the endpoint down.
-            await self._journal.keep(key, self._scope, request.model, reply)
+            await self._journal.settle()
             return reply
         finally:
             self._on_the_wire.discard(task)

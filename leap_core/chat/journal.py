@@ -6,7 +6,6 @@ is any key: the file holds replies, their tokens, and for whom they were bought.
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,13 +17,15 @@ from pydantic import ValidationError
 from leap_core.canonical import canonical_json, sha256_text
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.errors import ArtifactError
-from leap_core.files import disk_errors
+from leap_core.files import disk_errors, fsync
 from leap_core.types import Record
 
 JOURNAL = ".journal/replies.sqlite"
 """Where the journal is, below the home of the artifacts."""
 _VERSION = 2
 _WAIT_S = 60.0
+_GATHER_S = 0.02
+"""Between two trips to the disk: replies that come meanwhile go together."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
     number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, model TEXT NOT NULL,
@@ -77,10 +78,9 @@ class Journal:
             self._reader = _connect(path)
             self._writer = _connect(path)
             _set_up(self._writer)
-        self._writing = threading.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._waiting: list[tuple[tuple[str, ...], asyncio.Future[None]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._settling: asyncio.Task[None] | None = None
 
     def find(self, key: str) -> ChatReply | None:
         """Return the reply of a request that was answered before, by any run or experiment."""
@@ -88,17 +88,30 @@ class Journal:
             row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else self._parse(row[0])
 
-    async def keep(self, key: str, scope: str, model: str, reply: ChatReply) -> None:
-        """Bring a reply to the disk; returns when it is there. Replies that come together share one commit.
+    def keep(self, key: str, scope: str, model: str, reply: ChatReply) -> None:
+        """Write a reply: from now on it outlives this process. It may be used after `settle`.
 
         Raises:
             ArtifactError: there is no room, or the file cannot be written. The reply must not be used then.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        # Not in a thread: without waiting for the disk it takes less than a change of threads.
+        with self._errors(), self._writer:
+            self._writer.execute(
+                "INSERT OR IGNORE INTO replies (key, scope, model, reply, created_at) VALUES (?, ?, ?, ?, ?)",
+                (key, scope, model, reply.model_dump_json(), now),
+            )
+
+    async def settle(self) -> None:
+        """Return when all that was kept is on the disk, and outlives a power cut. Those who wait together sync once.
+
+        Raises:
+            ArtifactError: the disk is full or failed.
+        """
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append(((key, scope, model, reply.model_dump_json(), now), done))
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
+        self._waiting.append(done)
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle())
         await done
 
     def bought(self, scope: str, after: int = 0) -> Iterator[Bought]:
@@ -112,7 +125,7 @@ class Journal:
 
     def intend_batch(self, label: str, endpoint: str, scope: str, model: str, keys: Sequence[str]) -> None:
         """Write down that a batch is about to be handed in, so that a crash in between is noticed."""
-        with self._errors(), self._writing, self._writer:
+        with self._errors(), self._writer:
             self._writer.execute(
                 "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, NULL, ?)",
                 (label, endpoint, scope, model, " ".join(keys)),
@@ -120,12 +133,12 @@ class Journal:
 
     def name_batch(self, label: str, batch_id: str) -> None:
         """Write down the endpoint's name for a batch that was handed in."""
-        with self._errors(), self._writing, self._writer:
+        with self._errors(), self._writer:
             self._writer.execute("UPDATE batches SET id = ? WHERE label = ?", (batch_id, label))
 
     def end_batch(self, label: str) -> None:
         """Forget a batch: its replies are in the journal, or it came to nothing."""
-        with self._errors(), self._writing, self._writer:
+        with self._errors(), self._writer:
             self._writer.execute("DELETE FROM batches WHERE label = ?", (label,))
 
     def pending_batches(self, endpoint: str) -> list[PendingBatch]:
@@ -140,31 +153,30 @@ class Journal:
         ]
 
     def close(self) -> None:
-        """Close the file. What `keep` has returned from is in it."""
+        """Close the file. What was kept is in it."""
         self._thread.shutdown()
         self._reader.close()
         self._writer.close()
 
-    async def _flush(self) -> None:
+    async def _settle(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting, []
+            await asyncio.sleep(_GATHER_S)
+            waiting, self._waiting = self._waiting, []
             try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._write, [row for row, _ in batch])
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._sync)
             except Exception as error:  # whoever waits must hear of it, whatever it is
-                for _, done in batch:
+                for done in waiting:
                     if not done.done():
                         done.set_exception(error)
             else:
-                for _, done in batch:
+                for done in waiting:
                     if not done.done():
                         done.set_result(None)
-        self._flushing = None
+        self._settling = None
 
-    def _write(self, rows: Sequence[tuple[str, ...]]) -> None:
-        with self._errors(), self._writing, self._writer:
-            self._writer.executemany(
-                "INSERT OR IGNORE INTO replies (key, scope, model, reply, created_at) VALUES (?, ?, ?, ?, ?)", rows
-            )
+    def _sync(self) -> None:
+        with disk_errors(self._path):
+            fsync(self._path.with_name(f"{self._path.name}-wal"))
 
     def _parse(self, text: str) -> ChatReply:
         try:
@@ -203,7 +215,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # a reply is money: it must outlive a power cut, too
+    connection.execute("PRAGMA synchronous = NORMAL")  # a commit outlives the process; `settle` sees to the rest
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, _VERSION):
         raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
