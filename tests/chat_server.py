@@ -1,7 +1,7 @@
 """An OpenAI-compatible server of the tests' own: real HTTP on this machine, replies and faults by script.
 
 It runs in a thread, counts what reaches it, and keeps every request: a test can say what was sent and how often.
-As a script it serves `reply` after a fixed delay: `python tests/chat_server.py PORT_FILE DELAY_S`.
+As a script it serves one reply after a fixed delay: `python tests/chat_server.py PORT_FILE DELAY_S TEXT`.
 """
 
 import asyncio
@@ -197,7 +197,7 @@ def _json(value):
 
 
 if __name__ == "__main__":
-    delay_s = float(sys.argv[2])
-    server = ChatServer(lambda body, n: reply(delay_s=delay_s))
+    answer = reply(sys.argv[3], delay_s=float(sys.argv[2]))
+    server = ChatServer(lambda body, n: answer)
     Path(sys.argv[1]).write_text(str(server.port))
     sys.stdin.read()

@@ -34,11 +34,10 @@ def episode(number=0, num_steps=4, env="alfworld", admissible=POSSIBLE, size=0):
     return PrivilegedEpisode(trajectory=trajectory, privileged=state)
 
 
-def setup_of(server, path, environment="alfworld", level=100, timeout_s=180.0, **params):
+def setup_of(endpoint, path, environment="alfworld", level=100, **params):
     config = EnvironmentConfig(engine="native")
     suite = AlfworldSuite(config)
     suite.name = environment
-    endpoint = EndpointConfig(base_url=server.url, max_tries=2, timeout_s=timeout_s)
     return TeacherSetup(
         config=CorrectionConfig(teacher="openai", level=level, params={"model": MODEL, **params}),
         suite=suite,
@@ -48,8 +47,9 @@ def setup_of(server, path, environment="alfworld", level=100, timeout_s=180.0, *
     )
 
 
-def correct(server, path, *episodes, **settings):
-    teacher = OpenAITeacher(setup_of(server, path, **settings))
+def correct(server, path, *episodes, timeout_s=180.0, **settings):
+    endpoint = EndpointConfig(base_url=server.url, max_tries=2, timeout_s=timeout_s)
+    teacher = OpenAITeacher(setup_of(endpoint, path, **settings))
     try:
         return correct_episodes(teacher, episodes)
     finally:

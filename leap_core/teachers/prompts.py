@@ -59,6 +59,7 @@ class TeacherPrompts:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,  # a run has one version of its templates, and need not look for another at each prompt
         )
 
     @cached_property

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from pydantic import JsonValue
 
@@ -112,7 +113,7 @@ def _first(item: dict[str, JsonValue], names: Sequence[str]) -> JsonValue:
 def _json_values(text: str) -> Iterator[JsonValue]:
     """All that could be meant as the JSON of a reply, the likeliest first."""
     text = _THOUGHTS.sub("", text)
-    for candidate in (text, *_FENCE.findall(text), *_balanced(text)):
+    for candidate in chain((text,), _FENCE.findall(text), _balanced(text)):
         for variant in (candidate, _TRAILING_COMMA.sub(r"\1", candidate)):
             try:
                 value: JsonValue = json.loads(variant, strict=False)

@@ -8,30 +8,40 @@ and the peak memory for two lengths. Where client and server get less than a cor
 
 import argparse
 import asyncio
+import json
 import os
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from leap_core.chat.messages import ChatRequest
 from leap_core.chat.session import ChatSession
 from leap_core.config import EndpointConfig
+from leap_core.teachers.openai import OpenAITeacher
 from leap_core.types import Message
 
 SERVER = Path(__file__).parents[1] / "chat_server.py"
+sys.path.insert(0, str(SERVER.parent))
+from taught_episode import episode, setup_of  # noqa: E402 - beside the server
+
 PROMPT = "You are in the middle of a room. " * 200  # about as long as the prompt for a short episode
 
 
-def serve(directory: Path, delay_s: float) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the server and wait for its port."""
-    file = directory / "port"
-    process = subprocess.Popen([sys.executable, SERVER, file, str(delay_s)], stdin=subprocess.PIPE)
-    while not (file.exists() and file.read_text()):
-        time.sleep(0.05)
-    return process, f"http://127.0.0.1:{file.read_text()}/v1"
+@contextmanager
+def serve(delay_s: float, text: str) -> Iterator[str]:
+    """The address of a server in a process of its own that answers everything with `text`."""
+    with TemporaryDirectory() as name:
+        file = Path(name) / "port"
+        process = subprocess.Popen([sys.executable, SERVER, file, str(delay_s), text], stdin=subprocess.PIPE)
+        while not (file.exists() and file.read_text()):
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{file.read_text()}/v1"
+        process.kill()
 
 
 def main() -> None:
@@ -41,26 +51,51 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--delay-s", type=float, default=0.1)
     given = parser.parse_args()
-    with TemporaryDirectory() as name:
-        directory = Path(name)
-        process, url = serve(directory, given.delay_s)
+    bench_requests(given)
+    for num_steps in (1, 4, 12):
+        bench_corrections(given, num_steps)
+    print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+def bench_requests(given: argparse.Namespace) -> None:
+    """The client alone."""
+    with serve(given.delay_s, "Hello.") as url, TemporaryDirectory() as name:
         config = EndpointConfig(base_url=url, max_concurrency=given.concurrency)
-        with ChatSession(config, directory / "journal.sqlite", "bench") as session:
+        with ChatSession(config, Path(name) / "journal.sqlite", "bench") as session:
             ask(session, range(-given.concurrency, 0))  # the first requests open the connections
             for start, stop in ((0, given.requests), (given.requests, 4 * given.requests)):
-                started, cpu = time.monotonic(), time.process_time()
-                ask(session, range(start, stop))
-                took, cpu = time.monotonic() - started, time.process_time() - cpu
-                ideal = (stop - start) * given.delay_s / given.concurrency
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                print(
-                    f"{stop - start} requests: {took:.2f} s, ideal {ideal:.2f} s, ratio {took / ideal:.3f}; "
-                    f"CPU {1000 * cpu / (stop - start):.2f} ms a request, peak memory {peak:.0f} MB"
-                )
+                with measured(given, stop - start, "requests"):
+                    ask(session, range(start, stop))
         alone = asyncio.run(ask_by_the_package_alone(url, given.requests, given.concurrency))
         print(f"the package alone, as it comes: CPU {1000 * alone / given.requests:.2f} ms a request")
-        print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        process.kill()
+
+
+def bench_corrections(given: argparse.Namespace, num_steps: int) -> None:
+    """Episodes of so many steps through the teacher: its prompts, reading its replies, and the gate."""
+    reason = "I have not looked there yet, and such things are often kept there."
+    steps = [{"step": step + 1, "reason": reason, "action": "go to cabinet 3"} for step in range(num_steps)]
+    with serve(given.delay_s, json.dumps({"summary": "", "steps": steps})) as url, TemporaryDirectory() as name:
+        endpoint = EndpointConfig(base_url=url, max_concurrency=given.concurrency)
+        teacher = OpenAITeacher(setup_of(endpoint, Path(name)))
+        episodes = [episode(number, num_steps) for number in range(given.concurrency + given.requests)]
+        teacher.correct(episodes[: given.concurrency])
+        with measured(given, given.requests, f"corrections of {num_steps} steps"):
+            teacher.correct(episodes[given.concurrency :])
+        teacher.close()
+
+
+@contextmanager
+def measured(given: argparse.Namespace, count: int, noun: str) -> Iterator[None]:
+    """Print how long the block took beside the ideal."""
+    started, cpu = time.monotonic(), time.process_time()
+    yield
+    took, cpu = time.monotonic() - started, time.process_time() - cpu
+    ideal = count * given.delay_s / given.concurrency
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{count} {noun}: {took:.2f} s, ideal {ideal:.2f} s, ratio {took / ideal:.3f}; "
+        f"CPU {1000 * cpu / count:.2f} ms each, peak memory {peak:.0f} MB"
+    )
 
 
 def ask(session: ChatSession, numbers: range) -> None:
