@@ -5,6 +5,9 @@ import random
 import pytest
 from webshop_files import HUMAN, row, write_data
 
+from leap_core.envs.webshop import store
+from leap_core.envs.webshop.building import build_shop
+from leap_core.envs.webshop.data_files import find_files
 from leap_core.envs.webshop.goals import NO_LIMIT, GoalOption, draw_limit
 from leap_core.envs.webshop.shop import ShopSettings, provide_shop
 from leap_core.errors import LeapError
@@ -125,6 +128,18 @@ def test_prices_and_limits_depend_on_the_price_seed_alone(shop_of):
     prices = [[shop.product(product["asin"]).price for product in rows] for shop in (first, again, other)]
     assert prices[0] == prices[1] != prices[2]
     assert [goal.asin for goal in goals_of(first)] == [goal.asin for goal in goals_of(other)]
+
+
+def test_a_goal_is_found_without_reading_the_others(tmp_path):
+    def work_of_finding_one(num_products):
+        data = write_data(tmp_path / f"data-{num_products}", [row(number) for number in range(num_products)])
+        build_shop(find_files(data), tmp_path / f"shop-{num_products}")
+        database, steps = store.open_database(tmp_path / f"shop-{num_products}" / store.DATABASE_FILE), []
+        database.set_progress_handler(lambda: steps.append(1), 1)
+        assert store.read_goal(database, "human-B000000007-0").asin == "B000000007"
+        return len(steps)
+
+    assert work_of_finding_one(1000) < 2 * work_of_finding_one(10)
 
 
 def test_a_goal_by_its_name(shop_of):
