@@ -87,17 +87,22 @@ cd -- "$1" 2>/dev/null || {
     exit 126
 }
 shift
-set -o pipefail
 unset OLDPWD SHLVL
-exec "$@" 2>&1 < /dev/null | /bin/cat
-exit
+exec 3> >(exec /bin/cat)
+until [[ /proc/$!/exe -ef /bin/cat ]] || ! kill -0 $!; do :; done
+"$@" < /dev/null >&3 2>&3 3>&-
+status=$?
+exec 3>&-
+wait $!
+exit $status
 } 2> /dev/null
 """
 """Starts a program in a directory; where there is none, says what Docker says.
 
 `cat` ends when the last process that writes there does: like Docker, this waits for what a command leaves in the
-background with its output open. All else that it leaves behind is ended with it. The shell that runs this is the first
-process of the sandbox; it reads it from its standard input, so that no list of processes shows it.
+background with its output open. All else that it leaves behind is ended with it. That `cat` runs is waited for, so that
+listings of processes are always the same. The shell that runs this is the first process of the sandbox; it reads it
+from its standard input, so that no listing shows it.
 """
 _MAX_ARGUMENT_BYTES = (128 << 10) - 1
 """What the kernel takes (`MAX_ARG_STRLEN`), without the null byte at the end."""
