@@ -130,6 +130,16 @@ def test_prices_and_limits_depend_on_the_price_seed_alone(shop_of):
     assert [goal.asin for goal in goals_of(first)] == [goal.asin for goal in goals_of(other)]
 
 
+def test_goals_of_one_kind_do_not_depend_on_those_of_the_other(shop_of):
+    rows = [row(number, pricing="$1.00$9.00") for number in range(20)]
+    said = {"attributes": ["cotton"], "instruction": "Find me shirts", "instruction_attributes": ["cotton"]}
+    annotations = {product["asin"]: said for product in rows}
+    with_human = shop_of(rows, name="one", annotations=annotations)
+    without = shop_of(rows, name="two", annotations=annotations, human={})
+    assert goals_of(with_human, "synthetic") == goals_of(without, "synthetic")
+    assert goals_of(with_human) == goals_of(shop_of(rows, name="three"))
+
+
 def test_a_goal_is_found_without_reading_the_others(tmp_path):
     def work_of_finding_one(num_products):
         data = write_data(tmp_path / f"data-{num_products}", [row(number) for number in range(num_products)])
