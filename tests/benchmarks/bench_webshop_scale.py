@@ -68,6 +68,7 @@ def measure_workers(folder: Path, num: int) -> None:
     suite, root = suite_of(folder), folder / "specs"
     specs = suite.prepare(root, "train", 0)
     with EnvironmentPool(partial(suite.make, root), num) as pool:
+        pool.reset_many([(f"first-{number}", specs[0]) for number in range(num)])  # each worker has started
         start = time.perf_counter()
         steps = 0
         for first in range(0, len(specs), 4 * num):

@@ -153,9 +153,14 @@ def test_a_goal_is_found_without_reading_the_others(tmp_path):
 
 
 def test_a_goal_by_its_name(shop_of):
-    shop = shop_of([row(number) for number in range(5)])
-    assert all(shop.goal(goal.id) == goal for goal in goals_of(shop))
-    for id in ("human-B000000001-1", "synthetic-B000000001-0", "human-B000000001", "x", "human-B000000001-\u00b2"):
+    rows = [row(number) for number in range(5)]
+    said = {"attributes": ["cotton"], "instruction": "Find me shirts", "instruction_attributes": ["cotton"]}
+    files = {"human": {"B000000001": [HUMAN] * 3}, "annotations": {product["asin"]: said for product in rows}}
+    shop = shop_of(rows, **files)
+    goals = [*goals_of(shop), *goals_of(shop, "synthetic")]
+    assert len({goal.id for goal in goals}) == len(goals) == 3 + 10
+    assert all(shop.goal(goal.id) == goal for goal in goals)
+    for id in ("human-B000000001-3", "synthetic-B000000001-2", "human-B000000001", "x", "human-B000000001-\u00b2"):
         with pytest.raises(LeapError, match="No goal"):
             shop.goal(id)
     with pytest.raises(LeapError, match="No product 'B1'"):
