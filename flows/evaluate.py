@@ -7,6 +7,7 @@ from prefect import flow
 from flows.opening import BASE_MODEL, check_split, overrides_for, plays_as_it_is
 from flows.publishing import progress
 from flows.running import open_run
+from flows.summary import parts_of
 from leap_core.evaluation import compare
 from leap_core.tables import read_trajectories
 from leap_core.types import ArtifactRef, Comparison, EvaluationResult, Record
@@ -39,7 +40,8 @@ class Judgement(Record):
         width = max(len("model"), *(len(one.model) for one in self.models))
         head = f"{'model':<{width}}  split  success  interval          score  actions    n  errors  cost"
         rows = [f"{one.model:<{width}}  {_row(one)}" for one in self.models]
-        return [head, *rows, *map(_sentence, self.comparisons)]
+        parts = [f"{one.model}: mean score {parts_of(one.result)}" for one in self.models if one.result.mean_parts]
+        return [head, *rows, *parts, *map(_sentence, self.comparisons)]
 
 
 def _row(judged: JudgedModel) -> str:

@@ -6,7 +6,8 @@ from math import sqrt
 from statistics import NormalDist, fmean
 
 from leap_core.errors import StageFailedError
-from leap_core.types import Comparison, EvaluationResult, Interval, Trajectory
+from leap_core.parts import mean_parts
+from leap_core.types import Comparison, EvaluationResult, Interval, StopReason, Trajectory
 
 
 def wilson_interval(num_successes: int, num_episodes: int, confidence: float) -> Interval:
@@ -99,4 +100,10 @@ def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, co
         num_errors=len(trajectories) - len(scored),
         success_by_group={group: wins[group] / totals[group] for group in sorted(totals)},
         num_by_group=dict(sorted(totals.items())),
+        mean_parts=mean_parts([_last_word(trajectory) for trajectory in scored]),
     )
+
+
+def _last_word(trajectory: Trajectory) -> str:
+    """What the environment said when it ended an episode; "" where the episode was broken off."""
+    return trajectory.final_observation if trajectory.stop_reason is StopReason.TERMINATED else ""

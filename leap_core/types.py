@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA_VERSION = 1
 
@@ -189,7 +189,10 @@ class Interval(Record):
 
 
 class EvaluationResult(Record):
-    """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score."""
+    """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score.
+
+    `mean_parts` are means of the parts of the score, where the environment tells them; written only then.
+    """
 
     iteration: int
     split: str
@@ -201,6 +204,12 @@ class EvaluationResult(Record):
     num_errors: int = 0
     success_by_group: dict[str, float] = Field(default_factory=dict)
     num_by_group: dict[str, int] = Field(default_factory=dict)
+    mean_parts: dict[str, float] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_parts_that_are_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        content: dict[str, object] = write(self)
+        return content if self.mean_parts else {name: value for name, value in content.items() if name != "mean_parts"}
 
 
 class Comparison(Record):

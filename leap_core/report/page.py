@@ -45,6 +45,7 @@ def render(data: ReportData) -> str:
             success_chart=charts.success_chart(data),
             actions_chart=charts.actions_chart(data),
             evaluations=summary.evaluations(data),
+            part_names=summary.part_names(data),
             groups=summary.group_table(data),
             stage_totals=summary.stage_totals(data.stages) if data.stages else [],
             settings=summary.flat_config(data.config),

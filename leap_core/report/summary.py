@@ -157,6 +157,11 @@ def evaluations(data: ReportData) -> list[EvaluationResult]:
     return sorted(dev, key=lambda r: r.iteration) + sorted(data.test, key=lambda r: (r.split, r.iteration))
 
 
+def part_names(data: ReportData) -> list[str]:
+    """The parts of the score that some evaluation tells, in their order; none where the score has no parts."""
+    return list(dict.fromkeys(name for result in evaluations(data) for name in result.mean_parts))
+
+
 def group_table(data: ReportData) -> GroupTable | None:
     """Lay out success by group; None where no evaluation tells groups apart."""
     columns = [result for result in evaluations(data) if result.success_by_group]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.reward import Reward
+from leap_core.parts import tell_parts
 
 SEARCH, BACK_TO_SEARCH, PREVIOUS, NEXT, BUY = "Search", "Back to Search", "< Prev", "Next >", "Buy Now"
 DESCRIPTION, FEATURES, REVIEWS = "Description", "Features", "Reviews"
@@ -86,9 +87,9 @@ def sub_page(instruction: str, product: Product, name: str) -> Page:
 def done_page(reward: Reward) -> Page:
     """The last page, with the score and its parts. The original's has the score among fields for its own study."""
     parts = {"type": reward.type, "attributes": reward.attributes, "options": reward.options, "price": reward.price}
-    told = ", ".join(f"{name} {value:.4g}" for name, value in parts.items() if value is not None)
-    lines = ["Thank you for shopping with us!", f"Your score (min 0.0, max 1.0): {reward.total:.4g}", f"Parts: {told}"]
-    return _page(lines, [])
+    told = tell_parts({name: value for name, value in parts.items() if value is not None})
+    score = f"Your score (min 0.0, max 1.0): {reward.total:.4g}"
+    return _page(["Thank you for shopping with us!", score, told], [])
 
 
 def _page(lines: Iterable[str], clickables: Iterable[str]) -> Page:
