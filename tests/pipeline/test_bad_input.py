@@ -235,12 +235,15 @@ def test_an_unknown_device(leap, tmp_path, store):
 
 
 def test_a_model_that_cannot_be_loaded_is_told_in_one_line(leap, tmp_path, store):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text('{"model_type": "llama"}')  # and no weights
     ended = leap(
         *("eval", "base", "--preset", "smoke", "--home", tmp_path / "home"),
-        settings=(*SMALL, "student.params={}", "student.model=no-such/model"),
+        settings=(*SMALL, "student.params={}", f"student.model={broken}"),
     )
     assert ended.code == 1
-    assert ended.lines[-1].startswith("error: The model 'no-such/model' could not be loaded: ")
+    assert ended.lines[-1].startswith(f"error: The model '{broken}' could not be loaded: ")
     assert ended.lines[-2].startswith("evaluation-i0-test")
     assert "evaluation" not in stages(store())
 
