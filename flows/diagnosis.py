@@ -259,7 +259,7 @@ def _split(index: "DataIndex", split: str) -> Finding:
 
 def diagnose_webshop(data: str = "$WEBSHOP_DATA") -> list[Finding]:
     """Look at everything that playing in the original's shop needs; `data` is as environment.data would have it."""
-    from leap_core.envs.webshop.data_files import find_folder, find_sets
+    from leap_core.envs.webshop.data_files import HOW_TO_GET, find_folder, find_sets
 
     won, instruction = _try_expert("webshop")
     findings = [Finding(what="webshop", ok=won, text=f"generated shop; expert does {instruction!r}"), _noun_step()]
@@ -268,7 +268,8 @@ def diagnose_webshop(data: str = "$WEBSHOP_DATA") -> list[Finding]:
     except LeapError as error:
         return [*findings, Finding(what="webshop data", ok=False, text=str(error))]
     sets = find_sets(folder)
-    findings += [Finding(what="webshop data", ok=bool(sets), text=f"{folder}; sets: {', '.join(sets) or 'none'}")]
+    text = f"{folder}; sets: {', '.join(sets)}" if sets else f"no products in {folder}. {HOW_TO_GET}"
+    findings += [Finding(what="webshop data", ok=bool(sets), text=text)]
     return [*findings, *(_set_of_products(folder, name) for name in sets)]
 
 
@@ -304,7 +305,9 @@ def _stock(report: "ShopReport") -> str:
     from leap_core.envs.skipped import describe_counts
 
     goals = " and ".join(f"{num:,} {kind} goals" for kind, num in report.num_goals.items())
-    text = f"{report.num_products:,} products, {goals} (test: {report.test_goals}, dev: {report.dev_goals})"
+    text = (
+        f"{report.num_products:,} products, {goals} (the first {report.test_goals} test, {report.dev_goals} more dev)"
+    )
     return f"{text}; left out: {describe_counts(report.left_out)}" if report.left_out else text
 
 

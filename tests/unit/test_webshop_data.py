@@ -169,6 +169,10 @@ def test_a_directory_that_is_not_there(tmp_path):
 def test_a_directory_named_by_a_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("WEBSHOP_DATA", str(tmp_path))
     assert find_folder("$WEBSHOP_DATA") == tmp_path
+    for value in ("", "$WEBSHOP_DATA"):
+        monkeypatch.setenv("WEBSHOP_DATA", value)
+        with pytest.raises(LeapError, match="that variable is not set"):
+            find_folder("$WEBSHOP_DATA")
 
 
 def test_an_unknown_set(tmp_path):

@@ -52,9 +52,12 @@ def find_folder(setting: str) -> Path:
     """The directory for a value of environment.data: a path, which may hold ~ and environment variables.
 
     Raises:
-        LeapError: there is no such directory.
+        LeapError: there is no such directory, or a variable is not set.
     """
-    folder = Path(os.path.expandvars(setting)).expanduser().resolve()
+    named = os.path.expandvars(setting)
+    if not named or "$" in named:
+        raise LeapError(f"environment.data is {setting!r}, but that variable is not set. {HOW_TO_GET}")
+    folder = Path(named).expanduser().resolve()
     if not folder.is_dir():
         raise LeapError(f"environment.data is {setting!r}, but there is no directory {folder}. {HOW_TO_GET}")
     return folder
