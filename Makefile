@@ -33,6 +33,8 @@ format: environment  ## Mend what ruff can mend
 benchmark: environment  ## Speed ratios, each measured in one run
 	$(BIN)/python -m tests.benchmarks.bench_rollout
 	$(BIN)/python -m tests.benchmarks.bench_alfworld
+	$(BIN)/python -m tests.benchmarks.bench_intercode
+	$(BIN)/python -m tests.benchmarks.bench_chat
 
 environment: $(VENV)/.ready
 

@@ -1,6 +1,7 @@
 """WebShop's expert: as a player, as a teacher of a student's own episodes, and what may be said of the hidden goal."""
 
 import pytest
+from webshop_files import HUMAN, row, write_data
 
 from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
 from leap_core.correction import correct_episodes, needs_correction
@@ -48,6 +49,22 @@ def test_it_buys_what_is_worth_the_full_score_within_the_papers_limit(root, spec
     for spec in specs:
         episode = played(root, spec, hidden[spec.id], 100)
         assert episode.score == 1.0, [step.action.command for step in episode.steps]
+
+
+@pytest.mark.parametrize(("styles", "is_right"), [(("hanging", "flat"), True), (("large", "hanging"), False)])
+def test_an_item_is_right_only_if_what_is_wanted_can_be_clicked(tmp_path, monkeypatch, styles, is_right):
+    """A click on "large" chooses a style where there is a style "large"; then no size can be chosen."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    values = {"Size": ("small", "large"), "Style": styles}
+    options = {name: [{"value": value} for value in some] for name, some in values.items()}
+    wanted = {**HUMAN, "instruction_options": ["large", "hanging"]}
+    product = row(customization_options=options)
+    folder = write_data(tmp_path / "data", [product], human={product["asin"]: [wanted]})
+    suite = WebshopSuite(CONFIG.model_copy(update={"data": str(folder)}))
+    (spec,) = suite.prepare(tmp_path / "specs", "test", 0)
+    hidden = suite.privileged_state(tmp_path / "specs", spec)
+    assert bool(HiddenGoal.model_validate(hidden.facts).right_items) is is_right
+    assert (played(tmp_path / "specs", spec, hidden, 100).score == 1) is is_right
 
 
 @pytest.mark.parametrize("level", [0, 25, 50, 75])

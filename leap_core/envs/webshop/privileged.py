@@ -11,7 +11,7 @@ from leap_core.envs.webshop.nouns import Nouns
 from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.reward import matches, score, share_met
 from leap_core.envs.webshop.shop import Shop
-from leap_core.envs.webshop.visit import RESULTS_A_PAGE
+from leap_core.envs.webshop.visit import RESULTS_A_PAGE, option_clicked
 from leap_core.envs.webshop.wording import queries
 from leap_core.realizability import FreeCommands
 from leap_core.types import PrivilegedState, Record, Spec
@@ -147,14 +147,17 @@ def _right_item(product: Product, goal: Goal, nouns: Nouns) -> RightItem | None:
 
 
 def choose_values(product: Product, goal: Goal) -> dict[str, str]:
-    """The values of a product's options, by option, that the goal asks for, as far as there are any."""
+    """The values of a product's options, by option, that the goal asks for, as far as there are any.
+
+    A value that several options have in common can only be chosen for the one that a click on it means.
+    """
     chosen: dict[str, str] = {}
     for wanted in goal.options:
         fitting = [
             (value != wanted.value, name != wanted.name, name, value)
             for name, values in product.options.items()
             for value in values
-            if name not in chosen and matches(value, wanted)
+            if name not in chosen and option_clicked(product, value) == name and matches(value, wanted)
         ]
         if fitting:
             _, _, name, value = min(fitting)

@@ -106,7 +106,6 @@ class Visit:
         return True
 
     def _click_on_item(self, name: str) -> bool:
-        """A value that two options of an item have in common is one of the last of them, as in the original."""
         assert self.item is not None
         if name == PREVIOUS.lower():
             self._list(self.number)
@@ -115,8 +114,13 @@ class Visit:
         elif name == BUY.lower():
             self.reward, self.place = score(self.item, self.options.values(), self.goal, self.nouns), DONE
         else:
-            option = next((key for key, values in reversed(self.item.options.items()) if name in values), None)
+            option = option_clicked(self.item, name)
             if option is None or name == SEARCH_BUTTON.lower():
                 return False
             self.options[option] = name
         return True
+
+
+def option_clicked(product: Product, value: str) -> str | None:
+    """The option that a click on a value chooses: of several that have it, the last one, as in the original."""
+    return next((name for name, values in reversed(product.options.items()) if value in values), None)
