@@ -73,20 +73,20 @@ def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(value: Any, path: str) -> JsonValue:
-    if isinstance(value, BaseModel):
-        # Python mode first, so that NaN and infinity are seen: pydantic's JSON mode turns them into null.
-        _plain_floats(value.model_dump(), path)
-        return _plain(value.model_dump(mode="json"), path)
+    if isinstance(value, str):  # most values are text, and to ask whether one is a model or a Mapping takes long
+        return _plain_text(value, path)
     if value is None or isinstance(value, bool | int):
         return value
-    if isinstance(value, str):
-        return _plain_text(value, path)
     if isinstance(value, float):
         return _plain_float(value, path)
     if isinstance(value, list | tuple):
         return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Mapping):
         return {_plain_key(key, path): _plain(item, f"{path}.{key}") for key, item in value.items()}
+    if isinstance(value, BaseModel):
+        # Python mode first, so that NaN and infinity are seen: pydantic's JSON mode turns them into null.
+        _plain_floats(value.model_dump(), path)
+        return _plain(value.model_dump(mode="json"), path)
     raise ConfigError(
         f"{path} is a {type(value).__name__}, which has no exact JSON form: {value!r}. "
         "Use None, bool, int, float, str, lists and dicts of them, or a pydantic model."
@@ -116,7 +116,7 @@ def _plain_key(key: Any, path: str) -> str:
 def _plain_floats(value: Any, path: str) -> None:
     if isinstance(value, float):
         _plain_float(value, path)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, item in value.items():
             _plain_floats(item, f"{path}.{key}")
     elif isinstance(value, list | tuple):

@@ -10,10 +10,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import zip_longest
 
 from pydantic import JsonValue
 
 _TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n]")
+_POINT_IN_A_WORD = re.compile(r"(?<=\w)\.(?=\w)")
+_COMMA_BEFORE_A_NUMBER = re.compile(r",(?= \d)")
 _SENTENCE_ENDS = frozenset(".;!?\n")
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS, start=1)}
@@ -41,7 +44,7 @@ def normalise(text: str) -> str:
 def sentences(text: str) -> list[str]:
     """The sentences of a text, each normalised. A point inside a word ends none, a comma before a number does."""
     found: list[list[str]] = [[]]
-    for token in _tokens(re.sub(r"(?<=\w)\.(?=\w)", " ", re.sub(r",(?= \d)", ".", text))):
+    for token in _tokens(_POINT_IN_A_WORD.sub(" ", _COMMA_BEFORE_A_NUMBER.sub(".", text))):
         if token in _SENTENCE_ENDS:
             found.append([])
         else:
@@ -53,8 +56,7 @@ def _tokens(text: str) -> list[str]:
     text = unicodedata.normalize("NFKC", text).lower().replace("'s ", " ").replace("’s ", " ")
     text = _ABBREVIATED_NUMBER.sub(r"\1 ", text)
     raw, tokens, kind = _TOKENS.findall(text), list[str](), ""
-    for position, token in enumerate(raw):
-        following = raw[position + 1] if position + 1 < len(raw) else ""
+    for token, following in zip_longest(raw, raw[1:], fillvalue=""):
         if token in _BEFORE_A_NUMBER and tokens and (following.isdigit() or following in _DIGITS):
             continue  # "mug number 2"
         number = _number(token, tokens[-1] if tokens else "", following)
@@ -68,11 +70,11 @@ def _tokens(text: str) -> list[str]:
 
 def _number(token: str, before: str, following: str) -> str:
     """The digits that a token stands for, "" where it is no number. "One" mostly is none: "a mug. One of them"."""
-    if token.isdigit():
-        return token
+    if token not in _DIGITS:
+        return token if token.isdigit() else ""
     if token == "one" and (not before.isalpha() or before in _BEFORE_A_PRONOUN or following in _AFTER_A_PRONOUN):
         return ""
-    return _DIGITS.get(token, "")
+    return _DIGITS[token]
 
 
 def _singular(word: str) -> str:

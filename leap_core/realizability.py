@@ -93,11 +93,13 @@ class Gate:
         named = leaks(said, seen, (*self._giveaways.texts, *self._unsayable))
         if named:
             return f"names {named[0]!r}, which the student had not seen"
-        if any(run in self._runs and f" {run} " not in f" {seen} " for run in _runs(reason)):
+        shown = f" {seen} "
+        if any(run in self._runs and f" {run} " not in shown for run in _runs(reason)):
             return f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen"
+        hidden = [place for place in self._giveaways.places if f" {place.thing} " not in shown]
         for sentence in said.split("\n"):
-            for place in self._giveaways.places:
-                if f" {place.thing} " not in f" {seen} " and _tells(sentence, place):
+            for place in hidden:
+                if _tells(sentence, place):
                     return f"tells that the {place.kind} is at {place.place!r}, which the student had not seen"
         return ""
 

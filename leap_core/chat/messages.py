@@ -1,5 +1,6 @@
 """What is asked and what comes back. A request knows nothing of endpoints, keys or limits."""
 
+from functools import cached_property
 from typing import Literal
 
 from pydantic import JsonValue
@@ -12,6 +13,11 @@ class ReplySchema(Record):
 
     name: str
     definition: dict[str, JsonValue]
+
+    @cached_property
+    def num_characters(self) -> int:
+        """Length of the schema as text."""
+        return len(str(self.definition))
 
 
 class ChatRequest(Record):
@@ -27,7 +33,7 @@ class ChatRequest(Record):
     @property
     def num_characters(self) -> int:
         """Length of all messages, and of the schema, which endpoints count as part of the prompt."""
-        schema = len(str(self.reply_schema.definition)) if self.reply_schema else 0
+        schema = self.reply_schema.num_characters if self.reply_schema else 0
         return schema + sum(len(message.content) for message in self.messages)
 
     def again(self, reply: str, complaint: str) -> "ChatRequest":

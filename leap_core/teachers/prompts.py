@@ -53,6 +53,7 @@ class TeacherPrompts:
             advice = f"Add {folder / 'system.jinja'}."
             raise UnknownNameError(f"prompt set of teachers for {environment}", name, known, advice)
         self.is_sparing = environment in SPARING
+        self._systems: dict[tuple[Level, bool], Message] = {}
         self._loader = FileSystemLoader([folder, PROMPTS_DIR / "shared"])
         self._jinja = Environment(  # prompts are plain text for a model, not HTML
             loader=self._loader,
@@ -91,7 +92,7 @@ class TeacherPrompts:
             sparing=self.is_sparing,
         )
         free = all(steps[index].observation.admissible is None for index in window)
-        return self._messages(self._render("system.jinja", level=level, free_actions=free), user)
+        return self._system(level, free), Message(role="user", content=user)
 
     def again(self, complaints: Sequence[str], steps: Sequence[int]) -> str:
         """Say why a reply cannot be used, and which steps (counted from 0) are still wanted."""
@@ -103,17 +104,22 @@ class TeacherPrompts:
         """Ask for the reason behind the command of one step; nothing that came after it is shown."""
         shown = [ShownStep.of(step) for step in trajectory.steps[: index + 1]]
         user = self._render("annotate.jinja", goal=trajectory.spec.instruction, before=shown[:-1], step=shown[-1])
-        return self._messages(self._render("annotate_system.jinja"), user)
+        system = self._render("annotate_system.jinja")
+        return Message(role="system", content=system), Message(role="user", content=user)
 
     def beside(self, state: PrivilegedState, level: Level) -> str:
         """What the student's own prompt is preceded by where the student is its own teacher; empty at level 0."""
         return self._render("self.jinja", level=level, hidden=_shown(state, level))
 
+    def _system(self, level: Level, free_actions: bool) -> Message:
+        """What all calls of one level begin with; rendered once."""
+        if (level, free_actions) not in self._systems:
+            text = self._render("system.jinja", level=level, free_actions=free_actions)
+            self._systems[level, free_actions] = Message(role="system", content=text)
+        return self._systems[level, free_actions]
+
     def _render(self, template: str, **values: object) -> str:
         return self._jinja.get_template(template).render(**values).strip()
-
-    def _messages(self, system: str, user: str) -> tuple[Message, ...]:
-        return Message(role="system", content=system), Message(role="user", content=user)
 
 
 def _shown(state: PrivilegedState, level: Level) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 
 from pydantic import JsonValue
@@ -18,6 +19,7 @@ _PREFIX = re.compile(r"^(action|command)\s*:\s*", re.IGNORECASE)
 _ADVICE_KEYS = {"step": ("step", "number", "index"), "reason": ("reason", "thought"), "action": ("action", "command")}
 
 
+@cache
 def correction_schema() -> ReplySchema:
     """The form of a teacher's reply, for endpoints that can enforce it."""
     step: dict[str, JsonValue] = {
@@ -35,6 +37,7 @@ def correction_schema() -> ReplySchema:
     return ReplySchema(name="corrections", definition=definition)
 
 
+@cache
 def reason_schema() -> ReplySchema:
     """The form of one reason."""
     definition: dict[str, JsonValue] = {
