@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
+from pydantic_core import to_jsonable_python
 
 from leap_core.errors import ConfigError
 from leap_core.types import ArtifactRef
@@ -84,9 +85,8 @@ def _plain(value: Any, path: str) -> JsonValue:
     if isinstance(value, Mapping):
         return {_plain_key(key, path): _plain(item, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, BaseModel):
-        # Python mode first, so that NaN and infinity are seen: pydantic's JSON mode turns them into null.
-        _plain_floats(value.model_dump(), path)
-        return _plain(value.model_dump(mode="json"), path)
+        # Not `model_dump(mode="json")`, which turns NaN and infinity into null: here they are to be seen.
+        return _plain(to_jsonable_python(value, by_alias=False), path)
     raise ConfigError(
         f"{path} is a {type(value).__name__}, which has no exact JSON form: {value!r}. "
         "Use None, bool, int, float, str, lists and dicts of them, or a pydantic model."
@@ -111,17 +111,6 @@ def _plain_key(key: Any, path: str) -> str:
     if not isinstance(key, str):
         raise ConfigError(f"{path} has the key {key!r}, a {type(key).__name__}. Keys must be strings.")
     return _plain_text(key, f"a key of {path}")
-
-
-def _plain_floats(value: Any, path: str) -> None:
-    if isinstance(value, float):
-        _plain_float(value, path)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _plain_floats(item, f"{path}.{key}")
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            _plain_floats(item, f"{path}[{index}]")
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -21,6 +21,7 @@ _SENTENCE_ENDS = frozenset(".;!?\n")
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS, start=1)}
 _BEFORE_A_NUMBER = frozenset({"number", "no", "nr", "num", "numbered", "labelled", "labeled", "marked", "called"})
+_NUMBER_WORDS = _BEFORE_A_NUMBER.union(_NUMBERS)
 _ABBREVIATED_NUMBER = re.compile(r"\b(no|nr|num)\. ?(?=\d)")
 _BEFORE_A_PRONOUN = frozenset(
     {"the", "this", "that", "a", "which", "another", "other", "each", "every", "next", "is", "no"}
@@ -57,6 +58,9 @@ def _tokens(text: str) -> list[str]:
     text = _ABBREVIATED_NUMBER.sub(r"\1 ", text)
     raw, tokens, kind = _TOKENS.findall(text), list[str](), ""
     for token, following in zip_longest(raw, raw[1:], fillvalue=""):
+        if token not in _NUMBER_WORDS and not token.isdigit():
+            tokens.append(token)
+            continue
         if token in _BEFORE_A_NUMBER and tokens and (following.isdigit() or following in _DIGITS):
             continue  # "mug number 2"
         number = _number(token, tokens[-1] if tokens else "", following)
