@@ -64,6 +64,8 @@ def _tokens(text: str) -> list[str]:
         if token in _BEFORE_A_NUMBER and tokens and (following.isdigit() or following in _DIGITS):
             continue  # "mug number 2"
         number = _number(token, tokens[-1] if tokens else "", following)
+        while number and len(tokens) > 1 and tokens[-1] in _BEFORE_A_NUMBER:
+            tokens.pop()  # "the mug labelled number 2"
         if number and tokens and tokens[-1].isalpha() and tokens[-1] not in _AND:
             kind = tokens[-1] = _singular(tokens[-1])
         elif number and kind and len(tokens) > 1 and tokens[-1] in _AND and tokens[-2].isdigit():

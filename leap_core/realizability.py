@@ -56,6 +56,7 @@ class Gate:
         free = privileged.facts.get(FREE_COMMANDS)
         self._free = None if free is None else FreeCommands.model_validate(free)
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
+        self._secrets = (*self._giveaways.texts, *self._unsayable)
         self._seen = _what_was_seen(trajectory)
 
     def why_rejected(self, correction: StepCorrection, index: int) -> str:
@@ -89,15 +90,14 @@ class Gate:
         source = _SOURCE.search(normalise(reason))
         if source and source.group() not in seen:
             return f"speaks of {source.group()!r}, which the student does not have"
-        said = "\n".join(map(self._giveaways.joined, sentences(reason)))
-        named = leaks(said, seen, (*self._giveaways.texts, *self._unsayable))
+        said, shown = [self._giveaways.joined(sentence) for sentence in sentences(reason)], f" {seen} "
+        named = _named(said, shown, self._secrets)
         if named:
             return f"names {named[0]!r}, which the student had not seen"
-        shown = f" {seen} "
         if any(run in self._runs and f" {run} " not in shown for run in _runs(reason)):
             return f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen"
         hidden = [place for place in self._giveaways.places if f" {place.thing} " not in shown]
-        for sentence in said.split("\n"):
+        for sentence in said:
             for place in hidden:
                 if _tells(sentence, place):
                     return f"tells that the {place.kind} is at {place.place!r}, which the student had not seen"
@@ -120,7 +120,11 @@ def apply_gate(correction: Correction, trajectory: Trajectory, privileged: Privi
 
 def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:
     """The secrets that `reason` names and `seen` does not show. `seen` and the secrets are normalised."""
-    said, shown = f" {' | '.join(sentences(reason))} ", f" {seen} "
+    return _named(sentences(reason), f" {seen} ", secrets)
+
+
+def _named(sentences: Sequence[str], shown: str, secrets: Sequence[str]) -> list[str]:
+    said = f" {' | '.join(sentences)} "
     return [secret for secret in secrets if f" {secret} " in said and f" {secret} " not in shown]
 
 

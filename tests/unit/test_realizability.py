@@ -62,6 +62,7 @@ def gate(reason, command="go to cabinet 3", step=0):
     [
         *("The mug 2 must be there.", "I should find MUG 2.", "look for the 'mug 2', then go", "mug  2"),
         *("I want **mug** 2.", "`mug_2` is it.", "Mug #2!", "mug number 2", "mug no. 2", "mug two", "Mugs 1 and 2."),
+        *("the mug labelled number 2", "a mug marked no. 2"),
     ],
 )
 def test_naming_what_was_not_seen_is_a_leak(reason):
