@@ -52,7 +52,7 @@ class Endpoint:
         Raises:
             ConfigError: OpenAI itself is meant and there is no key.
         """
-        from httpx2 import URL, Limits, Timeout
+        from httpx2 import URL, Headers, Limits, Timeout
         from openai import AsyncOpenAI, DefaultAioHttpClient
 
         for name in _LOGGERS:  # at DEBUG they write whole requests, privileged text and all
@@ -81,7 +81,7 @@ class Endpoint:
         )
         """The package's client, for what is not a chat completion (files, batches)."""
         own = {**self.openai.auth_headers, **self.openai.default_headers}
-        self._headers = {name: value for name, value in own.items() if isinstance(value, str) and value}
+        self._headers = Headers({name: value for name, value in own.items() if isinstance(value, str) and value})
         self._completions = URL(f"{self.address}/chat/completions", params=dict(config.query) or None)
         self._dialect = _Dialect(limit_name="max_completion_tokens" if self.address == _OPENAI else "max_tokens")
 

@@ -1,7 +1,6 @@
 """Many conversations at once, for code that is not async itself."""
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -60,13 +59,6 @@ class ChatSession:
         self.close()
 
     async def _map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
-        gc.freeze()  # the items stay: to look for garbage among them again and again holds up what is on its way
-        try:
-            return await self._map_concurrently(work, items, noun)
-        finally:
-            gc.unfreeze()
-
-    async def _map_concurrently(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
         done: dict[int, R] = {}
         todo, told = iter(enumerate(items)), time.monotonic()
 
