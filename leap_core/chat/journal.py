@@ -172,7 +172,6 @@ class Journal:
                 for done in waiting:
                     if not done.done():
                         done.set_result(None)
-                        await asyncio.sleep(0)  # one after the other: together they hold up what comes meanwhile
         self._settling = None
 
     def _sync(self) -> None:

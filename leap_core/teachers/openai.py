@@ -193,7 +193,6 @@ class OpenAITeacher:
         if self._params.shuffled_privilege:
             episodes = shuffle_privilege(episodes)
         # The episodes stay until the end: to look for garbage among them again and again holds up what is on its way.
-        gc.collect()
         gc.freeze()
         try:
             return self._session.map(self._correct_episode, episodes, "episodes")
