@@ -28,7 +28,9 @@ def collect_garbage(home: Path, *, delete: bool) -> Iterator[str]:
     for item in removed:
         yield f"{'deleted' if delete else 'unused'}  {item.size / 1e6:8.1f} MB  {item.path}"
     total = sum(item.size for item in removed) / 1e6
-    yield f"{total:.1f} MB in {len(removed)} places" + ("" if delete or not removed else "; --delete removes them.")
+    yield f"{total:.1f} MB in {len(removed)} place{'' if len(removed) == 1 else 's'}" + (
+        "" if delete or not removed else "; --delete removes them."
+    )
 
 
 def _is_unfinished(record: ArtifactRecord, ended_at: float) -> bool:

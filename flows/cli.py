@@ -23,6 +23,8 @@ leap plan demo          what would the same command do now, and why?
 leap artifacts list     what has been made
 """
 
+_INTERRUPTED = 130
+"""What typer ends with at Ctrl-C; it says nothing itself."""
 app = typer.Typer(
     name="leap",
     help=HELP,
@@ -347,6 +349,7 @@ def main() -> None:
     except LeapError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. The same command goes on from here.", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            typer.echo("Interrupted. The same command goes on from here.", err=True)
+        raise

@@ -80,7 +80,7 @@ class BudgetForecast(Record):
     def _amount(self, value: float | None) -> str:
         if value is None:
             return "an unknown amount"
-        return f"${value:.2f}" if self.unit == "usd" else f"{value:,.0f} tokens"
+        return f"${value:.{2 if value >= 1 else 4}f}" if self.unit == "usd" else f"{value:,.0f} tokens"
 
 
 def estimate_teaching(config: LeapConfig, store: ArtifactStore, outcomes: list[StageOutcome]) -> list[TeachingEstimate]:

@@ -260,9 +260,11 @@ class ChatClient:
         )
 
     def _refusal(self, fault: Fault) -> str:
+        variable = f"the environment variable {self._config.api_key_env}"
+        key = f"the key in {variable}" if self._endpoint.has_key else f"whether it wants a key ({variable} is not set)"
         return (
-            f"{self._endpoint.address} refuses every request: {fault}. Check the key in the environment variable "
-            f"{self._config.api_key_env}, the model, and {self._setting}.base_url. Replies so far are kept."
+            f"{self._endpoint.address} refuses every request: {fault}. Check {key}, the model, and "
+            f"{self._setting}.base_url. Replies so far are kept."
         )
 
 

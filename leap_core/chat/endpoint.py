@@ -66,6 +66,7 @@ class Endpoint:
                 "your own."
             )
         self._key, self._timeout_s = key, config.timeout_s
+        self.has_key = bool(key)
         headers = {config.key_header: key, "Authorization": ""} if config.key_header else {}
         self._http = DefaultAioHttpClient(
             timeout=Timeout(config.timeout_s, connect=min(config.timeout_s, _CONNECT_TIMEOUT_S)),

@@ -62,7 +62,10 @@ class World:
         return [spec for split in SPLITS for spec in self.specs[split]]
 
 
-@pytest.fixture(scope="module", params=list(ENVIRONMENTS))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name in FEW_STEPS else ()) for name in ENVIRONMENTS],
+)
 def world(request, tmp_path_factory):
     try:
         made = World(request.param, tmp_path_factory.mktemp(request.param))

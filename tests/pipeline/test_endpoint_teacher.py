@@ -165,7 +165,10 @@ def cut_off(server, home, how, num_requests):
             process.wait(timeout=0.005)
             raise AssertionError(f"the run ended too early: {process.stderr.read()}")
     os.kill(process.pid, how)
-    process.communicate(timeout=60)
+    _, told = process.communicate(timeout=60)
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert "goes on from here" in told
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -13,6 +13,8 @@ from leap_core.config import LeapConfig, Section
 from leap_core.errors import StageFailedError
 from tasks.stage import Run, Stage, StageReport
 
+pytestmark = pytest.mark.slow
+
 
 class Identity(Section):
     name: str

@@ -9,6 +9,8 @@ from leap_core.config import LeapConfig, Section
 from leap_core.errors import StageFailedError
 from tasks.stage import Run, Stage, StageReport, is_pending
 
+pytestmark = pytest.mark.slow
+
 
 class Identity(Section):
     text: str = "a"

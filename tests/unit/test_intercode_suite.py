@@ -60,6 +60,7 @@ def test_an_intercode_checkout(checkout):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (lambda folder: folder.rename(folder.with_name("elsewhere")), "no such directory"),
         (lambda folder: (folder / "docker/docker.gitignore").unlink(), "docker.gitignore"),
         (lambda folder: (folder / "docker/bash_scripts/setup_nl2b_fs_2.sh").unlink(), "setup_nl2b_fs_2.sh"),
         (lambda folder: (folder / "data/nl2bash/nl2bash_fs_1.json").write_text("[{]"), "nl2bash_fs_1.json"),

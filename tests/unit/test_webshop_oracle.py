@@ -74,6 +74,13 @@ def test_with_less_privilege_it_buys_something_for_the_most_part(root, specs, hi
     assert sum(episode.score for episode in episodes) / len(episodes) > 0.5
 
 
+def test_a_missing_file_is_found_before_anything_is_built(tmp_path):
+    folder = write_data(tmp_path, [row()])
+    (folder / "items_ins_v2_1000.json").unlink()
+    with pytest.raises(LeapError, match=r"No items_ins_v2_1000\.json"):
+        WebshopSuite(CONFIG.model_copy(update={"data": str(folder)})).check_data()
+
+
 def test_at_level_0_the_hidden_goal_changes_nothing(root, specs, hidden):
     one, other = specs[:2]
     episode = played(root, one, hidden[one.id], 0)

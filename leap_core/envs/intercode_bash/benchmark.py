@@ -86,6 +86,8 @@ def read_intercode(folder: Path) -> Benchmark:
     Raises:
         LeapError: a file is missing or damaged; says which, and how to get it.
     """
+    if not folder.is_dir():
+        raise LeapError(f"environment.data is {str(folder)!r}, and there is no such directory. {_HOW_TO_GET}")
     ignored = _read(folder / "docker/docker.gitignore")
     tasks: list[BashTask] = []
     file_systems: dict[str, FileSystem] = {}

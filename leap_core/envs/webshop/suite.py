@@ -9,7 +9,7 @@ from leap_core.config import EnvironmentConfig, Section, check_keys
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.skipped import Skipped, write_skipped
 from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED
-from leap_core.envs.webshop.data_files import find_folder
+from leap_core.envs.webshop.data_files import find_files, find_folder
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.goals import Goal, GoalKind
 from leap_core.envs.webshop.human import HumanExpert, key_of, read_trajectories
@@ -67,9 +67,9 @@ class WebshopSuite:
         self._params = WebshopParams.read(config)
 
     def check_data(self) -> None:
-        """Raise LeapError where `environment.data` leads nowhere."""
+        """Raise LeapError where `environment.data` leads nowhere, or a file is missing there."""
         if self._config.data is not None:
-            find_folder(self._config.data)
+            find_files(find_folder(self._config.data), self._params.size)
 
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Put the shop below `root` and return the goals of a split, in the original's order.
