@@ -11,6 +11,7 @@ from leap_core.chat.prices import read_prices
 from leap_core.config import LeapConfig
 from leap_core.correction import needs_correction
 from leap_core.loading import asks_endpoint, foresee_requests
+from leap_core.report import formats
 from leap_core.tables import read_privileged, read_trajectories
 from leap_core.teachers.openai import teacher_scope
 from leap_core.teachers.privilege import PrivilegedEpisode
@@ -44,7 +45,7 @@ class TeachingEstimate(Record):
             return f"{self.label}: no estimate: {self.basis}"
         cost = "cost unknown: the price file does not list the model"
         if usage.cost_usd is not None:
-            cost = f"${usage.cost_usd:.2f}" + (f" at prices of {self.prices_of}" if self.prices_of else "")
+            cost = formats.cost(usage.cost_usd) + (f" at prices of {self.prices_of}" if self.prices_of else "")
         tokens = f"{usage.prompt_tokens:,} + {usage.completion_tokens:,}"
         return (
             f"{self.label}: about {usage.num_requests:,} requests to {self.model} for {self.num_episodes:,} episodes, "
@@ -80,7 +81,7 @@ class BudgetForecast(Record):
     def _amount(self, value: float | None) -> str:
         if value is None:
             return "an unknown amount"
-        return f"${value:.{2 if value >= 1 else 4}f}" if self.unit == "usd" else f"{value:,.0f} tokens"
+        return formats.cost(value) if self.unit == "usd" else f"{value:,.0f} tokens"
 
 
 def estimate_teaching(config: LeapConfig, store: ArtifactStore, outcomes: list[StageOutcome]) -> list[TeachingEstimate]:

@@ -9,6 +9,7 @@ from flows.publishing import progress
 from flows.running import open_run
 from flows.summary import parts_of
 from leap_core.evaluation import compare
+from leap_core.report import formats
 from leap_core.tables import read_trajectories
 from leap_core.types import ArtifactRef, Comparison, EvaluationResult, Record
 from tasks.base_student import provide_base_student
@@ -47,7 +48,7 @@ class Judgement(Record):
 def _row(judged: JudgedModel) -> str:
     result = judged.result
     interval = f"[{result.interval.low:.1%}, {result.interval.high:.1%}]"
-    cost = "unknown" if judged.cost_usd is None else f"${judged.cost_usd:.2f}" if judged.cost_usd else "-"
+    cost = "-" if judged.cost_usd == 0 else formats.cost(judged.cost_usd)
     return (
         f"{result.split:<5}  {result.success:>7.1%}  {interval:<16}  {result.mean_score:5.3f}  "
         f"{result.mean_actions:7.1f}  {result.num_episodes:3}  {result.num_errors:6}  {cost}"

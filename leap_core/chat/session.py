@@ -89,7 +89,7 @@ class ChatSession:
         rest = f"What they cost is not known yet: none of the {noun} is done."
         if num_done and billed.num_replies:
             share = left / num_done
-            cost = "at unknown cost" if billed.num_unknown else f"about ${billed.usd * share:.2f}"
+            cost = "at unknown cost" if billed.num_unknown else f"about ${billed.usd * share:.4f}"
             rest = f"By the average of this run they take {cost} and {billed.tokens * share:,.0f} tokens more."
         return (
             f"{num_done} of {num_items} {noun} are done, {left} are left. {rest} Raise {self._setting}.budget_usd or "

@@ -37,18 +37,6 @@ def correction_schema() -> ReplySchema:
     return ReplySchema(name="corrections", definition=definition)
 
 
-@cache
-def reason_schema() -> ReplySchema:
-    """The form of one reason."""
-    definition: dict[str, JsonValue] = {
-        "type": "object",
-        "properties": {"reason": {"type": "string"}},
-        "required": ["reason"],
-        "additionalProperties": False,
-    }
-    return ReplySchema(name="reason", definition=definition)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Advice:
     """What a teacher says on one step."""

@@ -23,5 +23,5 @@ def sandbox(archive):
     copy.close()
     fresh = backend.open("small", archive, BORN)
     assert fresh.changes(10) == ""
-    assert run(fresh, "cat /work/a.txt; ls /work").output == b"one\na.txt\nold.txt\nsub\n"
+    assert run(fresh, "cat /yard/a.txt; ls /yard").output == b"one\na.txt\nold.txt\nsub\n"
     fresh.close()

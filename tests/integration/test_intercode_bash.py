@@ -19,11 +19,11 @@ from leap_core.types import Spec
 pytestmark = pytest.mark.slow
 
 GOLDS = {
-    "list": "ls /work",
-    "append": "echo two >> /work/a.txt",
-    "create": "echo new > /work/new.txt",
-    "folder": "mkdir /work/more && echo new > /work/more/x.txt",
-    "date": "stat -c %Y /work/a.txt",
+    "list": "ls /yard",
+    "append": "echo two >> /yard/a.txt",
+    "create": "echo new > /yard/new.txt",
+    "folder": "mkdir /yard/more && echo new > /yard/more/x.txt",
+    "date": "stat -c %Y /yard/a.txt",
     "binary": r"printf '\377\376'",
     "quoted": 'echo "a b"',
     "malformed": 'echo "',
@@ -84,7 +84,7 @@ def test_gold_commands_score_one(backend, environment, id):
 
 
 def test_parts_of_the_score_are_told(environment):
-    result = play(environment, "create", "echo other > /work/new.txt", "submit")
+    result = play(environment, "create", "echo other > /yard/new.txt", "submit")
     assert result.score == pytest.approx(0.67)
     assert result.observation.text == (
         "Submitted. Score 0.67: base 0.01, file differences 0.33, contents of new files 0.00, answer 0.33."
@@ -92,7 +92,7 @@ def test_parts_of_the_score_are_told(environment):
 
 
 def test_contents_of_a_new_folder_are_not_compared(environment):
-    assert play(environment, "folder", "mkdir /work/more; echo other > /work/more/x.txt", "submit").score == 1.0
+    assert play(environment, "folder", "mkdir /yard/more; echo other > /yard/more/x.txt", "submit").score == 1.0
 
 
 def test_the_score_without_any_command_compares_the_task_itself(environment):
@@ -113,25 +113,25 @@ def test_skip_gives_nothing(environment):
 def test_only_a_leading_cd_lasts(environment):
     environment.reset(spec("list"))
     assert environment.step("pwd").observation.text == "/\n"
-    assert environment.step("cd work").valid
-    assert environment.step("pwd").observation.text == "/work\n"
+    assert environment.step("cd yard").valid
+    assert environment.step("pwd").observation.text == "/yard\n"
     environment.step("x=1; cd /; ls")
-    assert environment.step("pwd; echo $x").observation.text == "/work\n\n"
+    assert environment.step("pwd; echo $x").observation.text == "/yard\n\n"
     environment.step("cd nowhere")
-    assert environment.step("pwd").observation.text == "/work\n"
-    environment.step("cd ../work/sub && ls")
+    assert environment.step("pwd").observation.text == "/yard\n"
+    environment.step("cd ../yard/sub && ls")
     assert "chdir to cwd" in environment.step("pwd").observation.text
-    assert environment.step("cd /work").valid
+    assert environment.step("cd /yard").valid
     assert environment.step("cat a.txt").observation.text == "one\n"
 
 
 def test_what_counts_as_valid(environment):
     environment.reset(spec("list"))
     for command, valid in {
-        "grep nothing /work/a.txt": True,
+        "grep nothing /yard/a.txt": True,
         "ls /nowhere": True,
         "no_such_program": False,
-        "/work/a.txt": False,
+        "/yard/a.txt": False,
         'echo "': False,
         "cd": False,
         "": False,
@@ -143,10 +143,10 @@ def test_a_command_that_takes_too_long(backend, root):
     environment = environment_of(backend, root, timeout_s=2.0)
     environment.reset(spec("list"))
     started = time.monotonic()
-    result = environment.step("touch /work/before; sleep 30; touch /work/after")
+    result = environment.step("touch /yard/before; sleep 30; touch /yard/after")
     assert 2 <= time.monotonic() - started < 15
     assert (result.observation.text, result.valid) == ("Command timed out", False)
-    assert environment.step("ls /work").observation.text == "a.txt\nbefore\nold.txt\nsub\n"
+    assert environment.step("ls /yard").observation.text == "a.txt\nbefore\nold.txt\nsub\n"
     environment.close()
 
 
@@ -165,19 +165,19 @@ def test_error_and_output_are_one(environment):
 def test_files_have_an_age_and_dates_of_their_own(backend, environment):
     only_bubblewrap(backend)
     environment.reset(spec("date"))
-    age = time.time() - int(environment.step("stat -c %Y /work/a.txt").observation.text)
+    age = time.time() - int(environment.step("stat -c %Y /yard/a.txt").observation.text)
     assert FILE_AGE_S <= age < FILE_AGE_S + 60
-    assert environment.step("find /work -mtime +1000").observation.text == "/work/old.txt\n"
+    assert environment.step("find /yard -mtime +1000").observation.text == "/yard/old.txt\n"
 
 
 def test_the_next_episode_is_clean(backend, environment):
-    play(environment, "list", "rm -rf /work /etc /root; echo x > /new; cd /tmp", "submit")
+    play(environment, "list", "rm -rf /yard /etc /root; echo x > /new; cd /tmp", "submit")
     environment.reset(spec("list"))
-    assert environment.step("cat /work/a.txt; cat /new").observation.text.startswith("one\ncat: /new: No such")
+    assert environment.step("cat /yard/a.txt; cat /new").observation.text.startswith("one\ncat: /new: No such")
     only_bubblewrap(backend)
-    listing = environment.step("pwd; ls -A / /work | grep -v -E '^(bin|s?bin|lib.*)$'").observation.text
-    names = "/ /: .gitignore dev etc home mnt opt proc root run set_up.sh srv sys tmp usr var work"
-    assert " ".join(listing.split()) == f"{names} /work: a.txt old.txt sub"
+    listing = environment.step("pwd; ls -A / /yard | grep -v -E '^(bin|s?bin|lib.*)$'").observation.text
+    names = "/ /: .gitignore dev etc home mnt opt proc root run set_up.sh srv sys tmp usr var yard"
+    assert " ".join(listing.split()) == f"{names} /yard: a.txt old.txt sub"
 
 
 def test_thirty_two_episodes_at_once(backend, root):
@@ -185,9 +185,9 @@ def test_thirty_two_episodes_at_once(backend, root):
     environments = [environment_of(backend, root, timeout_s=10.0) for _ in range(32)]
     for number, environment in enumerate(environments):
         environment.reset(spec("create"))
-        environment.step(f"echo {number} > /work/mine")
+        environment.step(f"echo {number} > /yard/mine")
     for number, environment in enumerate(environments):
-        assert environment.step("cat /work/mine").observation.text == f"{number}\n"
+        assert environment.step("cat /yard/mine").observation.text == f"{number}\n"
         environment.close()
 
 

@@ -42,22 +42,22 @@ def running():
 
 
 def test_a_container_is_as_its_image(container):
-    assert run(container, "whoami; cat /work/a.txt; ls -A /work").output == b"root\none\na.txt\nold.txt\nsub\n"
+    assert run(container, "whoami; cat /yard/a.txt; ls -A /yard").output == b"root\none\na.txt\nold.txt\nsub\n"
     assert container.changes(10) == ""
-    run(container, "echo more >> /work/a.txt; echo new > /work/new.txt")
-    assert container.changes(10) == " M work/a.txt\n?? work/new.txt\n"
-    assert container.digests([["work/new.txt"]], 10) == ["9cd599a3523898e6a12e13ec787da50a  work/new.txt\n"]
+    run(container, "echo more >> /yard/a.txt; echo new > /yard/new.txt")
+    assert container.changes(10) == " M yard/a.txt\n?? yard/new.txt\n"
+    assert container.digests([["yard/new.txt"]], 10) == ["9cd599a3523898e6a12e13ec787da50a  yard/new.txt\n"]
 
 
 def test_a_command_that_is_stopped_ends_and_the_container_does_not(container):
-    run(container, "echo kept > /work/kept.txt")
+    run(container, "echo kept > /yard/kept.txt")
     started = time.monotonic()
     assert (
         run(container, f"trap '' TERM HUP INT; sleep {MARK} & sleep {MARK}; sleep {MARK}", 1).stopped is Stopped.TIMEOUT
     )
     assert time.monotonic() - started < 15
     assert not sleepers()
-    assert run(container, "cat /work/kept.txt").output == b"kept\n"
+    assert run(container, "cat /yard/kept.txt").output == b"kept\n"
 
 
 def test_fork_bomb(container):
@@ -76,8 +76,8 @@ def test_endless_output(container):
 
 def test_memory_and_files_are_limited(container):
     assert run(container, "tail /dev/zero", 20).exit_status == 128 + 9
-    assert run(container, "yes > /work/huge").exit_status == 128 + 25
-    assert run(container, "stat -c %s /work/huge").output == b"33554432\n"
+    assert run(container, "yes > /yard/huge").exit_status == 128 + 25
+    assert run(container, "stat -c %s /yard/huge").output == b"33554432\n"
 
 
 def test_what_stays_in_the_background_ends_with_the_episode(container):
@@ -104,8 +104,8 @@ def test_neither_network_nor_keys_nor_files_of_the_host(container, monkeypatch, 
 @pytest.mark.parametrize(
     "command",
     [
-        "mount -t tmpfs none /work",
-        "mknod /work/disk b 8 0",
+        "mount -t tmpfs none /yard",
+        "mknod /yard/disk b 8 0",
         "unshare --mount true",
         "chroot / true",
         "echo 1 > /proc/sys/kernel/panic",

@@ -144,21 +144,21 @@ def test_proc_cannot_be_written_to(sandbox):
 
 
 def test_programs_that_become_another_user_do_not(sandbox):
-    as_root = "/work/bash -p -c 'id -u; grep -E \"Cap(Prm|Eff|Inh|Amb)\" /proc/self/status | cut -f2 | sort -u'"
-    seen = run(sandbox, f"cp /bin/bash /work/bash; chmod 6755 /work/bash; {as_root}").output
+    as_root = "/yard/bash -p -c 'id -u; grep -E \"Cap(Prm|Eff|Inh|Amb)\" /proc/self/status | cut -f2 | sort -u'"
+    seen = run(sandbox, f"cp /bin/bash /yard/bash; chmod 6755 /yard/bash; {as_root}").output
     assert seen == b"65534\n0000000000000000\n"
     assert run(sandbox, "su -c true").exit_status != 0
 
 
 def test_a_crash_leaves_no_memory_behind(sandbox):
-    result = run(sandbox, "cd /work; ulimit -Hc unlimited; ulimit -c unlimited; kill -SEGV $$")
+    result = run(sandbox, "cd /yard; ulimit -Hc unlimited; ulimit -c unlimited; kill -SEGV $$")
     assert result.exit_status == 128 + 11
-    assert run(sandbox, "ls /work").output == b"a.txt\nold.txt\nsub\n"
+    assert run(sandbox, "ls /yard").output == b"a.txt\nold.txt\nsub\n"
 
 
 def test_links_cannot_be_made_to_files_of_the_host(sandbox):
-    assert run(sandbox, "ln /usr/bin/env /work/env").exit_status != 0
-    assert run(sandbox, "ln /etc/alternatives/awk /work/awk").exit_status != 0
+    assert run(sandbox, "ln /usr/bin/env /yard/env").exit_status != 0
+    assert run(sandbox, "ln /etc/alternatives/awk /yard/awk").exit_status != 0
 
 
 # ---- what is left of a process

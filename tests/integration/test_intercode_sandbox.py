@@ -25,7 +25,7 @@ pytestmark = [needs_sandbox, pytest.mark.slow]
 
 
 def test_a_copy_is_as_it_was_built(sandbox):
-    seen = run(sandbox, "cd /work; ls -A; stat -c '%a %Y' a.txt sub/b.txt old.txt; cat sub/b.txt").output.decode()
+    seen = run(sandbox, "cd /yard; ls -A; stat -c '%a %Y' a.txt sub/b.txt old.txt; cat sub/b.txt").output.decode()
     assert seen.splitlines() == [
         *("a.txt", "old.txt", "sub"),  # git does not keep the empty folder
         *(f"644 {BORN}", f"400 {BORN}", "644 1577934245", "two"),
@@ -33,17 +33,17 @@ def test_a_copy_is_as_it_was_built(sandbox):
 
 
 def test_changes_are_those_of_git(sandbox):
-    run(sandbox, "cd /work; echo more >> a.txt; rm old.txt; mkdir new; touch new/x '/a b'; chmod +x sub/b.txt")
-    assert sandbox.changes(10) == ' M work/a.txt\n D work/old.txt\n M work/sub/b.txt\n?? "a b"\n?? work/new/\n'
+    run(sandbox, "cd /yard; echo more >> a.txt; rm old.txt; mkdir new; touch new/x '/a b'; chmod +x sub/b.txt")
+    assert sandbox.changes(10) == ' M yard/a.txt\n D yard/old.txt\n M yard/sub/b.txt\n?? "a b"\n?? yard/new/\n'
 
 
 def test_a_change_of_the_same_size_and_date_is_seen(sandbox):
-    run(sandbox, "touch -r /work/a.txt /tmp/date; echo eno > /work/a.txt; touch -r /tmp/date /work/a.txt")
-    assert sandbox.changes(10) == " M work/a.txt\n"
+    run(sandbox, "touch -r /yard/a.txt /tmp/date; echo eno > /yard/a.txt; touch -r /tmp/date /yard/a.txt")
+    assert sandbox.changes(10) == " M yard/a.txt\n"
 
 
 def test_digests_follow_links_as_commands_do(sandbox):
-    run(sandbox, "ln -s /work/a.txt /link.txt")
+    run(sandbox, "ln -s /yard/a.txt /link.txt")
     assert sandbox.digests([["link.txt"], ["none.txt"]], 10) == [
         "5bbf5a52328e7439ae6e719dfe712200  link.txt\n",
         "md5sum: none.txt: No such file or directory\n",
@@ -77,13 +77,13 @@ def test_output_without_end_of_line(sandbox):
 
 
 def test_huge_file(sandbox):
-    assert run(sandbox, "yes > /work/huge").exit_status == 128 + 25  # SIGXFSZ
-    assert run(sandbox, "stat -c %s /work/huge").output == b"33554432\n"
+    assert run(sandbox, "yes > /yard/huge").exit_status == 128 + 25  # SIGXFSZ
+    assert run(sandbox, "stat -c %s /yard/huge").output == b"33554432\n"
 
 
 def test_full_disk(sandbox):
-    assert b"No space left" in run(sandbox, "for i in $(seq 9); do head -c 20M /dev/zero > /work/$i; done").output
-    used = int(run(sandbox, "du -sb /work | cut -f1").output)
+    assert b"No space left" in run(sandbox, "for i in $(seq 9); do head -c 20M /dev/zero > /yard/$i; done").output
+    used = int(run(sandbox, "du -sb /yard | cut -f1").output)
     assert used <= DISK_BYTES
 
 
@@ -93,20 +93,20 @@ def test_shared_memory_is_part_of_the_disk(sandbox):
 
 
 def test_sparse_file(sandbox):
-    assert run(sandbox, "truncate -s 1T /work/sparse").exit_status != 0
-    assert run(sandbox, "for i in $(seq 500); do truncate -s 30M /work/s$i; done").exit_status == 0
+    assert run(sandbox, "truncate -s 1T /yard/sparse").exit_status != 0
+    assert run(sandbox, "for i in $(seq 500); do truncate -s 30M /yard/s$i; done").exit_status == 0
     assert sandbox.changes(10) is not None
 
 
 def test_too_many_files(sandbox):
-    assert b"No space left" in run(sandbox, "cd /work/sub; seq 20000 | xargs touch").output
+    assert b"No space left" in run(sandbox, "cd /yard/sub; seq 20000 | xargs touch").output
     assert sandbox.changes(10) is not None
 
 
 def test_deep_tree(sandbox):
-    run(sandbox, "p=$(printf 'd/%.0s' $(seq 1500)); cd /work; mkdir -p $p; cd $p; mkdir -p $p; touch $p/bottom")
+    run(sandbox, "p=$(printf 'd/%.0s' $(seq 1500)); cd /yard; mkdir -p $p; cd $p; mkdir -p $p; touch $p/bottom")
     sandbox.changes(1)  # git may give up on such a path, but it has to end
-    assert run(sandbox, "rm -rf /work/d").exit_status == 0
+    assert run(sandbox, "rm -rf /yard/d").exit_status == 0
     assert sandbox.changes(10) == ""
 
 
@@ -207,10 +207,10 @@ def test_nothing_of_the_host_is_there(sandbox, path):
 def test_links_lead_nowhere_outside(sandbox, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("secret of the host")
-    run(sandbox, f"ln -s {secret} /work/link.txt; ln -s / /work/root; ln -s ../../../../../.. /work/up")
-    seen = run(sandbox, f"cat /work/link.txt /work/root{secret} /work/up{secret}; grep -r secret.of /work/").output
+    run(sandbox, f"ln -s {secret} /yard/link.txt; ln -s / /yard/root; ln -s ../../../../../.. /yard/up")
+    seen = run(sandbox, f"cat /yard/link.txt /yard/root{secret} /yard/up{secret}; grep -r secret.of /yard/").output
     assert b"secret of the host" not in seen
-    assert b"No such file" in sandbox.digests([["work/link.txt"]], 10)[0].encode()
+    assert b"No such file" in sandbox.digests([["yard/link.txt"]], 10)[0].encode()
 
 
 @pytest.mark.parametrize(
@@ -220,9 +220,9 @@ def test_links_lead_nowhere_outside(sandbox, tmp_path):
         "echo 1 > /proc/sys/kernel/panic",
         "echo x > /proc/sys/kernel/core_pattern",
         "echo 0 > /proc/1/oom_score_adj && false",
-        "mknod /work/disk b 8 0",
-        "mount -t tmpfs none /work",
-        "mount --bind / /work",
+        "mknod /yard/disk b 8 0",
+        "mount -t tmpfs none /yard",
+        "mount --bind / /yard",
         "mount -o remount,rw /usr",
         "umount /usr",
         "umount -l /proc",
@@ -230,11 +230,11 @@ def test_links_lead_nowhere_outside(sandbox, tmp_path):
         "unshare --mount true",
         "unshare --pid --fork true",
         "nsenter --target 1 --mount true",
-        "chroot /work",
+        "chroot /yard",
         "touch /usr/bin/new",
         "touch /usr/lib/new",
         "touch /bin/new",
-        "chown 0 /work/a.txt",
+        "chown 0 /yard/a.txt",
         "hostname other",
         "date -s 2001-01-01",
         "dmesg",
@@ -248,7 +248,7 @@ def test_privileged_deeds_fail(sandbox, command):
 
 
 def test_it_is_nobody_without_capabilities(sandbox):
-    assert run(sandbox, "whoami; ls -ld /work | cut -d' ' -f3,4").output == b"root\nroot root\n"  # only a name
+    assert run(sandbox, "whoami; ls -ld /yard | cut -d' ' -f3,4").output == b"root\nroot root\n"  # only a name
     output = run(sandbox, "id -u; grep -E 'CapEff|CapPrm|CapAmb|NoNewPrivs|Seccomp:' /proc/self/status").output
     assert output.decode().split() == [
         *("65534", "CapPrm:", "0000000000000000", "CapEff:", "0000000000000000", "CapAmb:", "0000000000000000"),

@@ -17,10 +17,10 @@ pytestmark = [needs_sandbox, pytest.mark.slow]
         "rm -rf /bin /sbin /lib64 /etc /proc/1 /dev",
         "rm -rf --no-preserve-root /",
         "mv /bin /nib; mv /usr /rsu; mv /lib64 /x; mv /etc /cte; mv /proc /corp; mv /dev /ved",
-        "mv /usr/bin /usr/nib; rm -rf /usr/lib; ln -s /work /usr/lib32; mkdir -p /usr/more/bin; mv /usr/share /usr/x",
-        "rmdir /proc /dev /etc; ln -sfn /work /usr; ln -sfn /work /etc; ln -sfn /work /dev",
-        "cp /bin/false /work/git; PATH=/work:$PATH; echo 'exit 1' > /etc/profile; echo 'exit 1' > /root/.bashrc",
-        "chmod 000 /work /root /tmp /dev/shm",
+        "mv /usr/bin /usr/nib; rm -rf /usr/lib; ln -s /yard /usr/lib32; mkdir -p /usr/more/bin; mv /usr/share /usr/x",
+        "rmdir /proc /dev /etc; ln -sfn /yard /usr; ln -sfn /yard /etc; ln -sfn /yard /dev",
+        "cp /bin/false /yard/git; PATH=/yard:$PATH; echo 'exit 1' > /etc/profile; echo 'exit 1' > /root/.bashrc",
+        "chmod 000 /yard /root /tmp /dev/shm",
     ],
 )
 def test_the_sandbox_cannot_be_broken_from_inside(sandbox, command):
@@ -30,47 +30,47 @@ def test_the_sandbox_cannot_be_broken_from_inside(sandbox, command):
 
 
 def test_a_root_directory_that_may_not_be_entered(sandbox):
-    run(sandbox, "echo new > /work/new.txt; chmod 000 /")
+    run(sandbox, "echo new > /yard/new.txt; chmod 000 /")
     assert run(sandbox, "chmod 755 /").exit_status == 127  # the model has shut itself out
-    assert sandbox.changes(10) == "?? work/new.txt\n"
+    assert sandbox.changes(10) == "?? yard/new.txt\n"
 
 
 def test_no_permission_hides_a_file_from_the_score(sandbox):
-    run(sandbox, "cd /work; mkdir hidden; echo new | tee hidden/x.txt > new.txt; chmod 000 hidden new.txt a.txt sub")
-    assert sandbox.changes(10) == "?? work/hidden/\n?? work/new.txt\n"
-    assert sandbox.digests([["work/new.txt"], ["work/a.txt"]], 10) == [
-        "9cd599a3523898e6a12e13ec787da50a  work/new.txt\n",
-        "5bbf5a52328e7439ae6e719dfe712200  work/a.txt\n",
+    run(sandbox, "cd /yard; mkdir hidden; echo new | tee hidden/x.txt > new.txt; chmod 000 hidden new.txt a.txt sub")
+    assert sandbox.changes(10) == "?? yard/hidden/\n?? yard/new.txt\n"
+    assert sandbox.digests([["yard/new.txt"], ["yard/a.txt"]], 10) == [
+        "9cd599a3523898e6a12e13ec787da50a  yard/new.txt\n",
+        "5bbf5a52328e7439ae6e719dfe712200  yard/a.txt\n",
     ]
 
 
 @pytest.mark.parametrize("target", ["/", "/proc/1/root", "/nowhere"])
 def test_a_link_in_place_of_a_scored_folder(sandbox, target):
-    run(sandbox, f"rm -rf /work; ln -s {target} /work")
-    assert sandbox.changes(10) == " D work/a.txt\n D work/old.txt\n D work/sub/b.txt\n?? work\n"
+    run(sandbox, f"rm -rf /yard; ln -s {target} /yard")
+    assert sandbox.changes(10) == " D yard/a.txt\n D yard/old.txt\n D yard/sub/b.txt\n?? yard\n"
 
 
 def test_hard_links_are_files_like_others(sandbox):
-    run(sandbox, "ln /work/a.txt /work/b.txt; echo two >> /work/b.txt")
-    assert sandbox.changes(10) == " M work/a.txt\n?? work/b.txt\n"
+    run(sandbox, "ln /yard/a.txt /yard/b.txt; echo two >> /yard/b.txt")
+    assert sandbox.changes(10) == " M yard/a.txt\n?? yard/b.txt\n"
 
 
-@pytest.mark.parametrize("preloaded", ["/work/evil.so", "/lib/x86_64-linux-gnu/libSegFault.so"])
+@pytest.mark.parametrize("preloaded", ["/yard/evil.so", "/lib/x86_64-linux-gnu/libSegFault.so"])
 def test_the_score_does_not_start_programs_as_the_model_likes(sandbox, preloaded):
-    run(sandbox, f"echo {preloaded} > /etc/ld.so.preload; echo /work > /etc/ld.so.conf; echo x > /etc/passwd")
+    run(sandbox, f"echo {preloaded} > /etc/ld.so.preload; echo /yard > /etc/ld.so.conf; echo x > /etc/passwd")
     assert sandbox.changes(10) == ""
-    assert sandbox.digests([["work/a.txt"]], 10) == ["5bbf5a52328e7439ae6e719dfe712200  work/a.txt\n"]
+    assert sandbox.digests([["yard/a.txt"]], 10) == ["5bbf5a52328e7439ae6e719dfe712200  yard/a.txt\n"]
 
 
 def test_new_folders_in_usr_are_of_no_use_to_the_score(sandbox):
-    assert run(sandbox, "mkdir -p /usr/work/bin; cp /bin/true /usr/work/bin/git; ls /usr/work").output == b"bin\n"
-    run(sandbox, "echo new > /work/new.txt")
-    assert sandbox.changes(10) == "?? work/new.txt\n"
+    assert run(sandbox, "mkdir -p /usr/yard/bin; cp /bin/true /usr/yard/bin/git; ls /usr/yard").output == b"bin\n"
+    run(sandbox, "echo new > /yard/new.txt")
+    assert sandbox.changes(10) == "?? yard/new.txt\n"
 
 
 # ---- git, on a tree that the model wrote
 
-RUN = "#!/bin/sh\ntouch /tmp/ran /work/ran; echo ran\n"
+RUN = "#!/bin/sh\ntouch /tmp/ran /yard/ran; echo ran\n"
 
 
 @pytest.mark.parametrize(
@@ -86,23 +86,23 @@ RUN = "#!/bin/sh\ntouch /tmp/ran /work/ran; echo ran\n"
         "mkdir /tmp/r; cd /tmp/r; git init -q; printf 'gitdir: /tmp/r/.git\\n' > /.git; rm /.git",
         "mkdir -p /.git; touch /.git/index.lock /.git/HEAD.lock",
         "export GIT_DIR=/tmp GIT_INDEX_FILE=/tmp/x; mkdir -p /root/.config/git; echo '*' > /root/.config/git/ignore",
-        "cp /tmp/run /work/../tmp/git; PATH=/tmp:$PATH; hash -p /tmp/git git",
+        "cp /tmp/run /yard/../tmp/git; PATH=/tmp:$PATH; hash -p /tmp/git git",
     ],
 )
 def test_git_runs_nothing_of_the_model_and_sees_what_is_there(sandbox, trick):
-    run(sandbox, f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; {trick}; echo new > /work/new.txt")
-    assert sandbox.changes(10) == "?? work/new.txt\n"
-    assert run(sandbox, "ls /tmp/ran /work/ran").exit_status != 0
+    run(sandbox, f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; {trick}; echo new > /yard/new.txt")
+    assert sandbox.changes(10) == "?? yard/new.txt\n"
+    assert run(sandbox, "ls /tmp/ran /yard/ran").exit_status != 0
 
 
 def test_a_repository_in_the_tree_is_only_a_folder(sandbox):
     run(
         sandbox,
-        f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; git init -q /work/sub2; cd /work/sub2; "
+        f"printf '{RUN}' > /tmp/run; chmod +x /tmp/run; git init -q /yard/sub2; cd /yard/sub2; "
         "git config core.fsmonitor /tmp/run; git config user.name x; git config user.email x; touch f; git add f; "
-        "rm -f /tmp/ran /work/ran; mkdir /work/.git; echo 'ref: x' > /work/.git/HEAD",
+        "rm -f /tmp/ran /yard/ran; mkdir /yard/.git; echo 'ref: x' > /yard/.git/HEAD",
     )
-    assert sandbox.changes(10) == "?? work/sub2/\n"
+    assert sandbox.changes(10) == "?? yard/sub2/\n"
     assert run(sandbox, "ls /tmp/ran").exit_status != 0
 
 
@@ -115,16 +115,16 @@ def test_a_repository_in_the_tree_is_only_a_folder(sandbox):
     ],
 )
 def test_what_holds_git_up_is_given_up(sandbox, trick):
-    run(sandbox, f"cd /work; {trick}")
+    run(sandbox, f"cd /yard; {trick}")
     started = time.monotonic()
     sandbox.changes(1)
     assert time.monotonic() - started < 6
 
 
-@pytest.mark.parametrize("trick", ["ln -s /dev/zero /work/x.txt", "mkfifo /work/x.txt"])
+@pytest.mark.parametrize("trick", ["ln -s /dev/zero /yard/x.txt", "mkfifo /yard/x.txt"])
 def test_a_file_without_end_is_not_hashed_for_ever(sandbox, trick):
     run(sandbox, trick)
-    assert sandbox.digests([["work/x.txt"]], 0.5) == [None]
+    assert sandbox.digests([["yard/x.txt"]], 0.5) == [None]
 
 
 def test_the_repository_cannot_be_reached(sandbox):

@@ -35,15 +35,15 @@ def test_malformed(command):
 @pytest.mark.parametrize(
     ("current", "changed", "expected"),
     [
-        ("/", "work", "/work"),
-        ("/work", "sub/x", "/work/sub/x"),
-        ("/work", "/etc", "/etc"),
-        ("/work/sub", "..", "/work"),
-        ("/work/sub", "../../../..", "/"),
-        ("/work", "./a//b/./", "/work/a/b"),
-        ("/work", "", "/work"),
+        ("/", "yard", "/yard"),
+        ("/yard", "sub/x", "/yard/sub/x"),
+        ("/yard", "/etc", "/etc"),
+        ("/yard/sub", "..", "/yard"),
+        ("/yard/sub", "../../../..", "/"),
+        ("/yard", "./a//b/./", "/yard/a/b"),
+        ("/yard", "", "/yard"),
         ("/", "~", "/~"),  # the original does not know a home directory
-        ("/work", "sub && ls", "/work/sub && ls"),
+        ("/yard", "sub && ls", "/yard/sub && ls"),
     ],
 )
 def test_directories_by_name(current, changed, expected):
@@ -51,13 +51,13 @@ def test_directories_by_name(current, changed, expected):
 
 
 def test_cd_runs_from_the_root_and_moves_later_commands():
-    execution = plan("cd sub", "/work")
-    assert (execution.argv[-1], execution.directory, execution.next_directory) == ("cd /work/sub", "/", "/work/sub")
+    execution = plan("cd sub", "/yard")
+    assert (execution.argv[-1], execution.directory, execution.next_directory) == ("cd /yard/sub", "/", "/yard/sub")
 
 
 def test_other_commands_stay_where_they_are():
-    execution = plan("ls && cd /etc", "/work")
-    assert (execution.directory, execution.next_directory) == ("/work", "/work")
+    execution = plan("ls && cd /etc", "/yard")
+    assert (execution.directory, execution.next_directory) == ("/yard", "/yard")
 
 
 @pytest.mark.parametrize("command", ["cd", "cdparanoia", "cd\tx"])

@@ -76,7 +76,7 @@ def test_what_is_missing_and_extra_is_told():
 @pytest.mark.parametrize(
     ("first", "second", "similarity"),
     [
-        ("/work/a.txt\n/work/b.txt\n", "/work/a.txt\n", 1.0),
+        ("/yard/a.txt\n/yard/b.txt\n", "/yard/a.txt\n", 1.0),
         ("Hello hello world", "hello", 0.8181802073667197),
         ("total 24", "total 42 kB", 0.2605556710562624),
         ("3\n", "3\n", 1.0),  # no term of two characters: equal or not
@@ -91,8 +91,8 @@ def test_similarity(first, second, similarity):
 
 
 def test_only_paths_with_a_dot_are_hashed():
-    assert words_to_hash("work/a.txt") == ["work/a.txt"]
+    assert words_to_hash("yard/a.txt") == ["yard/a.txt"]
     assert words_to_hash('"a') is None
-    assert words_to_hash("work/new/") is None
+    assert words_to_hash("yard/new/") is None
     with pytest.raises(ValueError, match="quotation"):
         words_to_hash('"a.txt')
