@@ -4,11 +4,10 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from leap_command import QUIET, leap
+from leap_command import QUIET, Undisturbed, leap
 
 from leap_core.locks import file_lock
 
@@ -39,15 +38,6 @@ def prefect_server():
     }
     with temporary_settings(settings), prefect_test_harness(server_startup_timeout=300):
         yield
-
-
-@dataclass(frozen=True, kw_only=True)
-class Undisturbed:
-    """`leap run smoke --json` on an empty home, two environment workers, a server of its own, and no network."""
-
-    home: Path
-    done: subprocess.CompletedProcess
-    network_log: str
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -31,6 +32,15 @@ SMALL = (
 )
 """Settings that make `smoke` as small as it gets."""
 LEAP = (sys.executable, "-m", "flows")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undisturbed:
+    """`leap run smoke --json` on an empty home, two environment workers, a server of its own, and no network."""
+
+    home: Path
+    done: subprocess.CompletedProcess
+    network_log: str
 
 
 def environment(**more):
