@@ -6,7 +6,7 @@ A failure of an environment or a student is written on its trajectory: "a bad ro
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from leap_core.envs.base import StepResult
@@ -15,6 +15,9 @@ from leap_core.errors import StageFailedError
 from leap_core.prompts import PromptSet, parse_reply
 from leap_core.students.base import ActReply, ActRequest, Student
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory, Usage
+
+_RUBBISH_SHARE = 0.9
+"""Of steps without a readable command: above that, the student itself is in doubt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +67,17 @@ def turn_seed(seed: int, iteration: int, spec_id: str, turn: int) -> int:
 
 
 def play_episodes(
-    student: Student, pool: EnvironmentPool, prompts: PromptSet, specs: Sequence[Spec], settings: RolloutSettings
+    student: Student,
+    pool: EnvironmentPool,
+    prompts: PromptSet,
+    specs: Sequence[Spec],
+    settings: RolloutSettings,
+    on_turn: Callable[[int, int], object] = lambda num_finished, num_steps: None,
 ) -> list[Trajectory]:
-    """Play each spec once, unprivileged, and return the trajectories in the order of `specs`."""
+    """Play each spec once, unprivileged, and return the trajectories in the order of `specs`.
+
+    `on_turn` is told after each turn how many episodes are finished, and how many steps this turn had.
+    """
     waiting = list(reversed(specs))
     live: dict[str, _Episode] = {}
     done: dict[str, Trajectory] = {}
@@ -100,6 +111,7 @@ def play_episodes(
             stop = _take_step(live[slot], action, replies[slot], result, settings)
             if stop is not None:
                 finish(slot, stop)
+        on_turn(len(done), len(commands))
     return [done[spec.id] for spec in specs]
 
 
@@ -144,22 +156,29 @@ def _take_step(
 
 
 def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -> None:
-    """Fail a stage whose episodes are mostly worthless.
+    """Fail a stage in which too many episodes ended in an error of the environment or the endpoint.
 
     Raises:
-        StageFailedError: too many episodes ended in an error, or the student's replies were nearly all unreadable.
+        StageFailedError: the share of them is above `max_error_share`.
     """
     errors = [trajectory for trajectory in trajectories if trajectory.error]
     if len(errors) > max_error_share * len(trajectories):
         raise StageFailedError(
-            f"{len(errors)} of {len(trajectories)} episodes failed, more than the allowed share {max_error_share}. "
-            f"First: {errors[0].id}: {errors[0].error}"
+            f"{len(errors)} of {len(trajectories)} episodes failed, more than the allowed share {max_error_share} "
+            f"(rollout.max_error_share). First: {errors[0].id}: {errors[0].error}"
         )
+
+
+def find_rubbish(trajectories: Sequence[Trajectory]) -> str | None:
+    """Say that the student's replies were nearly all unreadable, if they were, with an example and what to look at.
+
+    Each is a wasted step and no error: a student may know no better. But one that does is mostly used in a wrong way.
+    """
     steps = [step for trajectory in trajectories for step in trajectory.steps]
     unreadable = [step for step in steps if not step.action.command]
-    if steps and len(unreadable) > 0.9 * len(steps):
-        raise StageFailedError(
-            f"The student's replies had not the form 'REASON: ... ACTION: ...' in {len(unreadable)} of {len(steps)} "
-            f"steps; for example {unreadable[0].reply[:200]!r}. Check the model, its chat template and "
-            "student.max_new_tokens."
-        )
+    if len(unreadable) <= _RUBBISH_SHARE * len(steps):
+        return None
+    return (
+        f"The student's replies had not the form 'REASON: ... ACTION: ...' in {len(unreadable)} of {len(steps)} steps; "
+        f"for example {unreadable[0].reply[:200]!r}. Check the model, its chat template and student.max_new_tokens."
+    )

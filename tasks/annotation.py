@@ -2,6 +2,8 @@
 
 from contextlib import closing
 
+from pydantic import Field
+
 from leap_core.config import LeapConfig, Section
 from leap_core.dataset import demonstration_rows
 from leap_core.errors import StageFailedError
@@ -16,11 +18,11 @@ from tasks.stage import Run, Stage, StageReport, StageWork
 class AnnotationIdentity(Section):
     """Who writes the reasons, the digest of what it is asked with, and the prompts that the rows are rendered with."""
 
-    environment: str
-    model: str
+    environment: str = Field(title="environment.name")
+    model: str = Field(title="demonstrations.annotate_with")
     annotator_prompts: str
-    level: Level
-    prompt: str
+    level: Level = Field(title="demonstrations.level")
+    prompt: str = Field(title="student.prompt")
 
     @classmethod
     def of(cls, config: LeapConfig, model: str) -> "AnnotationIdentity":

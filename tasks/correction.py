@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from leap_core.config import LeapConfig, Section
 from leap_core.correction import check_corrections, correct_episodes, count_corrections, needs_correction
@@ -35,14 +35,14 @@ class CorrectionIdentity(Section):
     how the student replies where it is the teacher; None where it is not.
     """
 
-    environment: str
-    teacher: str
-    threshold: float
-    level: Level
-    params: dict[str, JsonValue]
+    environment: str = Field(title="environment.name")
+    teacher: str = Field(title="correction.teacher")
+    threshold: float = Field(title="correction.threshold")
+    level: Level = Field(title="correction.level")
+    params: dict[str, JsonValue] = Field(title="correction.params")
     teacher_prompts: str | None
     student: PlayedStudent | None
-    prompt: str
+    prompt: str = Field(title="student.prompt")
 
     @classmethod
     def of(cls, config: LeapConfig) -> "CorrectionIdentity":
@@ -132,7 +132,12 @@ def _correct_in_shards(
         read=read_corrections,
         failed=lambda correction: correction.error is not None,
     )
-    return shards.map(lambda some: correct_episodes(teacher, some), episodes), shards.num_resumed > 0
+    corrections = shards.map(
+        lambda some: correct_episodes(teacher, some),
+        episodes,
+        lambda num_done: work.progress(f"{num_done:,} of {len(episodes):,} episodes"),
+    )
+    return corrections, shards.num_resumed > 0
 
 
 CORRECTION = Stage(name="correction", version=4, work=_correct)

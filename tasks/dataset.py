@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from leap_core.config import Section
 from leap_core.dataset import assemble, count_rows
 from leap_core.errors import NothingToCorrectError
@@ -14,8 +16,8 @@ from tasks.stage import Run, Stage, StageReport, StageWork
 class DatasetIdentity(Section):
     """How sources are aggregated and split."""
 
-    aggregate: Literal["equal", "all", "latest"]
-    validation_fraction: float
+    aggregate: Literal["equal", "all", "latest"] = Field(title="dataset.aggregate")
+    validation_fraction: float = Field(title="dataset.validation_fraction")
     seed: int
 
 

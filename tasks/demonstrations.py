@@ -1,5 +1,7 @@
 """Stage `demonstrations`: expert episodes for behaviour cloning, as turn rows."""
 
+from pydantic import Field
+
 from leap_core.config import Section
 from leap_core.dataset import demonstration_rows
 from leap_core.demonstrations import demonstrate, successful
@@ -16,9 +18,9 @@ class DemonstrationsIdentity(Section):
     """How many episodes of which expert, and the prompts that their rows are rendered with."""
 
     environment: PlayedEnvironment
-    num_episodes: int
-    level: Level
-    prompt: str
+    num_episodes: int = Field(title="demonstrations.num_episodes")
+    level: Level = Field(title="demonstrations.level")
+    prompt: str = Field(title="student.prompt")
 
 
 def collect_demonstrations(run: Run, specs: ArtifactRef, privileged: ArtifactRef) -> ArtifactRef:
@@ -37,16 +39,17 @@ def _collect(work: StageWork[DemonstrationsIdentity]) -> StageReport:
     identity, suite = work.identity, load_suite(work.config.environment)
     environment, oracle = suite.make(work.inputs["specs"]), suite.oracle()
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
-    episodes = [
-        demonstrate(environment, oracle, spec, states[spec.id], identity.level, identity.environment.max_steps)
-        for spec in read_specs(work.inputs["specs"])[: identity.num_episodes]
-    ]
+    specs, limit = read_specs(work.inputs["specs"])[: identity.num_episodes], identity.environment.max_steps
+    episodes = []
+    for spec in specs:
+        episodes.append(demonstrate(environment, oracle, spec, states[spec.id], identity.level, limit))
+        work.progress(f"{len(episodes):,} of {len(specs):,} episodes")
     environment.close()
     kept = successful(episodes)
     if not kept:
         raise StageFailedError(
             f"None of {len(episodes)} expert episodes reached its goal within environment.max_steps = "
-            f"{identity.environment.max_steps}. Raise environment.max_steps or demonstrations.level."
+            f"{limit}. Raise environment.max_steps or demonstrations.level."
         )
     prompts = load_prompts(identity.environment.name, identity.prompt)
     write_trajectories(work.output, kept)

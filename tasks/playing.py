@@ -38,7 +38,7 @@ def play_in_shards(
         batch_size=config.execution.batch_size,
     )
     with ExitStack() as resources:
-        player = _LazyPlayer(work, settings, resources)
+        player = _LazyPlayer(work, settings, resources, len(specs))
         shards = Shards(
             scratch=work.scratch,
             size=config.execution.shard_size,
@@ -48,14 +48,17 @@ def play_in_shards(
             read=read_trajectories,
             failed=lambda episode: episode.error is not None,
         )
-        return shards.map(player.play, specs), shards.num_resumed > 0
+        return shards.map(player.play, specs, player.count), shards.num_resumed > 0
 
 
 class _LazyPlayer:
     """A student with its environments, loaded when the first shard has to be played."""
 
-    def __init__(self, work: StageWork[IdentityT], settings: RolloutSettings, resources: ExitStack) -> None:
+    def __init__(
+        self, work: StageWork[IdentityT], settings: RolloutSettings, resources: ExitStack, num_episodes: int
+    ) -> None:
         self._work, self._settings, self._resources = work, settings, resources
+        self._num_episodes, self._num_done, self._num_steps = num_episodes, 0, 0
         self._players: tuple[Student, EnvironmentPool, PromptSet] | None = None
 
     def play(self, specs: Sequence[Spec]) -> list[Trajectory]:
@@ -63,7 +66,17 @@ class _LazyPlayer:
         if self._players is None:
             self._players = self._open(self._work.config, self._work.identity.student)
         student, pool, prompts = self._players
-        return play_episodes(student, pool, prompts, specs, self._settings)
+        return play_episodes(student, pool, prompts, specs, self._settings, self._tell)
+
+    def count(self, num_done: int) -> None:
+        """Take note of how many episodes the shards so far hold."""
+        self._num_done = num_done
+
+    def _tell(self, num_finished: int, num_steps: int) -> None:
+        # Lockstep finishes many episodes at once after a long time; the steps show that it goes on.
+        self._num_steps += num_steps
+        done = self._num_done + num_finished
+        self._work.progress(f"{done:,} of {self._num_episodes:,} episodes, {self._num_steps:,} steps played")
 
     def _open(self, config: LeapConfig, played: PlayedStudent) -> tuple[Student, EnvironmentPool, PromptSet]:
         model = locate_model(self._work.inputs["model"], config.student.model)

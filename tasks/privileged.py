@@ -22,7 +22,10 @@ def reveal_privileged_states(run: Run, specs: ArtifactRef) -> ArtifactRef:
 
 def _reveal(work: StageWork[PrivilegedIdentity]) -> StageReport:
     suite, root = load_suite(work.config.environment), work.inputs["specs"]
-    states = [suite.privileged_state(root, spec) for spec in read_specs(root)]
+    specs, states = read_specs(root), []
+    for spec in specs:
+        states.append(suite.privileged_state(root, spec))
+        work.progress(f"{len(states):,} of {len(specs):,} specs")
     write_privileged(work.output, states)
     return StageReport(counts={"states": len(states)})
 

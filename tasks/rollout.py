@@ -1,6 +1,9 @@
 """Stage `rollout`: the student plays train specs, unprivileged, to collect what it does wrong."""
 
-from leap_core.rollout import check_episodes
+from pydantic import Field
+
+from leap_core.errors import StageFailedError
+from leap_core.rollout import check_episodes, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -12,8 +15,8 @@ class RolloutIdentity(PlayedIdentity):
     """How many episodes are collected, and how."""
 
     first_spec: int
-    num_episodes: int
-    max_consecutive_invalid: int | None
+    num_episodes: int = Field(title="rollout.num_episodes")
+    max_consecutive_invalid: int | None = Field(title="rollout.max_consecutive_invalid")
 
 
 def roll_out(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef) -> ArtifactRef:
@@ -42,6 +45,8 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
     chosen = [specs[number % len(specs)] for number in range(first, first + count)]
     episodes, resumed = play_in_shards(work, chosen, identity.max_consecutive_invalid)
     check_episodes(episodes, work.config.rollout.max_error_share)
+    if rubbish := find_rubbish(episodes):  # what a teacher would be asked next is lost on it, and may be paid for
+        raise StageFailedError(rubbish)
     write_trajectories(work.output, episodes)
     return StageReport(
         counts={

@@ -26,8 +26,16 @@ class Shards(Generic[R]):
     failed: Callable[[R], bool] = lambda result: False
     num_resumed: int = 0
 
-    def map(self, work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
-        """Do `work` on each run of `size` items, in order; what an earlier attempt finished is read instead."""
+    def map(
+        self,
+        work: Callable[[Sequence[T]], Sequence[R]],
+        items: Sequence[T],
+        on_done: Callable[[int], object] = lambda num_done: None,
+    ) -> list[R]:
+        """Do `work` on each run of `size` items, in order; what an earlier attempt finished is read instead.
+
+        `on_done` is told after each run how many items are done.
+        """
         results: list[R] = []
         for start in range(0, len(items), self.size):
             shard = self.scratch / f"shard-{start:06d}-of-{self.size}-{self.tag}"
@@ -35,6 +43,7 @@ class Shards(Generic[R]):
             if finished is None:
                 finished = self._make(shard, work, items[start : start + self.size])
             results += finished
+            on_done(len(results))
         return results
 
     def _finished(self, shard: Path) -> list[R] | None:

@@ -1,6 +1,6 @@
 """Stage `specs`: what the agent must do, for one split; games are generated or indexed here."""
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from leap_core.config import Section
 from leap_core.envs.skipped import read_skipped
@@ -17,11 +17,11 @@ SKIPPED = "skipped:"
 class SpecsIdentity(Section):
     """One split of one environment. Downloaded data is named by its path; what was found there is in the digest."""
 
-    environment: str
-    data: str | None
-    params: dict[str, JsonValue]
+    environment: str = Field(title="environment.name")
+    data: str | None = Field(title="environment.data")
+    params: dict[str, JsonValue] = Field(title="environment.params")
     split: Split
-    num_specs: int
+    num_specs: int = Field(title="environment.num_*")
     seed: int
 
 
@@ -46,6 +46,11 @@ def _prepare(work: StageWork[SpecsIdentity]) -> StageReport:
     suite = load_suite(work.config.environment)
     specs = suite.prepare(work.output, work.identity.split, work.identity.seed)
     write_specs(work.output, specs)
+    if len(specs) < work.identity.num_specs:
+        work.say(
+            f"warning: {len(specs):,} specs, fewer than the {work.identity.num_specs:,} of environment.num_"
+            f"{work.identity.split}: there are no more. Stages take as many as there are."
+        )
     skipped = read_skipped(work.output).counts
     return StageReport(counts={"specs": len(specs), **{f"{SKIPPED}{kind}": count for kind, count in skipped.items()}})
 

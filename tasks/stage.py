@@ -23,6 +23,7 @@ from leap_core.canonical import diff_configs, stage_key
 from leap_core.chat.journal import JOURNAL
 from leap_core.config import LeapConfig, Section
 from leap_core.types import ArtifactRef, Usage
+from tasks.pace import Pace
 
 StageState = Literal["computed", "cached", "resumed"]
 PENDING = "pending"
@@ -46,7 +47,8 @@ class StageWork(Generic[IdentityT]):
     """What a stage's work function is given.
 
     `identity` holds the settings that its result depends on, and they are in its key. `config` is there for where
-    and how to run (`execution`, the place of data and models) and for nothing else.
+    and how to run (`execution`, the place of data and models) and for nothing else. `progress` takes a line on how far
+    the work is, in every round of it; of those it says few (pace.py).
     """
 
     identity: IdentityT
@@ -55,6 +57,7 @@ class StageWork(Generic[IdentityT]):
     output: Path
     scratch: Path
     say: Callable[[str], None]
+    progress: Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +210,10 @@ class _Execution(Generic[IdentityT]):
     def _work(self, key: str) -> StageReport:
         self.run.say(f"{self.label:<20} started")
         workspace = self.run.store.workspace(self.stage.name, key)
+
+        def say(line: str) -> None:
+            self.run.say(f"{self.label}: {line}")
+
         return self.stage.work(
             StageWork(
                 identity=self.identity,
@@ -214,7 +221,8 @@ class _Execution(Generic[IdentityT]):
                 inputs={role: self.run.store.path(ref) for role, ref in self.inputs.items()},
                 output=workspace / "output",
                 scratch=workspace / "scratch",
-                say=lambda line: self.run.say(f"{self.label}: {line}"),
+                say=say,
+                progress=Pace(say=say),
             )
         )
 
@@ -259,12 +267,12 @@ class _Execution(Generic[IdentityT]):
 
     def _what_changed(self) -> str:
         """Compare with the nearest artifact of the same stage, iteration and part."""
-        mine = self.identity.model_dump(mode="json")
+        mine = self._by_setting(self.identity.model_dump(mode="json"))
         candidates = []
         for record in self.run.store.records(self.stage.name):
             if record.name.removeprefix(record.experiment) != self.suffix:
                 continue
-            changes = diff_configs(record.config, mine)
+            changes = diff_configs(self._by_setting(record.config), mine)
             changes += [
                 f"input {role} {record.inputs[role].key[:8] if role in record.inputs else 'none'} -> {ref.key[:8]}"
                 for role, ref in self.inputs.items()
@@ -277,3 +285,8 @@ class _Execution(Generic[IdentityT]):
             return "not made yet"
         nearest = min(candidates, key=len)
         return "; ".join(nearest[:3]) + (f"; and {len(nearest) - 3} more" if len(nearest) > 3 else "")
+
+    def _by_setting(self, identity: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """The same values under the names of the settings that they come from, where fields are titled with them."""
+        titles = {name: field.title for name, field in type(self.identity).model_fields.items()}
+        return {titles.get(name) or name: value for name, value in identity.items()}

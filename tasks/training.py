@@ -49,6 +49,7 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
             config=work.identity.training,
             execution=work.config.execution,
             seed=work.identity.seed,
+            progress=work.progress,
         )
     )
     write_json(work.output / LOG, result.log)

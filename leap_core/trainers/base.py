@@ -1,5 +1,6 @@
 """The protocol of a trainer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ class TrainingJob:
     `rows` is a Parquet file with the columns of the dataset artifact (`prompt`, `completion`, `episode`, `step`, ...);
     `validation_rows` likewise or None. `start` is the directory of the model (or adapter) to start from.
     `output` receives the model files and nothing else; `checkpoints` survives a crash, and a job started again
-    with the same directory continues from it.
+    with the same directory continues from it. `progress` is told after each step how far training is, in words.
     """
 
     rows: Path
@@ -25,6 +26,7 @@ class TrainingJob:
     config: TrainingConfig
     execution: ExecutionConfig
     seed: int
+    progress: Callable[[str], object] = lambda line: None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ The loss is the mean over the answers' tokens, end-of-turn token included; promp
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ class _MarkWhole(TrainerCallback):  # type: ignore[misc]
         mark_whole(self._directory, state.global_step)
 
 
+class _TellProgress(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        if "loss" in logs:
+            self._tell(f"step {state.global_step:,} of {state.max_steps:,}, loss {float(logs['loss']):.3f}")
+
+
 def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: list[EncodedRow]) -> _Trainer:
     sequences = _sequences(job.config, learner, rows)
     trainer = _Trainer(
@@ -150,7 +160,7 @@ def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: lis
         train_dataset=_dataset(sequences),
         processing_class=tokenizer,
         data_collator=_collator(job.config, learner, tokenizer),
-        callbacks=[_MarkWhole(job.checkpoints)],
+        callbacks=[_MarkWhole(job.checkpoints), _TellProgress(job.progress)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -4,6 +4,7 @@ Not covered: how well a trained student plays, and training on a GPU.
 """
 
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -72,6 +73,12 @@ def test_it_accounts_for_what_it_did(trainer, start, rows, tmp_path):
     assert result.final_loss == result.log[-1]["loss"]
     assert result.validation_loss > 0
     assert result.resumed_from_step is None
+
+
+def test_it_tells_how_far_it_is(trainer, start, rows, tmp_path):
+    told = []
+    trainer.train(replace(make_job(trainer, start, rows, tmp_path), progress=told.append))
+    assert [line.partition(",")[0] for line in told] == [f"step {step} of 6" for step in range(1, 7)]
 
 
 def test_an_interrupted_run_ends_in_the_same_bytes(trainer, start, rows, tmp_path):

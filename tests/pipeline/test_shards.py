@@ -41,6 +41,13 @@ def test_results_are_in_order_and_finished_shards_are_read_not_done(shards):
     assert resumed.num_resumed == 2
 
 
+def test_what_is_done_is_told_shard_by_shard_and_so_is_what_was_done_before(shards):
+    told = []
+    shards().map(Work(), list("abcd"))
+    shards().map(Work(), list("abcde"), told.append)
+    assert told == [2, 4, 5]
+
+
 def test_a_shard_cut_off_while_it_was_written_is_done_again(shards):
     def torn(directory, results):
         write(directory, results[:1])

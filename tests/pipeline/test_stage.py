@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from pydantic import Field
 
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import LeapConfig, Section
@@ -111,6 +112,17 @@ def test_another_version_of_a_stage_is_another_stage(open_run):
     run = open_run(planning=True)
     newer(run, Identity(), {})
     assert run.outcomes[0].why == "stage version 1 -> 2"
+
+
+def test_a_plan_names_a_field_by_its_setting(open_run):
+    class Titled(Section):
+        text: str = Field(title="game.text")
+        copies: int
+
+    chain(open_run(), Titled(text="a", copies=1))
+    run = open_run(planning=True)
+    chain(run, Titled(text="b", copies=2))
+    assert run.outcomes[0].why == "copies 1 -> 2; game.text a -> b"
 
 
 def test_a_plan_names_what_changed_and_does_nothing(open_run):
