@@ -73,9 +73,15 @@ def run(
     from flows.environment import plain_errors, provide_server
     from flows.opening import read_config, resolve_home
 
-    read_config(preset, overrides or [])  # a wrong setting should not wait for Prefect to start
+    config = read_config(preset, overrides or [])  # a wrong setting should not wait for Prefect to be imported
     where = resolve_home(home)
-    provide_server(where)
+
+    def look_ahead() -> str:
+        from flows.planning import foresee_run
+
+        return foresee_run(config, _open_store(where), only_next=only_next)
+
+    provide_server(where, look_ahead)
     with plain_errors(where):
         if only_next:
             from flows.leap_iteration import leap_iteration
@@ -122,6 +128,7 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     config = read_config(preset, overrides or [])
     store = ArtifactStore(artifacts_of(resolve_home(home)))
     outcomes = plan_experiment(config, store)
+    check_data(config, outcomes)
     estimates = estimate_teaching(config, store, outcomes)
     budgets = foresee_budget(config, store, estimates)
     for outcome in outcomes:
@@ -130,7 +137,6 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
     for line in [*(one.words for one in [*estimates, *budgets]), *not_estimated(config, outcomes)]:
         typer.echo(line)
-    check_data(config, outcomes)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
         plan = {"experiment": config.experiment, "stages": rows}
@@ -173,7 +179,13 @@ def evaluate(
     for model in models:
         read_config(preset, overrides_for(model, overrides or []))
     where = resolve_home(home)
-    provide_server(where)
+
+    def look_ahead() -> str:
+        from flows.planning import foresee_evaluation
+
+        return foresee_evaluation(models, check_split(split), preset, overrides or [], _open_store(where))
+
+    provide_server(where, look_ahead)
     with plain_errors(where):
         from flows.evaluate import Judgement
         from flows.evaluate import evaluate as evaluate_flow
@@ -196,14 +208,12 @@ def report(
     \b
     leap report demo
     """
-    from flows.opening import artifacts_of, resolve_home
+    from flows.opening import resolve_home
     from flows.reporting import write_experiment_report
     from flows.summary import read_summary
-    from leap_core.artifacts import ArtifactStore
 
-    where = resolve_home(home)
-    summary = read_summary(where, experiment)
-    typer.echo(write_experiment_report(ArtifactStore(artifacts_of(where)), summary))
+    summary = read_summary(resolve_home(home), experiment)
+    typer.echo(write_experiment_report(_open_store(home), summary))
 
 
 @app.command()
@@ -213,7 +223,8 @@ def doctor(
 ) -> None:
     """Check what a run needs on this machine.
 
-    Says what is missing and how to get it; exits with 1 if something is.
+    Says what is missing and how to get it; exits with 1 if something is that runs need. What only some presets need is
+    a note.
 
     \b
     leap doctor
@@ -232,8 +243,8 @@ def doctor(
     else:
         raise UnknownNameError("subject of leap doctor", what, EXAMINATIONS)
     for finding in findings:
-        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what:<14} {finding.text}")
-    if not all(finding.ok for finding in findings):
+        typer.echo(finding.line)
+    if any(finding.is_bad for finding in findings):
         raise typer.Exit(1)
 
 
@@ -322,7 +333,9 @@ def diff(
 def gc(home: Home = None, delete: Annotated[bool, typer.Option("--delete", help="Really delete.")] = False) -> None:
     """List or delete what nothing uses.
 
-    That is: artifacts that no experiment's last run used, and leftovers of crashed work.
+    That is: artifacts that no experiment's last whole run used, and leftovers of crashed work. What was made since then
+    stays for a week: a run that broke off goes on from there. Evaluations, as `leap eval` makes them, stay as long as
+    their model does. Replies of endpoints always stay.
 
     \b
     leap artifacts gc               what would go, and how much room it takes
@@ -339,7 +352,7 @@ def _open_store(home: Path | None):  # noqa: ANN202 - the class is imported late
     from flows.opening import artifacts_of, resolve_home
     from leap_core.artifacts import ArtifactStore
 
-    return ArtifactStore(artifacts_of(resolve_home(home)))
+    return ArtifactStore(artifacts_of(resolve_home(home)), make=False)
 
 
 def main() -> None:

@@ -31,11 +31,22 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "pyarrow", "pref
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was looked at. What is missing and `optional` is worth a note, and no run fails for it."""
 
     what: str
     ok: bool
     text: str
+    optional: bool = False
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether a run may fail for it."""
+        return not (self.ok or self.optional)
+
+    @property
+    def line(self) -> str:
+        """The finding for people."""
+        return f"{'ok  ' if self.ok else 'BAD ' if self.is_bad else 'note'} {self.what:<14} {self.text}"
 
 
 def diagnose(home: Path) -> list[Finding]:
@@ -45,7 +56,8 @@ def diagnose(home: Path) -> list[Finding]:
         findings += [_device(), _game(), _alfworld_data(), _endpoints(), _home(home)]
     if all(finding.ok for finding in findings):  # Prefect's own data may go there
         findings.append(_prefect_api(home))
-    return findings
+    more = ", ".join(f"`leap doctor {name}`" for name in EXAMINATIONS)
+    return [*findings, Finding(what="environments", ok=True, text=f"more about each: {more}")]
 
 
 def diagnose_intercode() -> list[Finding]:
@@ -182,13 +194,15 @@ def _alfworld_data() -> Finding:
 
 def diagnose_alfworld(data: str = DOWNLOADED) -> list[Finding]:
     """Look at everything that playing ALFWorld's own games needs; `data` is as environment.data would have it."""
-    from leap_core.envs.alfworld.data_index import DATA_SPLITS, find_data, read_index
+    from leap_core.envs.alfworld.data_index import DATA_SPLITS, DATA_VARIABLE, find_data, read_index
 
     findings = [_game(), _original_engine(), _data_variable()]
     try:
         folder = find_data(data)
     except LeapError as error:
-        return [*findings, Finding(what="alfworld data", ok=False, text=str(error))]
+        # Nobody has said that they are there: generated games serve.
+        optional = data == DOWNLOADED and not os.environ.get(DATA_VARIABLE)
+        return [*findings, Finding(what="alfworld data", ok=False, text=str(error), optional=optional)]
     index = read_index(folder)
     findings += [Finding(what="alfworld data", ok=True, text=f"{folder}; {_wording(index)}")]
     return [*findings, *(_split(index, split) for split in DATA_SPLITS)]
@@ -257,16 +271,17 @@ def _split(index: "DataIndex", split: str) -> Finding:
     return Finding(what=split, ok=ok, text=f"{text}. First that is not as it should be: {broken}" if broken else text)
 
 
-def diagnose_webshop(data: str = "$WEBSHOP_DATA") -> list[Finding]:
-    """Look at everything that playing in the original's shop needs; `data` is as environment.data would have it."""
-    from leap_core.envs.webshop.data_files import HOW_TO_GET, find_folder, find_sets
+def diagnose_webshop() -> list[Finding]:
+    """Look at everything that playing in the original's shop needs."""
+    from leap_core.envs.webshop.data_files import DATA_VARIABLE, HOW_TO_GET, find_folder, find_sets
 
     won, instruction = _try_expert("webshop")
     findings = [Finding(what="webshop", ok=won, text=f"generated shop; expert does {instruction!r}"), _noun_step()]
     try:
-        folder = find_folder(data)
+        folder = find_folder(f"${DATA_VARIABLE}")
     except LeapError as error:
-        return [*findings, Finding(what="webshop data", ok=False, text=str(error))]
+        optional = not os.environ.get(DATA_VARIABLE)  # nobody has said that it is there: a generated shop serves
+        return [*findings, Finding(what="webshop data", ok=False, text=str(error), optional=optional)]
     sets = find_sets(folder)
     text = f"{folder}; sets: {', '.join(sets)}" if sets else f"no products in {folder}. {HOW_TO_GET}"
     findings += [Finding(what="webshop data", ok=bool(sets), text=text)]

@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.server import is_answering, start_server
+from flows.server import OwnServer, is_answering
 from leap_core.errors import ArtifactError, LeapError
 from leap_core.files import disk_errors, is_full
 
@@ -16,25 +17,40 @@ _FULL_BYTES = 1_000_000
 """With less than that, whatever failed probably failed for want of room."""
 
 
-def provide_server(home: Path) -> None:
+def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> None:
     """Make sure that a Prefect server answers: the one that the user points to, else one of our own.
+
+    `look_ahead` comes before a server is started, which takes its time, and may import Prefect: it raises what can be
+    known by then to go wrong, and returns what is to be done, in words. Both are said as they begin.
 
     Raises:
         ArtifactError: the home cannot be written, or its disk is nearly full.
-        LeapError: the server does not answer, or ours does not start.
+        LeapError: the server does not answer, or ours does not start; or what `look_ahead` raises.
     """
     set_up_prefect(home)
     free = shutil.disk_usage(home).free
     if free < MIN_FREE_BYTES:
         raise ArtifactError(_no_room(home))
-    url = os.environ.get("PREFECT_API_URL")
+    url, own = os.environ.get("PREFECT_API_URL"), None
     if not has_server():
-        os.environ["PREFECT_API_URL"] = start_server(Path(os.environ["PREFECT_HOME"]))
+        own = OwnServer(Path(os.environ["PREFECT_HOME"]))
+        os.environ["PREFECT_API_URL"] = own.url
     elif url and not is_answering(url):
         raise LeapError(
             f"The Prefect server {url} does not answer. Start it (`prefect server start`), or unset PREFECT_API_URL: "
             "each run then starts its own for its length."
         )
+    if look_ahead is not None:
+        _say(f"Looking at what is in {home} ...")
+        _say(look_ahead())
+    if own is not None:
+        _say("Starting a Prefect server for the length of this command ...")
+        own.start()
+
+
+def _say(line: str) -> None:
+    """Show a line at once; standard output is kept for results."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def set_up_prefect(home: Path) -> None:

@@ -7,15 +7,14 @@ from prefect import flow
 from flows.opening import BASE_MODEL, check_split, overrides_for, plays_as_it_is
 from flows.publishing import progress
 from flows.running import open_run
-from flows.summary import parts_of
+from flows.summary import score_of
 from leap_core.evaluation import compare
 from leap_core.report import formats
 from leap_core.tables import read_trajectories
-from leap_core.types import ArtifactRef, Comparison, EvaluationResult, Record
+from leap_core.types import ArtifactRef, Comparison, EvaluationResult, Record, Split
 from tasks.base_student import provide_base_student
 from tasks.evaluation import evaluate as evaluate_stage
 from tasks.evaluation import read_result
-from tasks.privileged import reveal_privileged_states
 from tasks.specs import prepare_specs
 from tasks.stage import Run
 
@@ -30,8 +29,13 @@ class JudgedModel(Record):
 
 
 class Judgement(Record):
-    """Models in the order they were named, and how the first compares with each other one on the specs they share."""
+    """Models in the order they were named, and how the first compares with each other one on the specs they share.
 
+    `preset` and `split` are what all were judged by.
+    """
+
+    preset: str
+    split: Split
     models: list[JudgedModel]
     comparisons: list[Comparison]
 
@@ -41,8 +45,9 @@ class Judgement(Record):
         width = max(len("model"), *(len(one.model) for one in self.models))
         head = f"{'model':<{width}}  split  success  interval          score  actions    n  errors  cost"
         rows = [f"{one.model:<{width}}  {_row(one)}" for one in self.models]
-        parts = [f"{one.model}: mean score {parts_of(one.result)}" for one in self.models if one.result.mean_parts]
-        return [head, *rows, *parts, *map(_sentence, self.comparisons)]
+        parts = [f"{one.model}: mean score {score_of(one.result)}" for one in self.models if one.result.mean_parts]
+        by = f"Judged on the {self.split} split by the settings of {self.preset}."
+        return [head, *rows, *parts, *map(_sentence, self.comparisons), by]
 
 
 def _row(judged: JudgedModel) -> str:
@@ -87,10 +92,10 @@ def evaluate(
     """
     names = models or [BASE_MODEL]
     players = [(name, open_run(preset, overrides_for(name, overrides or []), home)) for name in names]
-    return judge(players, split).model_dump(mode="json")
+    return judge(players, preset, check_split(split)).model_dump(mode="json")
 
 
-def judge(players: Sequence[tuple[str, Run]], split: str) -> Judgement:
+def judge(players: Sequence[tuple[str, Run]], preset: str, split: Split) -> Judgement:
     """Let each model play in a run of its own, then compare the first with the others."""
     judged, played = [], []
     for name, run in players:
@@ -101,21 +106,18 @@ def judge(players: Sequence[tuple[str, Run]], split: str) -> Judgement:
         played.append((name, read_trajectories(run.store.path(ref))))
     confidence = players[0][1].config.evaluation.confidence
     comparisons = [compare(played[0], other, confidence) for other in played[1:]]
-    return Judgement(models=judged, comparisons=comparisons)
+    return Judgement(preset=preset, split=split, models=judged, comparisons=comparisons)
 
 
-def walk_evaluate(run: Run, model: str, split: str) -> ArtifactRef:
+def walk_evaluate(run: Run, model: str, split: Split) -> ArtifactRef:
     """Find the model and let it play.
 
     Raises:
-        UnknownNameError: there is no such split.
         ArtifactError: there is no such model, or more than one, or it is damaged.
     """
-    known = check_split(split)
     if model == BASE_MODEL or plays_as_it_is(model):
-        train = prepare_specs(run, "train")
-        ref, iteration = provide_base_student(run, train, reveal_privileged_states(run, train)), 0
+        ref, iteration = provide_base_student(run), 0
     else:
         ref = run.store.find("training", model)
         iteration = run.store.record(ref).iteration or 0
-    return evaluate_stage(run, iteration, prepare_specs(run, known), ref, known)
+    return evaluate_stage(run, iteration, prepare_specs(run, split), ref, split)

@@ -35,7 +35,7 @@ def bootstrap(run: Run) -> Iteration:
     """Iteration 0: behaviour cloning of expert demonstrations."""
     specs = prepare_specs(run, "train")
     privileged = reveal_privileged_states(run, specs)
-    base = provide_base_student(run, specs, privileged)
+    base = provide_base_student(run)
     demonstrations = collect_demonstrations(run, specs, privileged)
     if run.config.demonstrations.annotate_with is not None:
         demonstrations = annotate(run, demonstrations, privileged, run.config.demonstrations.annotate_with)
@@ -61,16 +61,10 @@ def improve(run: Run, previous: Iteration) -> Iteration | None:
 def learn(run: Run, number: int, sources: tuple[ArtifactRef, ...], start: ArtifactRef) -> Iteration:
     """Assemble the dataset, fine-tune on it, and see on dev how the model does."""
     dataset = assemble_dataset(run, number, sources)
-    previous = start if run.config.training.warm_start else base_model(run)
+    previous = start if run.config.training.warm_start else provide_base_student(run)
     model = train(run, number, dataset, previous)
     dev = evaluate(run, number, prepare_specs(run, "dev"), model, "dev")
     return Iteration(number=number, sources=sources, dataset=dataset, model=model, dev=dev)
-
-
-def base_model(run: Run) -> ArtifactRef:
-    """The student before any training, for experiments that start every iteration from it."""
-    specs = prepare_specs(run, "train")
-    return provide_base_student(run, specs, reveal_privileged_states(run, specs))
 
 
 def given_corrections(run: Run, number: int) -> ArtifactRef | None:

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 
+from flows.evaluate import walk_evaluate
 from flows.leap import walk_leap
+from flows.opening import overrides_for, read_config
+from flows.running import plan_next
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import LeapConfig
 from leap_core.loading import load_suite
+from leap_core.students.loading import resolve_device
+from leap_core.types import Split
 from tasks.stage import Run, StageOutcome
 
 
@@ -14,6 +19,44 @@ def plan_experiment(config: LeapConfig, store: ArtifactStore) -> list[StageOutco
     run = Run(config=config, store=store, planning=True)
     walk_leap(run)
     return run.outcomes
+
+
+def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) -> str:
+    """Say in one line how much a run would do, before anything is started for it.
+
+    Raises:
+        LeapError: something that a stage would need is not there: data, a device, an artifact that is named.
+    """
+    outcomes = plan_next(config, store)[0].outcomes if only_next else plan_experiment(config, store)
+    check_data(config, outcomes)
+    check_device(config, outcomes)
+    to_run = sum(outcome.state == "run" for outcome in outcomes)
+    return f"{config.experiment}: {to_run} of {len(outcomes)} stages are to be made."
+
+
+def foresee_evaluation(
+    models: Sequence[str], split: Split, preset: str, overrides: Sequence[str], store: ArtifactStore
+) -> str:
+    """Say in one line what a judgement is about, before anything is started for it.
+
+    Raises:
+        LeapError: as for a run; or there is no such model.
+    """
+    for model in models:
+        run = Run(config=read_config(preset, overrides_for(model, overrides)), store=store, planning=True)
+        walk_evaluate(run, model, split)
+        check_data(run.config, run.outcomes)
+        check_device(run.config, run.outcomes)
+    return f"To be judged on the {split} split by the settings of {preset}: {', '.join(models)}."
+
+
+def check_device(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:
+    """Raise LeapError where a stage of a plan would use a device that is not there."""
+    to_run = {outcome.stage for outcome in outcomes if outcome.state == "run"}
+    plays_here = config.student.kind == "hf" and to_run & {"rollout", "evaluation"}
+    # torch takes seconds to load: it is asked only where somebody has chosen a device.
+    if config.execution.device not in ("auto", "cpu") and ("training" in to_run or plays_here):
+        resolve_device(config.execution.device)
 
 
 def check_data(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:

@@ -23,7 +23,6 @@ def main(home: str | None = None) -> None:
     from flows.running import open_run
     from tasks.base_student import provide_base_student
     from tasks.dataset import assemble_dataset
-    from tasks.privileged import reveal_privileged_states
     from tasks.random_play import play_at_random
     from tasks.specs import prepare_specs
     from tasks.training import LOG, train
@@ -32,7 +31,7 @@ def main(home: str | None = None) -> None:
     def pretrain_base() -> Path:
         run = open_run("base", [], str(where))
         specs = prepare_specs(run, "train")
-        student = provide_base_student(run, specs, reveal_privileged_states(run, specs))
+        student = provide_base_student(run)
         played = play_at_random(run, specs, EPISODES_PER_SPEC, run.config.seed)
         return run.store.path(train(run, 0, assemble_dataset(run, 0, [played]), student))
 

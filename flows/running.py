@@ -57,7 +57,11 @@ def plan_iterations(
     return run, iterations
 
 
+def plan_next(config: LeapConfig, store: ArtifactStore) -> tuple[Run, list[Iteration]]:
+    """Walk the chain up to the first iteration with a stage that is not in the store, or to the last one."""
+    return plan_iterations(config, store, lambda run: any(outcome.state == "run" for outcome in run.outcomes))
+
+
 def next_iteration(config: LeapConfig, store: ArtifactStore) -> int:
     """The first iteration with a stage that is not in the store; the last one where nothing is left to correct."""
-    _, iterations = plan_iterations(config, store, lambda run: any(outcome.state == "run" for outcome in run.outcomes))
-    return iterations[-1].number
+    return plan_next(config, store)[1][-1].number

@@ -31,40 +31,51 @@ _SETTINGS = {
 }
 
 
-def start_server(directory: Path) -> str:
-    """Start a server whose data is in `directory`; it ends when this process does. Return the URL of its API.
+class OwnServer:
+    """A server whose data is in `directory`: an address first, and once started a process behind it.
 
-    Raises:
-        LeapError: it does not start, even with an empty database.
+    Prefect reads the address when it is imported, which is needed to find out whether there is anything to start for.
     """
-    process, url = _spawn(directory)
-    if not _answers(process, url):
-        _set_database_aside(directory)
-        process, url = _spawn(directory)
-        if not _answers(process, url):
-            raise LeapError(
-                f"Prefect's server does not start: {_last_line(directory / LOG)} All it said is in {directory / LOG}. "
-                "Mend that, or start one yourself (`prefect server start`) and set PREFECT_API_URL."
+
+    def __init__(self, directory: Path) -> None:
+        """Take a free port, held from here on so that nobody else gets it. `url` is that of the API."""
+        self._directory = directory
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers; it ends when this process does.
+
+        Raises:
+            LeapError: it does not start, even with an empty database.
+        """
+        log = self._directory / LOG
+        process = self._spawn(log)
+        if not _answers(process, self.url):
+            _set_database_aside(self._directory)
+            process = self._spawn(log)
+            if not _answers(process, self.url):
+                raise LeapError(
+                    f"Prefect's server does not start: {_last_line(log)} All it said is in {log}. "
+                    "Mend that, or start one yourself (`prefect server start`) and set PREFECT_API_URL."
+                )
+        self._listener.close()
+        atexit.register(_stop, process)
+
+    def _spawn(self, log_file: Path) -> subprocess.Popen[bytes]:
+        descriptor = self._listener.fileno()
+        with log_file.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "flows.server", str(descriptor), str(os.getpid())],
+                env={**os.environ, **_SETTINGS, "PREFECT_HOME": str(self._directory)},
+                cwd=Path(__file__).parents[1],
+                pass_fds=[descriptor],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is the command's to handle; it still needs the server then
             )
-    atexit.register(_stop, process)
-    return url
-
-
-def _spawn(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the process on a free port, held from here on so that nobody else takes it."""
-    with socket.socket() as listener, (directory / LOG).open("wb") as log:
-        listener.bind(("127.0.0.1", 0))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(listener.fileno()), str(os.getpid())],
-            env={**os.environ, **_SETTINGS, "PREFECT_HOME": str(directory)},
-            cwd=Path(__file__).parents[1],
-            pass_fds=[listener.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is the command's to handle; it still needs the server then
-        )
-        return process, f"http://127.0.0.1:{listener.getsockname()[1]}/api"
 
 
 def _answers(process: subprocess.Popen[bytes], url: str) -> bool:

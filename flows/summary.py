@@ -105,14 +105,14 @@ def line_of(result: EvaluationResult) -> str:
         f"iteration {result.iteration}  {result.split:<5} success {result.success:6.1%} [{low:.1%}, {high:.1%}]  "
         f"actions {result.mean_actions:4.1f}  n = {result.num_episodes}"
         + (f"  errors {result.num_errors}" if result.num_errors else "")
-        + (f"  score {parts_of(result)}" if result.mean_parts else "")
+        + f"  score {score_of(result)}"
     )
 
 
-def parts_of(result: EvaluationResult) -> str:
-    """The mean score, and the means of its parts."""
+def score_of(result: EvaluationResult) -> str:
+    """The mean score, and the means of its parts, if it has any."""
     parts = ", ".join(f"{name} {value:.3f}" for name, value in result.mean_parts.items())
-    return f"{result.mean_score:.3f} ({parts})"
+    return f"{result.mean_score:.3f}" + (f" ({parts})" if parts else "")
 
 
 def write_summary(summary: Summary) -> Path:

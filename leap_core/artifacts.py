@@ -80,8 +80,8 @@ class Problem(Record):
 class ArtifactStore:
     """Artifacts below one directory, the home. Safe for several processes at once on a local disk."""
 
-    def __init__(self, home: Path) -> None:
-        """Open the store; its home is made where it does not exist.
+    def __init__(self, home: Path, make: bool = True) -> None:
+        """Open the store; its home is made where it does not exist, or with `make` false is taken for an empty one.
 
         Raises:
             ArtifactError: the home cannot be made or written.
@@ -89,6 +89,8 @@ class ArtifactStore:
         self.home = Path(home).expanduser().absolute()
         if self.home.exists() and not self.home.is_dir():
             raise ArtifactError(f"The artifact home {self.home} is a file. Choose a directory.")
+        if not make and not self.home.exists():
+            return _check_may_be_made(self.home)
         with disk_errors(self.home):
             for name in (".locks", ".verified"):
                 (self.home / name).mkdir(parents=True, exist_ok=True)
@@ -225,7 +227,7 @@ class ArtifactStore:
         Raises:
             ArtifactError: none, with the nearest names; or several, with all of them.
         """
-        return find_named(name, (record.ref for record in self._all_records()))
+        return find_named(name, (record.ref for record in self._all_records()), self.home)
 
     def find(self, stage: str, name: str) -> ArtifactRef:
         """Find the artifact of one stage that a person names, as in `resolve`, and verify it: it is to be used.
@@ -233,7 +235,8 @@ class ArtifactStore:
         Raises:
             ArtifactError: none, several, or one that is damaged.
         """
-        ref = find_named(name, [record.ref for record in self._all_records() if record.stage == stage])
+        refs = [record.ref for record in self._all_records() if record.stage == stage]
+        ref = find_named(name, refs, self.home, stage)
         why = self.verify(ref)
         if why is not None:
             raise ArtifactError(f"{ref.id} is damaged: {why}. Run the experiment that made it: it is then made again.")
@@ -325,7 +328,7 @@ class ArtifactStore:
                 yield record
 
     def _below_stages(self, stage: str | None, hidden: bool) -> list[Path]:
-        stages = [self.home / stage] if stage is not None else self.home.iterdir()
+        stages = [self.home / stage] if stage is not None else self.home.glob("*")
         parents = [path for path in stages if path.is_dir() and not path.name.startswith(".")]
         found = [directory for parent in parents for directory in parent.iterdir() if directory.is_dir()]
         return sorted(directory for directory in found if directory.name.startswith(".work-") == hidden)
@@ -338,6 +341,12 @@ class ArtifactStore:
 
     def _lock_path(self, stage: str, key: str) -> Path:
         return self.home / ".locks" / f"{stage}-{key[:16]}.lock"
+
+
+def _check_may_be_made(home: Path) -> None:
+    parent = next(path for path in home.parents if path.exists())
+    if not parent.is_dir():
+        raise ArtifactError(f"The artifact home {home} lies below {parent}, which is a file. Choose another directory.")
 
 
 def load_record(directory: Path) -> ArtifactRecord | str:

@@ -232,7 +232,8 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
     A value is read as JSON where it is JSON (`3`, `true`, `null`, `["x"]`), else as a plain string.
 
     Raises:
-        ConfigError: no such file, not TOML, a bad override, an unknown key (with the nearest known one), a bad value.
+        ConfigError: no such file, not TOML, nothing in it, a bad override, an unknown key (with the nearest known one),
+            a bad value.
     """
     try:
         values = tomllib.loads(preset.read_text(encoding="utf-8"))
@@ -242,6 +243,11 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{preset} is not valid TOML: {error}. Mend the file.") from error
+    if not values:
+        raise ConfigError(
+            f"The preset {preset} sets nothing. Write settings into it, or copy one of flows/presets, such as "
+            "demo.toml."
+        )
     for override in overrides:
         apply_override(values, override)
     return parse_config(values)

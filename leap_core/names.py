@@ -8,8 +8,10 @@ from leap_core.errors import ArtifactError
 from leap_core.types import ArtifactRef
 
 
-def find_named(name: str, refs: Iterable[ArtifactRef]) -> ArtifactRef:
+def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = "") -> ArtifactRef:
     """Return the one artifact that `name` stands for; a more exact match goes before a looser one.
+
+    `refs` are those in the store at `home`, of one stage if it is given.
 
     Raises:
         ArtifactError: none, with the nearest names; or several, with all of them.
@@ -23,7 +25,7 @@ def find_named(name: str, refs: Iterable[ArtifactRef]) -> ArtifactRef:
         if found:
             names = "\n  ".join(sorted(ref.id for ref in found))
             raise ArtifactError(f"{name!r} stands for {len(found)} artifacts. Name one of them:\n  {names}")
-    raise ArtifactError(f"There is no artifact {name!r}. {_near(wanted, [ref.id for ref in known])}")
+    raise ArtifactError(f"There is no artifact {name!r}. {_near(wanted, [ref.id for ref in known], home, stage)}")
 
 
 def _is_exactly(ref: ArtifactRef, wanted: str) -> bool:
@@ -43,11 +45,12 @@ def _own(known_id: str) -> str:
     return known_id.partition("/")[2]
 
 
-def _near(wanted: str, ids: list[str]) -> str:
+def _near(wanted: str, ids: list[str], home: Path, stage: str) -> str:
     if not ids:
-        return "The store is empty: run a flow first, or point to another home."
+        what = f"artifact of stage {stage}" if stage else "artifact"
+        return f"There is no {what} at all in {home}. `leap run` makes them; --home says where to look."
     by_name = {_own(known): known for known in ids} | {known: known for known in ids}
     close = dict.fromkeys(by_name[name] for name in get_close_matches(wanted, by_name, n=3, cutoff=0.4))
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f"There are {len(ids)}; `leap artifacts list` shows them."
+    return f"There are {len(ids)}; `leap artifacts list{f' {stage}' if stage else ''}` shows them."

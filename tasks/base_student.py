@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from leap_core.config import Section
 from leap_core.demonstrations import demonstrate
@@ -11,6 +11,8 @@ from leap_core.models import TINY, estimate_parameters, fingerprint_model, requi
 from leap_core.prompts import load_prompts
 from leap_core.tables import read_privileged, read_specs
 from leap_core.types import ArtifactRef, Level
+from tasks.privileged import reveal_privileged_states
+from tasks.specs import prepare_specs
 from tasks.stage import Run, Stage, StageReport, StageWork
 
 NUM_VOCABULARY_SPECS = 600
@@ -22,17 +24,17 @@ MOST_BILLIONS_ON_CPU = 1
 class BaseIdentity(Section):
     """A tiny student is made from a seed and a size; any other is what its files are."""
 
-    kind: str
-    source: str
-    params: dict[str, JsonValue]
-    prompt: str
-    max_steps: int
+    kind: str = Field(title="student.kind")
+    source: str = Field(title="student.model")
+    params: dict[str, JsonValue] = Field(title="student.params")
+    prompt: str = Field(title="student.prompt")
+    max_steps: int = Field(title="environment.max_steps")
     num_vocabulary_specs: int
     seed: int
 
 
-def provide_base_student(run: Run, specs: ArtifactRef, privileged: ArtifactRef) -> ArtifactRef:
-    """Return the student before any training."""
+def provide_base_student(run: Run) -> ArtifactRef:
+    """Return the student before any training. Only a new tiny one reads specs: they are prepared for it."""
     config, tiny = run.config, run.config.student.model == TINY
     identity = BaseIdentity(
         kind=config.student.kind,
@@ -43,7 +45,12 @@ def provide_base_student(run: Run, specs: ArtifactRef, privileged: ArtifactRef) 
         num_vocabulary_specs=NUM_VOCABULARY_SPECS if tiny else 0,
         seed=config.seed if tiny else 0,
     )
-    return BASE(run, identity, {"specs": specs, "privileged": privileged} if tiny else {})
+    return BASE(run, identity, _what_it_reads(run) if tiny else {})
+
+
+def _what_it_reads(run: Run) -> dict[str, ArtifactRef]:
+    specs = prepare_specs(run, "train")
+    return {"specs": specs, "privileged": reveal_privileged_states(run, specs)}
 
 
 def _provide(work: StageWork[BaseIdentity]) -> StageReport:

@@ -31,7 +31,10 @@ def resolve_device(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # the latter from builds without CUDA
         why = str(error).partition("\n")[0]
-        raise ConfigError(f"Config execution.device: torch cannot use {name!r} here: {why}") from error
+        raise ConfigError(
+            f"Config execution.device: torch cannot use {name!r} here: {why.rstrip('.')}. Install a build of torch "
+            "that can, or take what there is: --set execution.device=auto."
+        ) from error
     return name
 
 

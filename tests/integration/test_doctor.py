@@ -33,6 +33,7 @@ def test_all_is_well_here(tmp_path):
     done = doctor(tmp_path / "new")
     assert done.returncode == 0, done.stdout
     assert "BAD" not in done.stdout
+    assert "`leap doctor webshop`" in done.stdout
 
 
 def test_a_server_that_does_not_answer_is_named(tmp_path):
@@ -85,6 +86,16 @@ def test_alfworld_data_that_is_not_there(tmp_path):
     done = doctor_alfworld(tmp_path, ALFWORLD_DATA=str(tmp_path / "none"))
     assert done.returncode == 1
     assert "alfworld-download" in done.stdout
+
+
+@pytest.mark.parametrize(("subject", "variable"), [("alfworld", "ALFWORLD_DATA"), ("webshop", "WEBSHOP_DATA")])
+def test_data_that_nobody_has_asked_for_are_worth_a_note(tmp_path, subject, variable):
+    done = run("doctor", subject, XDG_CACHE_HOME=str(tmp_path / "cache"), HOME=str(tmp_path), **{variable: ""})
+    assert done.returncode == 0, done.stdout
+    assert "BAD" not in done.stdout
+    assert [line.split()[:3] for line in done.stdout.splitlines() if line.startswith("note")] == [
+        ["note", subject, "data"]
+    ]
 
 
 def test_alfworld_data_without_its_variable(tmp_path):

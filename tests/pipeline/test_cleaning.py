@@ -4,8 +4,11 @@ import pytest
 from leap_command import copy_home
 
 from flows import cleaning
+from flows.evaluate import evaluate
 from flows.leap import leap
 from flows.leap_iteration import leap_iteration
+from flows.opening import experiment_directory
+from flows.summary import SUMMARY
 from leap_core.artifacts import ArtifactStore
 
 pytestmark = pytest.mark.slow
@@ -34,6 +37,20 @@ def test_what_a_run_has_made_that_broke_off_stays_for_a_week(copied, monkeypatch
     assert garbage(copied) == []
     monkeypatch.setattr(cleaning, "WORKSPACE_AGE_S", 0.0)
     assert len(garbage(copied)) == len(list(ArtifactStore(copied / "artifacts").records()))
+
+
+def test_what_eval_has_found_stays_as_long_as_the_model(copied, monkeypatch):
+    monkeypatch.setattr(cleaning, "WORKSPACE_AGE_S", 0.0)
+    store, train = ArtifactStore(copied / "artifacts"), "train"
+    evaluate(["base", "training/smoke-i1"], train, "smoke", SETTINGS, str(copied))
+    found = {record.ref.id for record in store.records("evaluation") if record.config["split"] == train}
+    assert len(found) == 2
+    leap("smoke", SETTINGS, str(copied))
+    assert garbage(copied) == []
+    (experiment_directory(copied, "smoke") / SUMMARY).unlink()  # nothing uses the trained model any more
+    list(cleaning.collect_garbage(copied, delete=True))
+    assert {record.ref.id for record in store.records("evaluation")} == {name for name in found if "i0" in name}
+    assert {record.stage for record in store.records()} == {"specs", "privileged", "base", "evaluation"}
 
 
 def test_mending_an_early_iteration_leaves_the_later_ones_in_the_experiment(copied):

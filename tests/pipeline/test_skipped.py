@@ -43,6 +43,16 @@ def test_the_stage_counts_what_is_passed_over(home, data):
     assert [outcome.state for outcome in run.outcomes] == ["cached", "cached"]
 
 
+def test_fewer_games_than_were_asked_for_are_told(home, data):
+    said = []
+    config = LeapConfig.model_validate({"experiment": "t", "environment": {"data": str(data), "num_dev": 1}})
+    run = Run(config=config, store=ArtifactStore(home), say=said.append)
+    prepare_specs(run, "train")
+    prepare_specs(run, "dev")
+    (warning,) = (line for line in said if "warning" in line)
+    assert warning.startswith("specs-train: warning: 28 specs, fewer than the 600 of environment.num_train")
+
+
 @pytest.mark.slow
 def test_summary_and_report_say_it(undisturbed, tmp_path):
     summary = read_summary(undisturbed.home, "smoke")

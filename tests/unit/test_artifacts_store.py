@@ -265,6 +265,16 @@ def test_a_home_is_made_with_its_parents(tmp_path):
     assert publish(store, {"a": "1"}) == next(store.records()).ref
 
 
+def test_a_home_that_is_only_looked_into_is_not_made(tmp_path):
+    store = ArtifactStore(tmp_path / "a" / "b", make=False)
+    assert (list(store.records()), store.problems(), store.workspaces()) == ([], [], [])
+    assert store.lookup("specs", "0" * 64) is None
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match=r"lies below .*file, which is a file"):
+        ArtifactStore(tmp_path / "file" / "below", make=False)
+
+
 def test_naming_an_artifact_by_any_unique_part(store):
     one = publish(store, {"a": "1"}, name="demo-i1", seed=1)
     other = publish(store, {"a": "1"}, name="demo-i2", seed=2)
@@ -288,13 +298,17 @@ def test_an_exact_name_goes_before_a_longer_one(store):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(store):
-    with pytest.raises(ArtifactError, match="store is empty"):
+    with pytest.raises(ArtifactError, match=r"There is no artifact at all in .* `leap run` makes them"):
         store.resolve("demo")
     ref = publish(store, {"a": "1"}, name="baseline")
     with pytest.raises(ArtifactError, match=f"Did you mean {ref.id}"):
         store.resolve("baselin" + ref.id[-9:])
-    with pytest.raises(ArtifactError, match="There are 1"):
+    with pytest.raises(ArtifactError, match="There are 1; `leap artifacts list` shows them"):
         store.resolve("///")
+    with pytest.raises(ArtifactError, match=f"There are 1; `leap artifacts list {ref.stage}` shows them"):
+        store.find(ref.stage, "///")
+    with pytest.raises(ArtifactError, match="There is no artifact of stage training at all"):
+        store.find("training", "demo")
 
 
 def test_a_key_of_a_stage_is_not_found_under_another_stage(store):

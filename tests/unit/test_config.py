@@ -56,6 +56,9 @@ def test_broken_or_missing_file(tmp_path):
     path = tmp_path / "broken.toml"
     with pytest.raises(ConfigError, match="Cannot read"):
         load_config(path)
+    path.write_text("# to be written\n")
+    with pytest.raises(ConfigError, match="sets nothing"):
+        load_config(path, ["seed=3"])
     path.write_text("seed = = 3")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_config(path)

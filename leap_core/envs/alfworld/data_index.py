@@ -132,9 +132,8 @@ def find_data(setting: str) -> Path:
     for folder in (data / _NESTED, data):
         if (folder / "train").is_dir():
             return folder
-    raise LeapError(
-        f"environment.data is {setting!r}, but there is no folder 'train' in {data} or in its {_NESTED!r}. {HOW_TO_GET}"
-    )
+    missing = f"folder 'train' in {data} or in its {_NESTED!r}" if data.is_dir() else f"directory {data}"
+    raise LeapError(f"environment.data is {setting!r}, but there is no {missing}. {HOW_TO_GET}")
 
 
 def read_index(folder: Path, cache_folder: Path | None = None) -> DataIndex:
