@@ -155,8 +155,8 @@ class BatchQueue:
 
     async def _upload(self, label: str, requests: dict[str, ChatRequest]) -> str:
         """The endpoint's name for a new batch of these requests."""
-        lines = "".join(f"{json.dumps(self._line(key, request))}\n" for key, request in requests.items())
-        file = await self._endpoint.openai.files.create(file=("requests.jsonl", lines.encode()), purpose="batch")
+        lines = b"".join(self._line(key, request) for key, request in requests.items())
+        file = await self._endpoint.openai.files.create(file=("requests.jsonl", lines), purpose="batch")
         batch = await self._endpoint.openai.batches.create(
             input_file_id=file.id,
             endpoint="/v1/chat/completions",
@@ -165,8 +165,9 @@ class BatchQueue:
         )
         return str(batch.id)
 
-    def _line(self, key: str, request: ChatRequest) -> dict[str, Any]:
-        return {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": self._endpoint.body(request)}
+    def _line(self, key: str, request: ChatRequest) -> bytes:
+        head = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions"}
+        return json.dumps(head).encode()[:-1] + b', "body": ' + self._endpoint.body(request) + b"}\n"
 
     def _start_collecting(self, batch: PendingBatch) -> None:
         self._collecting.add(batch.label)

@@ -106,10 +106,6 @@ class ChatClient:
             ArtifactError: the reply could not be brought to the disk.
         """
         key = request_key(self._endpoint.address, request)
-        found = self._journal.find(key)
-        if found is not None:
-            self.counts.num_from_journal += 1
-            return found
         if key not in self._under_way:
             task = asyncio.create_task(self._obtain(key, request))
             self._under_way[key] = task
@@ -147,7 +143,7 @@ class ChatClient:
         # A batch is claimed as a whole, when it is handed in.
         claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._tell_of_another)
         async with claim:
-            found = self._journal.find(key)  # another process may have bought it meanwhile
+            found = self._journal.find(key)  # now that no other process can be about to buy it
             if found is not None:
                 self.counts.num_from_journal += 1
                 return found

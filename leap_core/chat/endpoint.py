@@ -1,17 +1,19 @@
-"""The HTTP side: one request by the `openai` package, and its answer as a reply or a fault.
+"""The HTTP side: one request as the `openai` package would send it, and its answer as a reply or a fault.
 
-The package's own retries are off: the client above knows the limits and the budget, and counts. Chat completions go
-through the package's aiohttp client with the package's headers, but are not put together by it: that takes longer than
-sending them.
+The package's own retries are off: the client above knows the limits and the budget, and counts. Chat completions go out
+with the package's headers and TLS settings, but straight through aiohttp, which the package sends by as well: its
+layers above that take longer than the sending. Files and batches, of which there are few, go through the package.
 """
 
-import asyncio
 import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.request import getproxies
+
+from pydantic_core import to_json
 
 from leap_core.chat.faults import Fault, FaultKind, fault_of_status, presentable
 from leap_core.chat.messages import ChatReply, ChatRequest
@@ -52,7 +54,8 @@ class Endpoint:
         Raises:
             ConfigError: OpenAI itself is meant and there is no key.
         """
-        from httpx2 import URL, Headers, Limits, Timeout
+        from aiohttp import ClientSession, ClientTimeout, TCPConnector
+        from httpx2 import URL, Timeout, create_ssl_context
         from openai import AsyncOpenAI, DefaultAioHttpClient
 
         for name in _LOGGERS:  # at DEBUG they write whole requests, privileged text and all
@@ -68,22 +71,24 @@ class Endpoint:
         self._key, self._timeout_s = key, config.timeout_s
         self.has_key = bool(key)
         headers = {config.key_header: key, "Authorization": ""} if config.key_header else {}
-        self._http = DefaultAioHttpClient(
-            timeout=Timeout(config.timeout_s, connect=min(config.timeout_s, _CONNECT_TIMEOUT_S)),
-            limits=Limits(max_connections=config.max_concurrency),
-        )
+        connect_s = min(config.timeout_s, _CONNECT_TIMEOUT_S)
         self.openai = AsyncOpenAI(
             api_key=key or _NO_KEY,
             base_url=self.address,
             max_retries=0,
             default_headers=headers,
             default_query=dict(config.query),
-            http_client=self._http,
+            http_client=DefaultAioHttpClient(timeout=Timeout(config.timeout_s, connect=connect_s)),
         )
         """The package's client, for what is not a chat completion (files, batches)."""
         own = {**self.openai.auth_headers, **self.openai.default_headers}
-        self._headers = Headers({name: value for name, value in own.items() if isinstance(value, str) and value})
-        self._completions = URL(f"{self.address}/chat/completions", params=dict(config.query) or None)
+        self._completions = str(URL(f"{self.address}/chat/completions", params=dict(config.query) or None))
+        self._http = ClientSession(
+            connector=TCPConnector(limit=0, ssl=create_ssl_context() if self.address.startswith("https:") else True),
+            headers={name: value for name, value in own.items() if isinstance(value, str) and value},
+            timeout=ClientTimeout(total=config.timeout_s, sock_connect=connect_s),
+            trust_env=bool(getproxies()),  # where there is no proxy, looking for it at each request takes long
+        )
         self._dialect = _Dialect(limit_name="max_completion_tokens" if self.address == _OPENAI else "max_tokens")
 
     async def send(self, request: ChatRequest) -> ChatReply:
@@ -106,12 +111,12 @@ class Endpoint:
         """Do without a parameter that the endpoint does not understand; False where that would be nothing new."""
         return fault.kind is FaultKind.UNSUPPORTED and self._dialect.learn(fault.parameter)
 
-    def body(self, request: ChatRequest) -> dict[str, Any]:
-        """A request as this endpoint understands it."""
+    def body(self, request: ChatRequest) -> bytes:
+        """A request as this endpoint understands it, in JSON."""
         dialect = self._dialect
         body: dict[str, Any] = {
             "model": request.model,
-            "messages": [message.model_dump() for message in request.messages],
+            "messages": request.messages,
             dialect.limit_name: request.max_tokens,
         }
         for name, value in (("temperature", request.temperature), ("seed", request.seed)):
@@ -120,7 +125,7 @@ class Endpoint:
         if request.reply_schema is not None and "response_format" not in dialect.left_out:
             schema = {"name": request.reply_schema.name, "strict": True, "schema": request.reply_schema.definition}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
+        return to_json(body)
 
     def judge(
         self, status: int, headers: Mapping[str, str], content: bytes, request: ChatRequest | None = None
@@ -135,22 +140,15 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._http.close()
         await self.openai.close()
 
-    async def _post(self, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, headers and content; the content is read piece by piece, up to a limit."""
-        from httpx2 import Request
-
-        request = Request("POST", self._completions, headers=self._headers, content=json.dumps(body).encode())
-        # What the package raises holds the request, headers and all: it must not go on as a cause.
+        # What is raised holds the request, headers and all: it must not go on as a cause.
         try:
-            async with asyncio.timeout(self._timeout_s):
-                response = await self._http.send(request, stream=True)
-                try:
-                    headers = dict(response.headers) if response.is_error else {}
-                    return response.status_code, headers, self._without_key(await _read(response))
-                finally:
-                    await response.aclose()
+            async with self._http.post(self._completions, data=body) as response:
+                return response.status, response.headers, self._without_key(await _read(response))
         except Fault as error:
             fault = error
         except Exception as error:
@@ -167,7 +165,7 @@ class Endpoint:
         import httpx2
         import openai
 
-        # The package tells a lost connection as a time-out: the first cause of its own is what happened.
+        # The package tells a lost connection as a time-out: the first cause of aiohttp's is what happened.
         causes = list(_causes(error))
         cause = next((one for one in causes if isinstance(one, aiohttp.ClientError | TimeoutError)), causes[-1])
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
@@ -189,7 +187,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 async def _read(response: Any) -> bytes:
     pieces, size = [], 0
-    async for piece in response.aiter_bytes():
+    async for piece in response.content.iter_any():
         size += len(piece)
         if size > _MOST_BYTES:
             raise Fault(FaultKind.BROKEN, f"more than {_MOST_BYTES / 1e6:.0f} MB")
