@@ -94,8 +94,15 @@ class ChatClient:
         """What the scope has paid for: in all runs where there is a budget, else in this one."""
         return self._budget.spent if self._has_budget else self.counts.billed
 
-    async def complete(self, request: ChatRequest) -> ChatReply:
+    @property
+    def address(self) -> str:
+        """Of the endpoint."""
+        return self._endpoint.address
+
+    async def complete(self, request: ChatRequest, key: str | None = None) -> ChatReply:
         """Return the reply to a request; it is in the journal by then. Equal requests are asked once.
+
+        `key` is its `request_key` at this address, where that is known already.
 
         Raises:
             ContextLengthError: the prompt is too long for the model.
@@ -105,7 +112,7 @@ class ChatClient:
             ConfigError: a budget in dollars for a model without a price.
             ArtifactError: the reply could not be brought to the disk.
         """
-        key = request_key(self._endpoint.address, request)
+        key = key or request_key(self.address, request)
         if key not in self._under_way:
             task = asyncio.create_task(self._obtain(key, request))
             self._under_way[key] = task

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from leap_core.chat.client import ChatClient
 from leap_core.config import EndpointConfig
@@ -42,6 +42,10 @@ class ChatSession:
             LeapError: the first that `work` raised. What is on its way then arrives and is kept before this returns.
         """
         return self._runner.run(self._map(work, items, noun))
+
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Do one thing in the event loop of the session."""
+        return self._runner.run(work)
 
     def close(self) -> None:
         """Let what is on its way arrive, then close everything."""

@@ -1,0 +1,246 @@
+"""What a teacher is asked about an episode, and what becomes of its replies. Nothing is sent from here.
+
+A conversation is a generator: it yields requests, is sent replies, and returns the steps. So it runs wherever there is
+a processor to spare, and whoever drives it decides how requests travel.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from leap_core.chat.endpoint import estimate_tokens
+from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.config import Section, check_keys
+from leap_core.errors import ConfigError, ContextLengthError
+from leap_core.realizability import Gate
+from leap_core.teachers.privilege import PrivilegedEpisode
+from leap_core.teachers.prompts import TeacherPrompts
+from leap_core.teachers.replies import Advice, correction_schema, match_command, read_advice
+from leap_core.types import CorrectionStatus, Level, StepCorrection, Trajectory
+
+Conversation = Generator[ChatRequest, ChatReply, tuple[StepCorrection, ...]]
+"""Where a request is too long for the model, ContextLengthError is thrown into it in place of a reply."""
+
+
+class OpenAITeacherParams(Section):
+    """Settings of this teacher, `correction.params`. All of them bear identity."""
+
+    model: str = Field(description="Name of the model at the endpoint.")
+    mode: Literal["trajectory", "step"] = Field("trajectory", description="What one call corrects; an episode (paper).")
+    prompt: str = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
+    temperature: float | None = Field(0.0, ge=0, description="Sampling temperature; null: the endpoint's own.")
+    max_tokens: int = Field(4096, ge=16, description="Limit on tokens of one reply, hidden reasoning included.")
+    context_tokens: int = Field(128_000, ge=512, description="What the model can read; longer episodes are split.")
+    max_attempts: int = Field(3, ge=1, description="Replies asked for before what is wrong is rejected.")
+    structured: bool = Field(True, description="Ask for JSON by schema; endpoints that lack it are asked without.")
+    shuffled_privilege: bool = Field(False, description="Control: show each episode the hidden state of another one.")
+
+    @classmethod
+    def read(cls, params: dict[str, JsonValue]) -> "OpenAITeacherParams":
+        """Validate `correction.params`.
+
+        Raises:
+            ConfigError: the model is missing, a key is unknown, or a value is wrong.
+        """
+        check_keys(params, cls, "correction.params.")
+        try:
+            return cls.model_validate(params)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"Config correction.params.{where}: {first['msg']}. The teacher 'openai' needs the name of a model, "
+                "for example --set correction.params.model=gpt-4o."
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Makes the requests of this teacher; asks nobody itself."""
+
+    params: OpenAITeacherParams
+    prompts: TeacherPrompts
+    level: Level
+
+    def windows(self, num_steps: int) -> list[range]:
+        """The steps that are corrected together, before anything turns out too long."""
+        size = num_steps if self.params.mode == "trajectory" else 1
+        return [range(start, min(start + size, num_steps)) for start in range(0, num_steps, size)]
+
+    def request(self, episode: PrivilegedEpisode, window: range) -> ChatRequest:
+        """The prompt for a window, with as many of the steps before it as there is room for.
+
+        Raises:
+            ContextLengthError: there is no room even without them.
+        """
+        room = self.params.context_tokens - self.params.max_tokens
+        for num_left_out in _fewer_and_fewer(window.start):
+            request = ChatRequest(
+                model=self.params.model,
+                messages=self.prompts.correct(episode, self.level, window, num_left_out),
+                max_tokens=self.params.max_tokens,
+                temperature=self.params.temperature,
+                reply_schema=correction_schema() if self.params.structured else None,
+            )
+            num_tokens = estimate_tokens(request.num_characters)
+            if num_tokens <= room:
+                return request
+        raise ContextLengthError(
+            f"about {num_tokens} tokens, and correction.params.context_tokens leaves room for {room}"
+        )
+
+    def requests(self, episode: PrivilegedEpisode) -> Iterator[tuple[ChatRequest, range]]:
+        """What is asked for a whole episode: too long windows in halves, without steps that never fit."""
+        waiting = self.windows(len(episode.trajectory.steps))
+        while waiting:
+            window = waiting.pop(0)
+            try:
+                yield self.request(episode, window), window
+            except ContextLengthError:
+                waiting[:0] = halves(window) if len(window) > 1 else []
+
+
+@dataclass(kw_only=True)
+class Corrector:
+    """One episode while it is corrected: what is accepted so far, and what is rejected and why."""
+
+    asker: Asker
+    episode: PrivilegedEpisode
+    gate: Gate = field(init=False)
+    accepted: dict[int, StepCorrection] = field(default_factory=dict)
+    rejected: dict[int, StepCorrection] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.trajectory, self.episode.privileged)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """What is corrected."""
+        return self.episode.trajectory
+
+    def converse(self) -> Conversation:
+        """Ask for every step, in as many requests as it takes; returns one step correction for each step."""
+        num_steps = len(self.trajectory.steps)
+        for window in self.asker.windows(num_steps):
+            yield from self._correct_window(window)
+        steps = {**self.rejected, **self.accepted}
+        return tuple(steps[index] for index in range(num_steps))
+
+    def _correct_window(self, window: range) -> Generator[ChatRequest, ChatReply, None]:
+        """Correct some steps together; halve them where prompt or reply are too long."""
+        try:
+            reply_was_too_long = yield from self._correct_together(window)
+        except ContextLengthError as error:
+            if len(window) == 1:
+                self._reject(window.start, f"too long: {error}")
+                return
+            reply_was_too_long = True
+        if reply_was_too_long:
+            for half in halves(window):
+                yield from self._correct_window(half)
+
+    def _correct_together(self, window: range) -> Generator[ChatRequest, ChatReply, bool]:
+        """Ask until every step of the window is accepted, or the attempts are used up.
+
+        Returns:
+            Whether the reply was cut off, so that fewer steps at a time are to be asked for.
+
+        Raises:
+            ContextLengthError: the prompt is too long for the model.
+        """
+        request, wanted = self.asker.request(self.episode, window), list(window)
+        for attempt in range(self.asker.params.max_attempts):
+            reply = yield request
+            complaints = self._judge(reply, wanted)
+            if not complaints:
+                return False
+            if reply.was_cut_off and len(window) > 1:
+                return True
+            wanted = [index for index in wanted if index not in self.accepted]
+            if attempt + 1 < self.asker.params.max_attempts:
+                request = request.again(reply.text, self.asker.prompts.again(complaints, wanted))
+        return False
+
+    def _judge(self, reply: ChatReply, wanted: Sequence[int]) -> list[str]:
+        """Accept what can be used; return a complaint for everything else, which is recorded as rejected for now."""
+        advice = read_advice(reply.text, wanted)
+        if advice is None:
+            complaint, why = _unreadable(reply)
+            for index in wanted:
+                self._reject(index, why)
+            return [complaint]
+        complaints = []
+        for index in wanted:
+            why = self._take(index, advice.get(index))
+            if why:
+                complaints.append(f"Step {index + 1}: {why}")
+        return complaints
+
+    def _take(self, index: int, advice: Advice | None) -> str:
+        """Accept the advice on one step and return "", or reject it and say why."""
+        step = self.trajectory.steps[index]
+        if advice is None and self.asker.prompts.is_sparing:
+            advice = Advice(reason=step.action.reason, command=step.action.command)
+            is_left_alone = True
+        else:
+            is_left_alone = False
+        if advice is None:
+            why = "missing: the reply says nothing on this step"
+            self._reject(index, why)
+            return why
+        command = match_command(advice.command, step.observation.admissible)
+        correction = StepCorrection(
+            step=step.index,
+            reason=advice.reason,
+            command=command,
+            status=CorrectionStatus.KEPT if command == step.action.command else CorrectionStatus.CHANGED,
+        )
+        why = self.gate.why_rejected(correction, index) or ("" if command else "inadmissible: there is no action")
+        if not why:
+            self.accepted[index] = correction
+            return ""
+        self._reject(index, why, Advice(reason=advice.reason, command=command))
+        if is_left_alone:  # the student's own step is no model for anyone; the teacher has nothing to mend in it
+            return ""
+        possible = step.observation.admissible if why.startswith("inadmissible") else None
+        return f"{why}. Possible were: {'; '.join(possible)}" if possible else why
+
+    def _reject(self, index: int, why: str, advice: Advice | None = None) -> None:
+        """Record that no usable word came on a step."""
+        step = self.trajectory.steps[index]
+        self.rejected[index] = StepCorrection(
+            step=step.index,
+            reason=advice.reason if advice else "",
+            command=advice.command if advice else step.action.command,
+            status=CorrectionStatus.REJECTED,
+            why=why,
+        )
+
+
+def halves(window: range) -> list[range]:
+    """Two windows in place of one that is too long."""
+    middle = (window.start + window.stop) // 2
+    return [range(window.start, middle), range(middle, window.stop)]
+
+
+def _unreadable(reply: ChatReply) -> tuple[str, str]:
+    """What to tell the teacher about a reply without advice, and what to record."""
+    if reply.refusal:
+        return "You declined. This is a game for training software; nobody comes to harm.", "refused by the teacher"
+    if reply.was_cut_off:
+        return "Your answer was cut off. Be much shorter.", "cut off: the reply was too long"
+    if not reply.text.strip():
+        return "Your answer was empty.", "unreadable: the reply was empty"
+    return "There was no JSON object of the given form in your answer.", "unreadable: no JSON of the given form"
+
+
+def _fewer_and_fewer(num_before: int) -> Sequence[int]:
+    """How many of the steps before a window to leave out: none, then ever more of the oldest, at last all."""
+    shown = num_before
+    counts = [0]
+    while shown:
+        shown //= 2
+        counts.append(num_before - shown)
+    return counts
