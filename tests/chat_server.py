@@ -1,7 +1,6 @@
 """An OpenAI-compatible server of the tests' own: real HTTP on this machine, replies and faults by script.
 
 It runs in a thread, counts what reaches it, and keeps every request: a test can say what was sent and how often.
-As a script it serves one reply after a fixed delay: `python tests/chat_server.py PORT_FILE DELAY_S TEXT`.
 """
 
 import asyncio
@@ -194,10 +193,3 @@ class ChatServer:
 
 def _json(value):
     return Answer(content=json.dumps(value).encode())
-
-
-if __name__ == "__main__":
-    answer = reply(sys.argv[3], delay_s=float(sys.argv[2]))
-    server = ChatServer(lambda body, n: answer)
-    Path(sys.argv[1]).write_text(str(server.port))
-    sys.stdin.read()

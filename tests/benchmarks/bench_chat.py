@@ -25,9 +25,9 @@ from leap_core.config import EndpointConfig
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.types import Message
 
-SERVER = Path(__file__).parents[1] / "chat_server.py"
-sys.path.insert(0, str(SERVER.parent))
-from taught_episode import episode, setup_of  # noqa: E402 - beside the server
+SERVER = Path(__file__).with_name("delay_server.py")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from taught_episode import episode, setup_of  # noqa: E402 - in the folder above
 
 PROMPT = "You are in the middle of a room. " * 200  # about as long as the prompt for a short episode
 
