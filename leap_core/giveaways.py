@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import zip_longest
 
 from pydantic import JsonValue
 
@@ -54,13 +53,14 @@ def sentences(text: str) -> list[str]:
 
 
 def _tokens(text: str) -> list[str]:
-    text = unicodedata.normalize("NFKC", text).lower().replace("'s ", " ").replace("’s ", " ")
+    text = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    text = text.lower().replace("'s ", " ").replace("’s ", " ")
     text = _ABBREVIATED_NUMBER.sub(r"\1 ", text)
-    raw, tokens, kind = _TOKENS.findall(text), list[str](), ""
-    for token, following in zip_longest(raw, raw[1:], fillvalue=""):
-        if token not in _NUMBER_WORDS and not token.isdigit():
-            tokens.append(token)
-            continue
+    raw, tokens, done, kind = _TOKENS.findall(text), list[str](), 0, ""
+    # Only words that could be a number are looked at one by one: the gate's time is mostly spent here.
+    for position in [index for index, token in enumerate(raw) if token in _NUMBER_WORDS or token.isdigit()]:
+        tokens += raw[done:position]
+        token, following, done = raw[position], raw[position + 1] if position + 1 < len(raw) else "", position + 1
         if token in _BEFORE_A_NUMBER and tokens and (following.isdigit() or following in _DIGITS):
             continue  # "mug number 2"
         number = _number(token, tokens[-1] if tokens else "", following)
@@ -71,7 +71,7 @@ def _tokens(text: str) -> list[str]:
         elif number and kind and len(tokens) > 1 and tokens[-1] in _AND and tokens[-2].isdigit():
             tokens.append(kind)  # "mugs 2 and 3"
         tokens.append(number or token)
-    return tokens
+    return tokens + raw[done:]
 
 
 def _number(token: str, before: str, following: str) -> str:

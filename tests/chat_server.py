@@ -5,12 +5,10 @@ It runs in a thread, counts what reaches it, and keeps every request: a test can
 
 import asyncio
 import json
-import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 MODEL = "gpt-4o-mini"
 

@@ -7,6 +7,7 @@ Frames go both ways through the standard streams: a kind, the number of the conv
 """
 
 import asyncio
+import gc
 import os
 import struct
 import sys
@@ -28,6 +29,8 @@ from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.types import Level, Record, StepCorrection
 
 _HEAD = struct.Struct("!cQI")
+_BEHIND = 5
+"""Where processors are few, whoever talks to the endpoint goes first."""
 _SIGNIFICANT_FRAMES = 3
 """Of a traceback: the last ones, without their values, which may be privileged."""
 
@@ -247,6 +250,8 @@ def main() -> None:
     """Serve the standard streams; what anything else prints goes to the error stream."""
     inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    os.nice(_BEHIND)
+    gc.freeze()  # what was imported stays
     serve(inbox, outbox)
 
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from chat_server import reply  # noqa: E402 - beside this folder
+from chat_server import reply
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
