@@ -135,6 +135,11 @@ class Desk:
         desk.send(_Kind.SETUP, 0, setup.model_dump_json().encode())
         return desk
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     async def begin(self, episode: PrivilegedEpisode) -> Talk:
         """Begin to correct an episode.
 
