@@ -1,7 +1,6 @@
 """Many conversations at once, for code that is not async itself."""
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -75,7 +74,6 @@ class ChatSession:
                     told = time.monotonic()
                     self._say(f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}")
 
-        gc.freeze()  # the items stay: to look for garbage among them again and again holds up what is on its way
         # Twice as many as may be on their way: some read a reply or wait for the journal.
         num_workers = len(items) if self._config.batch else 2 * self._config.max_concurrency
         workers = [asyncio.create_task(work_on(todo)) for _ in range(min(num_workers, len(items)))]
@@ -87,7 +85,6 @@ class ChatSession:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-            gc.unfreeze()
         return [done[index] for index in range(len(items))]
 
     def _outlook(self, num_done: int, num_items: int, noun: str) -> str:

@@ -4,6 +4,7 @@ One call corrects a whole episode, as in the paper, or one step. A reply that ca
 reason, a few times; what then still fails is recorded as rejected. Replies are journalled, so none is paid for twice.
 """
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,7 +89,12 @@ class OpenAITeacher:
             check_same_spec(one.trajectory, one.privileged)
         if self._params.shuffled_privilege:
             episodes = shuffle_privilege(episodes)
-        return self._session.map(self._correct_episode, episodes, "episodes")
+        # The episodes stay until the end: to look for garbage among them again and again holds up what is on its way.
+        gc.freeze()
+        try:
+            return self._session.map(self._correct_episode, episodes, "episodes")
+        finally:
+            gc.unfreeze()
 
     def account(self) -> dict[str, JsonValue]:
         """Requests, tokens and dollars of this run, and how often which fault was met."""

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bench_chat
 
 Prints the time, the ideal time and their ratio, the CPU of a request beside what the `openai` package takes by itself,
-and the peak memory for two lengths. No client can be done before `ceil(requests / concurrency) * delay`, which for 2,000
+and the peak memory for two lengths. No client is done before `ceil(requests / concurrency) * delay`, which for 2,000
 requests is 1.02 times the ideal; what bare sockets take shows what the machine leaves of the rest.
 """
 

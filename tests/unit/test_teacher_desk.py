@@ -48,7 +48,8 @@ def test_conversations_go_on_side_by_side():
         good = '{"steps": [{"step": 1, "reason": "I look for it.", "action": "inventory"}]}'
         await second.answer(reply(good))
         await first.answer(reply("no"))
-        assert second.asked is None and second.steps[0].command == "inventory"
+        assert second.asked is None
+        assert second.steps[0].command == "inventory"
         assert "no JSON" in first.asked.request.messages[-1].content
         first.drop()
 
@@ -62,7 +63,7 @@ def test_a_desk_that_is_killed_is_told_to_those_who_wait_and_to_those_who_come()
         waiting = asyncio.create_task(talk.answer(reply("{}")))
         await asyncio.sleep(0)
         os.kill(desk.pid, signal.SIGKILL)
-        with pytest.raises(LeapError, match="has ended.*paid for is kept"):
+        with pytest.raises(LeapError, match=r"has ended.*paid for is kept"):
             await waiting
         with pytest.raises(LeapError, match="has ended"):
             await desk.begin(episode(2))
