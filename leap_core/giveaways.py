@@ -41,15 +41,25 @@ def normalise(text: str) -> str:
     return " ".join(token for token in _tokens(text) if token not in _SENTENCE_ENDS)
 
 
-def sentences(text: str) -> list[str]:
-    """The sentences of a text, each normalised. A point inside a word ends none, a comma before a number does."""
-    found: list[list[str]] = [[]]
-    for token in _tokens(_POINT_IN_A_WORD.sub(" ", _COMMA_BEFORE_A_NUMBER.sub(".", text))):
-        if token in _SENTENCE_ENDS:
-            found.append([])
-        else:
-            found[-1].append(token)
-    return [" ".join(words) for words in found if words]
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """A text as the gate reads it: its sentences, each normalised, and all of it, normalised."""
+
+    sentences: list[str]
+    whole: str
+
+    @classmethod
+    def of(cls, text: str) -> "Speech":
+        """Read a text. A point inside a word ends no sentence, a comma before a number does."""
+        pointed = _POINT_IN_A_WORD.sub(" ", _COMMA_BEFORE_A_NUMBER.sub(".", text))
+        found: list[list[str]] = [[]]
+        for token in _tokens(pointed):
+            if token in _SENTENCE_ENDS:
+                found.append([])
+            else:
+                found[-1].append(token)
+        said = [" ".join(words) for words in found if words]
+        return cls(sentences=said, whole=" ".join(said) if pointed == text else normalise(text))
 
 
 def _tokens(text: str) -> list[str]:

@@ -8,7 +8,7 @@ facts of the privileged state may say, as `FreeCommands`, which form that is and
 import re
 from collections.abc import Iterator, Sequence
 
-from leap_core.giveaways import Giveaways, Place, normalise, sentences
+from leap_core.giveaways import Giveaways, Place, Speech, normalise
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory
 
 LEAK = "leak"
@@ -52,7 +52,7 @@ class Gate:
     def __init__(self, trajectory: Trajectory, privileged: PrivilegedState) -> None:
         self._steps = trajectory.steps
         self._giveaways = Giveaways.of(privileged.facts)
-        self._runs = frozenset(_runs(privileged.text))
+        self._runs = frozenset(_runs(normalise(privileged.text)))
         free = privileged.facts.get(FREE_COMMANDS)
         self._free = None if free is None else FreeCommands.model_validate(free)
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
@@ -87,14 +87,15 @@ class Gate:
         return f"{LEAK}: the command names {named[0]!r}, which the student had not seen" if named else ""
 
     def _what_it_gives_away(self, reason: str, seen: str) -> str:
-        source = _SOURCE.search(normalise(reason))
+        speech = Speech.of(reason)
+        source = _SOURCE.search(speech.whole)
         if source and source.group() not in seen:
             return f"speaks of {source.group()!r}, which the student does not have"
-        said, shown = [self._giveaways.joined(sentence) for sentence in sentences(reason)], f" {seen} "
+        said, shown = [self._giveaways.joined(sentence) for sentence in speech.sentences], f" {seen} "
         named = _named(said, shown, self._secrets)
         if named:
             return f"names {named[0]!r}, which the student had not seen"
-        if any(run in self._runs and f" {run} " not in shown for run in _runs(reason)):
+        if any(run in self._runs and f" {run} " not in shown for run in _runs(speech.whole)):
             return f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen"
         hidden = [place for place in self._giveaways.places if f" {place.thing} " not in shown]
         for sentence in said:
@@ -120,7 +121,7 @@ def apply_gate(correction: Correction, trajectory: Trajectory, privileged: Privi
 
 def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:
     """The secrets that `reason` names and `seen` does not show. `seen` and the secrets are normalised."""
-    return _named(sentences(reason), f" {seen} ", secrets)
+    return _named(Speech.of(reason).sentences, f" {seen} ", secrets)
 
 
 def _named(sentences: Sequence[str], shown: str, secrets: Sequence[str]) -> list[str]:
@@ -128,9 +129,9 @@ def _named(sentences: Sequence[str], shown: str, secrets: Sequence[str]) -> list
     return [secret for secret in secrets if f" {secret} " in said and f" {secret} " not in shown]
 
 
-def _runs(text: str) -> Iterator[str]:
-    """All runs of so many words that they are a quotation, normalised."""
-    words = normalise(text).split()
+def _runs(normalised: str) -> Iterator[str]:
+    """All runs of so many words that they are a quotation."""
+    words = normalised.split()
     return (" ".join(words[start : start + _QUOTED_WORDS]) for start in range(len(words) - _QUOTED_WORDS + 1))
 
 
