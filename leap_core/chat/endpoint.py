@@ -168,6 +168,9 @@ class Endpoint:
         # The package tells a lost connection as a time-out: the first cause of aiohttp's is what happened.
         causes = list(_causes(error))
         cause = next((one for one in causes if isinstance(one, aiohttp.ClientError | TimeoutError)), causes[-1])
+        if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+            advice = "its certificate is not trusted; SSL_CERT_FILE may name a file of those that are"
+            return Fault(FaultKind.UNREACHABLE, advice)
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             return Fault(FaultKind.UNREACHABLE, f"{type(cause).__name__}: {type(causes[-1]).__name__}")
         if isinstance(cause, TimeoutError):

@@ -294,6 +294,16 @@ def test_azure_wants_the_key_in_a_header_of_its_own_and_a_version_in_the_address
         assert KEY not in received.headers.get("authorization", "")
 
 
+def test_a_proxy_that_the_environment_names_is_gone_through(tmp_path, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ChatServer() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        ask(proxy, tmp_path, request(), base_url="http://a-gateway.invalid/v1")
+        (received,) = proxy.received
+        assert received.path == "http://a-gateway.invalid/v1/chat/completions"
+
+
 def test_a_damaged_journal_is_not_overwritten(tmp_path):
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"no database at all" * 100)
