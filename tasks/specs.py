@@ -21,7 +21,7 @@ class SpecsIdentity(Section):
     data: str | None = Field(title="environment.data")
     params: dict[str, JsonValue] = Field(title="environment.params")
     split: Split
-    num_specs: int = Field(title="environment.num_*")
+    num_specs: int = Field(title="environment.num_{part}")
     seed: int
 
 

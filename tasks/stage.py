@@ -287,6 +287,9 @@ class _Execution(Generic[IdentityT]):
         return "; ".join(nearest[:3]) + (f"; and {len(nearest) - 3} more" if len(nearest) > 3 else "")
 
     def _by_setting(self, identity: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """The same values under the names of the settings that they come from, where fields are titled with them."""
+        """The same values under the names of the settings that they come from, where fields are titled with them.
+
+        `{part}` in a title stands for this call's part.
+        """
         titles = {name: field.title for name, field in type(self.identity).model_fields.items()}
-        return {titles.get(name) or name: value for name, value in identity.items()}
+        return {(titles.get(name) or name).format(part=self.part): value for name, value in identity.items()}

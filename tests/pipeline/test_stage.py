@@ -116,13 +116,13 @@ def test_another_version_of_a_stage_is_another_stage(open_run):
 
 def test_a_plan_names_a_field_by_its_setting(open_run):
     class Titled(Section):
-        text: str = Field(title="game.text")
+        text: str = Field(title="game.text_{part}")
         copies: int
 
-    chain(open_run(), Titled(text="a", copies=1))
+    FIRST(open_run(), Titled(text="a", copies=1), {}, part="dev")
     run = open_run(planning=True)
-    chain(run, Titled(text="b", copies=2))
-    assert run.outcomes[0].why == "copies 1 -> 2; game.text a -> b"
+    FIRST(run, Titled(text="b", copies=2), {}, part="dev")
+    assert run.outcomes[0].why == "copies 1 -> 2; game.text_dev a -> b"
 
 
 def test_a_plan_names_what_changed_and_does_nothing(open_run):
