@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.server import OwnServer, is_answering
+from flows.server import DATABASE, OwnServer, is_answering
 from leap_core.errors import ArtifactError, LeapError
 from leap_core.files import disk_errors, is_full
 
@@ -44,7 +44,8 @@ def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> N
         _say(f"Looking at what is in {home} ...")
         _say(look_ahead())
     if own is not None:
-        _say("Starting a Prefect server for the length of this command ...")
+        new = "" if (Path(os.environ["PREFECT_HOME"]) / DATABASE).exists() else " with a new database"
+        _say(f"Starting a Prefect server{new} for the length of this command ...")
         own.start()
 
 

@@ -65,10 +65,11 @@ class OwnServer:
 
     def _spawn(self, log_file: Path) -> subprocess.Popen[bytes]:
         descriptor = self._listener.fileno()
+        others = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}  # it is that itself
         with log_file.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "flows.server", str(descriptor), str(os.getpid())],
-                env={**os.environ, **_SETTINGS, "PREFECT_HOME": str(self._directory)},
+                env={**others, **_SETTINGS, "PREFECT_HOME": str(self._directory)},
                 cwd=Path(__file__).parents[1],
                 pass_fds=[descriptor],
                 stdin=subprocess.DEVNULL,
