@@ -82,6 +82,14 @@ def load_student(model: Path | str, config: StudentConfig, execution: ExecutionC
     return student
 
 
+def replies_are_kept(config: StudentConfig) -> bool:
+    """Whether all that the student says comes from the journal the next time.
+
+    A server that is started for a stage has another address each time, and replies are found by the address.
+    """
+    return config.kind == "openai" and config.serve is None
+
+
 def load_teacher(setup: TeacherSetup) -> Teacher:
     """Return the teacher that `setup.config.teacher` stands for."""
     teacher: Teacher = load_kind("teacher", setup.config.teacher, TEACHERS)(setup)

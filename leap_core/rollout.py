@@ -1,7 +1,8 @@
-"""Playing episodes: a student and many environments, in lockstep.
+"""Playing episodes: a student and many environments at once.
 
-All episodes of a batch take a turn together; the place of a finished one is taken by the next spec. The order is fixed
-by the specs alone, never by timing, so a shard that is played again gives the same episodes.
+All live episodes take a turn together; the place of a finished one is taken by the next spec. The order is fixed by the
+specs alone, never by timing, so a shard that is played again gives the same episodes. Only where a student's replies do
+not depend on what is asked beside them, each episode goes on as soon as its own reply is there.
 A failure of an environment or a student is written on its trajectory: "a bad rollout is data, not a crash".
 """
 
@@ -13,7 +14,7 @@ from leap_core.envs.base import StepResult
 from leap_core.envs.workers import EnvironmentFailure, EnvironmentPool
 from leap_core.errors import StageFailedError
 from leap_core.prompts import PromptSet, parse_reply
-from leap_core.students.base import ActReply, ActRequest, Student
+from leap_core.students.base import ActReply, ActRequest, IndependentStudent, Student
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory, Usage
 
 _RUBBISH_SHARE = 0.9
@@ -81,6 +82,8 @@ def play_episodes(
     waiting = list(reversed(specs))
     live: dict[str, _Episode] = {}
     done: dict[str, Trajectory] = {}
+    to_ask: list[str] = []
+    turns = student if isinstance(student, IndependentStudent) else _Lockstep(student)
 
     def finish(slot: str, stop: StopReason, error: str | None = None) -> None:
         done[slot] = live.pop(slot).finish(settings, student.name, stop, error)
@@ -95,7 +98,9 @@ def play_episodes(
                 finish(spec.id, StopReason.ENV_ERROR, first.text)
             else:
                 live[spec.id] = _Episode(spec=spec, observation=first)
-        replies = _answer(student, prompts, live, settings)
+                to_ask.append(spec.id)
+        turns.submit([_request(slot, live[slot], prompts, settings) for slot in to_ask])
+        replies, to_ask = turns.collect() if live else {}, []
         commands = []
         for slot, reply in replies.items():
             if reply.error is not None:
@@ -109,26 +114,37 @@ def play_episodes(
                 finish(slot, StopReason.ENV_ERROR, result.text)
                 continue
             stop = _take_step(live[slot], action, replies[slot], result, settings)
-            if stop is not None:
+            if stop is None:
+                to_ask.append(slot)
+            else:
                 finish(slot, stop)
         on_turn(len(done), len(commands))
     return [done[spec.id] for spec in specs]
 
 
-def _answer(
-    student: Student, prompts: PromptSet, live: dict[str, _Episode], settings: RolloutSettings
-) -> dict[str, ActReply]:
-    """Ask the student for one turn of every live episode."""
-    requests = [
-        ActRequest(
-            slot=slot,
-            messages=prompts.student_messages(episode.spec, episode.steps, episode.observation),
-            admissible=episode.observation.admissible if settings.constrain else None,
-            seed=turn_seed(settings.seed, settings.iteration, episode.spec.id, len(episode.steps)),
-        )
-        for slot, episode in live.items()
-    ]
-    return dict(zip(list(live), student.act(requests) if requests else [], strict=True))
+class _Lockstep:
+    """Turns of a student that answers in batches: what was submitted is answered together."""
+
+    def __init__(self, student: Student) -> None:
+        self._student = student
+        self._submitted: list[ActRequest] = []
+
+    def submit(self, requests: Sequence[ActRequest]) -> None:
+        self._submitted += requests
+
+    def collect(self) -> dict[str, ActReply]:
+        asked, self._submitted = self._submitted, []
+        return dict(zip((request.slot for request in asked), self._student.act(asked), strict=True))
+
+
+def _request(slot: str, episode: _Episode, prompts: PromptSet, settings: RolloutSettings) -> ActRequest:
+    """What the student is asked in the next turn of an episode."""
+    return ActRequest(
+        slot=slot,
+        messages=prompts.student_messages(episode.spec, episode.steps, episode.observation),
+        admissible=episode.observation.admissible if settings.constrain else None,
+        seed=turn_seed(settings.seed, settings.iteration, episode.spec.id, len(episode.steps)),
+    )
 
 
 def _take_step(

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from leap_core.config import LeapConfig
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.loading import load_student, open_pool
+from leap_core.loading import load_student, open_pool, replies_are_kept
 from leap_core.models import locate_model
 from leap_core.prompts import PromptSet, load_prompts
 from leap_core.rollout import RolloutSettings, play_episodes
@@ -41,7 +41,8 @@ def play_in_shards(
         player = _LazyPlayer(work, settings, resources, len(specs))
         shards = Shards(
             scratch=work.scratch,
-            size=config.execution.shard_size,
+            # Where replies are kept the journal resumes, and shards would only make it wait for the slowest of each.
+            size=max(len(specs), 1) if replies_are_kept(config.student) else config.execution.shard_size,
             # Floating point makes a sample depend on the batch around it.
             tag=f"batch-{settings.batch_size}",
             write=write_trajectories,
@@ -73,7 +74,7 @@ class _LazyPlayer:
         self._num_done = num_done
 
     def _tell(self, num_finished: int, num_steps: int) -> None:
-        # Lockstep finishes many episodes at once after a long time; the steps show that it goes on.
+        # Episodes that take turns together end together, after a long time; the steps show that it goes on.
         self._num_steps += num_steps
         done = self._num_done + num_finished
         self._work.progress(f"{done:,} of {self._num_episodes:,} episodes, {self._num_steps:,} steps played")

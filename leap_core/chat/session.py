@@ -30,6 +30,7 @@ class ChatSession:
         """Open the client; see `ChatClient` for the arguments and what it raises."""
         self._config, self._setting, self._say = config, setting, say
         self._runner = asyncio.Runner()
+        self._started: dict[str, asyncio.Task[Any]] = {}
         self.client = self._runner.run(_open(config, journal, scope, setting, say))
 
     def map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
@@ -43,6 +44,19 @@ class ChatSession:
         """
         return self._runner.run(self._map(work, items, noun))
 
+    def start(self, name: str, work: Coroutine[Any, Any, R]) -> None:
+        """Begin something that goes on while `finished` waits."""
+        self._started[name] = self._runner.get_loop().create_task(work)
+
+    def finished(self) -> dict[str, Any]:
+        """The results of what was started and is done, by name; waits until there is one.
+
+        Raises:
+            BudgetError: says how to go on.
+            LeapError: the first that was raised.
+        """
+        return self._runner.run(self._finished())
+
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         """Do one thing in the event loop of the session."""
         return self._runner.run(work)
@@ -50,7 +64,7 @@ class ChatSession:
     def close(self) -> None:
         """Let what is on its way arrive, then close everything."""
         try:
-            self._runner.run(self.client.close())
+            self._runner.run(self._close())
         finally:
             self._runner.close()
 
@@ -61,6 +75,20 @@ class ChatSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _finished(self) -> dict[str, Any]:
+        await asyncio.wait(self._started.values(), return_when=asyncio.FIRST_COMPLETED)
+        done = [name for name, task in self._started.items() if task.done()]
+        try:
+            return {name: self._started.pop(name).result() for name in done}
+        except BudgetError as error:
+            raise BudgetError(f"{error} {self._advice}") from None
+
+    async def _close(self) -> None:
+        for task in self._started.values():
+            task.cancel()
+        await asyncio.gather(*self._started.values(), return_exceptions=True)
+        await self.client.close()
 
     async def _map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
         done: dict[int, R] = {}
@@ -95,9 +123,13 @@ class ChatSession:
             share = left / num_done
             cost = "at unknown cost" if billed.num_unknown else f"about ${billed.usd * share:.4f}"
             rest = f"By the average of this run they take {cost} and {billed.tokens * share:,.0f} tokens more."
+        return f"{num_done} of {num_items} {noun} are done, {left} are left. {rest} {self._advice}"
+
+    @property
+    def _advice(self) -> str:
         return (
-            f"{num_done} of {num_items} {noun} are done, {left} are left. {rest} Raise {self._setting}.budget_usd or "
-            f"{self._setting}.budget_tokens and run the same command again: what was paid for is not paid for twice."
+            f"Raise {self._setting}.budget_usd or {self._setting}.budget_tokens and run the same command again: what "
+            "was paid for is not paid for twice."
         )
 
 

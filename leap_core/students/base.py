@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from leap_core.types import Message, Usage
 
@@ -46,4 +46,17 @@ class Student(Protocol):
 
     def close(self) -> None:
         """Free the model's memory."""
+        ...
+
+
+@runtime_checkable
+class IndependentStudent(Student, Protocol):
+    """A student whose reply to one request does not depend on the others: no episode has to wait for another."""
+
+    def submit(self, requests: Sequence[ActRequest]) -> None:
+        """Take requests in, at most one of each slot at a time."""
+        ...
+
+    def collect(self) -> dict[str, ActReply]:
+        """Return the replies that are there, by slot; wait until there is one."""
         ...

@@ -1,4 +1,4 @@
-"""The student behind an OpenAI-compatible endpoint: any model that is served plays, its turns asked for all at once.
+"""The student behind an OpenAI-compatible endpoint: any model that is served plays many episodes at once.
 
 With weights of its own (`student.serve = "vllm"`) it is started for the length of a stage. Without, this is also the
 ReAct baseline: any model, prompted with the default prompt set and judged by the same stage as every student.
@@ -84,7 +84,25 @@ class OpenAIStudent:
             EndpointError: the endpoint refuses everything.
             BudgetError: the next request could overrun the budget.
         """
-        return self._session.map(self._answer, requests, "turns")
+        self.submit(requests)
+        replies: dict[str, ActReply] = {}
+        while len(replies) < len(requests):
+            replies |= self.collect()
+        return [replies[request.slot] for request in requests]
+
+    def submit(self, requests: Sequence[ActRequest]) -> None:
+        """Begin to ask."""
+        for request in requests:
+            self._session.start(request.slot, self._answer(request))
+
+    def collect(self) -> dict[str, ActReply]:
+        """Return the replies that are there, by slot; wait until there is one.
+
+        Raises:
+            EndpointError: the endpoint refuses everything.
+            BudgetError: the next request could overrun the budget.
+        """
+        return self._session.finished()
 
     def release(self, slots: Sequence[str]) -> None:
         """Nothing is held for an episode: what prompts have in common is the server's to remember."""

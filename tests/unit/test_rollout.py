@@ -1,4 +1,4 @@
-"""Playing episodes: lockstep, why each one ends, and failures that stay on the episode they belong to."""
+"""Playing episodes: together or each for itself, why each ends, and failures that stay where they belong."""
 
 import hashlib
 from dataclasses import replace
@@ -72,6 +72,32 @@ def test_the_place_of_a_finished_episode_is_taken_by_the_next_spec():
     assert [[request.slot for request in turn] for turn in student.turns] == [["a", "b"], ["b", "c"], ["b", "c"], ["d"]]
     assert [episode.id for episode in episodes] == ["i1/a", "i1/b", "i1/c", "i1/d"]
     assert [len(episode.steps) for episode in episodes] == [1, 3, 2, 1]
+    assert sorted(student.released) == ["a", "b", "c", "d"]
+
+
+class OutOfOrder(Recording):
+    """Replies to one request at a time, the newest first; `waits` names episodes that are replied to only at last."""
+
+    waits = ()
+
+    def submit(self, requests):
+        self.outstanding = [*getattr(self, "outstanding", []), *requests]
+
+    def collect(self):
+        chosen = next((one for one in reversed(self.outstanding) if one.slot not in self.waits), self.outstanding[-1])
+        self.outstanding.remove(chosen)
+        self.order = [*getattr(self, "order", []), chosen.slot]
+        return {chosen.slot: self.act([chosen])[0]}
+
+
+def test_where_replies_are_independent_no_episode_waits_for_another():
+    config = StudentConfig(kind="scripted", params={"replies": [say("right")]})
+    student = OutOfOrder("anywhere", config, ExecutionConfig(), 0.0)
+    student.waits = ("a",)
+    specs = corridors(a=2, b=3, c=1, d=2)
+    episodes = play(student, specs)
+    assert student.order == ["b", "b", "b", "c", "d", "d", "a", "a"]
+    assert episodes == play(scripted(say("right")), specs), "the same episodes, in the same order"
     assert sorted(student.released) == ["a", "b", "c", "d"]
 
 

@@ -11,7 +11,7 @@ from student_models import make_small_tiny
 
 from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.errors import ConfigError, EndpointError, MissingPackageError, StudentError
+from leap_core.errors import BudgetError, ConfigError, EndpointError, MissingPackageError, StudentError
 from leap_core.prompts import load_prompts
 from leap_core.rollout import RolloutSettings, play_episodes
 from leap_core.students.openai import OpenAIStudent
@@ -19,9 +19,11 @@ from leap_core.students.serving import vllm_arguments
 from leap_core.types import StopReason
 
 
-def open_student(path, url=None, temperature=0.0, model="a-model", **config):
+def open_student(path, url=None, temperature=0.0, model="a-model", budget_tokens=None, **config):
     execution = ExecutionConfig(
-        student=EndpointConfig(base_url=url or "http://127.0.0.1:9/v1", max_concurrency=8, max_tries=2),
+        student=EndpointConfig(
+            base_url=url or "http://127.0.0.1:9/v1", max_concurrency=8, max_tries=2, budget_tokens=budget_tokens
+        ),
         journal=str(path / "journal.sqlite"),
     )
     return OpenAIStudent(model, StudentConfig(kind="openai", **config), execution, temperature)
@@ -40,6 +42,30 @@ def play(student, specs, constrain=False):
 
 def to_the_right(body, n):
     return reply("REASON: The way out is there.\nACTION: right", delay_s=0.05, prompt_tokens=50, completion_tokens=10)
+
+
+def test_a_slow_reply_holds_up_its_own_episode_alone(tmp_path):
+    def slow_for_a(body, n):
+        at_the_start_of_a = "a: place 0" in body["messages"][-1]["content"]
+        return reply("REASON: The way out is there.\nACTION: right", delay_s=1.5 if at_the_start_of_a else 0.0)
+
+    with ChatServer(slow_for_a) as server:
+        played = play(open_student(tmp_path, server.url), corridors(a=2, b=4, c=4))
+        assert [len(one.steps) for one in played] == [2, 4, 4]
+        asked = [one.body["messages"][-1]["content"] for one in server.received]
+        assert "a: place 1" in asked[-1], "all others had ended by then"
+        assert sum("a: place" in one for one in asked) == 2
+
+
+def test_a_spent_budget_ends_the_episodes_that_are_under_way(tmp_path):
+    with ChatServer(to_the_right) as server:
+        student = open_student(tmp_path, server.url, budget_tokens=400)
+        with pytest.raises(BudgetError, match=r"execution\.student\.budget.*not paid for twice"):
+            play(student, corridors(a=30, b=30))
+        num_bought = server.num_requests
+        again = open_student(tmp_path, server.url)
+        play(again, corridors(a=2, b=2))
+        assert server.num_requests == max(4, num_bought), "what was bought before is not bought again"
 
 
 def test_any_model_plays_and_is_paid_for_once(tmp_path):
