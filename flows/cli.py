@@ -13,6 +13,7 @@ from leap_core.errors import LeapError, UnknownNameError
 
 if TYPE_CHECKING:
     from flows.summary import Summary
+    from leap_core.types import Split
 
 HELP = """LEAP: agents that learn from privileged corrections of their own episodes, as a pipeline of cached stages.
 
@@ -112,37 +113,33 @@ def _account(summary: "Summary", seconds: float) -> str:
 def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Say what `leap run` would do, and why.
 
-    One line a stage, in order: `cached` with its artifact, or `run` with the reason. Where a teacher behind an endpoint
-    would be asked, what that may cost, from prompts made of sampled episodes, and whether the budget is enough. Data
-    that are not where `environment.data` says are an error. Nothing is done, nobody is asked.
+    One line a stage, in order: `cached` with its artifact, or `run` with the reason. Of each stage that would ask an
+    endpoint what that may cost, from prompts made of sampled episodes, and whether the budgets are enough. Data that
+    are not where `environment.data` says are an error. Nothing is done, nobody is asked.
 
     \b
     leap plan demo
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
-    from flows.estimating import estimate_teaching, foresee_budget, not_estimated
+    from flows.costs import foresee_costs
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import check_data, plan_experiment
     from leap_core.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
-    store = ArtifactStore(artifacts_of(resolve_home(home)))
-    outcomes = plan_experiment(config, store)
+    run = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
+    outcomes = run.outcomes
     check_data(config, outcomes)
-    estimates = estimate_teaching(config, store, outcomes)
-    budgets = foresee_budget(config, store, estimates)
+    costs = foresee_costs([run])
     for outcome in outcomes:
         typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for line in [*(one.words for one in [*estimates, *budgets]), *not_estimated(config, outcomes)]:
+    for line in costs.lines:
         typer.echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
-        plan = {"experiment": config.experiment, "stages": rows}
-        foreseen = {"estimates": estimates, "budgets": budgets}
-        plan |= {name: [one.model_dump(mode="json") for one in found] for name, found in foreseen.items()}
-        typer.echo(json.dumps(plan))
+        typer.echo(json.dumps({"experiment": config.experiment, "stages": rows} | costs.model_dump(mode="json")))
 
 
 @app.command(name="eval")
@@ -158,6 +155,9 @@ def evaluate(
     home: Home = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
+    only_plan: Annotated[
+        bool, typer.Option("--plan", help="Judge none: say what would be done, and what endpoints may cost.")
+    ] = False,
 ) -> None:
     """Judge models on the same specs of one split.
 
@@ -170,6 +170,7 @@ def evaluate(
     leap eval demo-i2 --split dev                         a unique part of its name will do
     leap eval demo-i4 demo-i0 base                        three in one table
     leap eval alfworld-i4 openai:gpt-4o --preset alfworld the student beside the model that taught it
+    leap eval openai:gpt-4o --preset alfworld --plan      what would that cost?
     leap eval base --set student.model=/models/my-llm     a model from outside, as it is
     """
     from flows.environment import plain_errors, provide_server
@@ -179,6 +180,9 @@ def evaluate(
     for model in models:
         read_config(preset, overrides_for(model, overrides or []))
     where = resolve_home(home)
+    if only_plan:
+        _plan_evaluation(models, check_split(split), preset, overrides or [], where, as_json)
+        return
 
     def look_ahead() -> str:
         from flows.planning import foresee_evaluation
@@ -195,6 +199,27 @@ def evaluate(
         typer.echo(line)
     if as_json:
         typer.echo(json.dumps(judgement))
+
+
+def _plan_evaluation(
+    models: list[str], split: "Split", preset: str, overrides: list[str], where: Path, as_json: bool
+) -> None:
+    """Print one line a model, and what endpoints may cost."""
+    from flows.costs import foresee_costs
+    from flows.planning import check_data, plan_evaluation
+
+    runs = plan_evaluation(models, split, preset, overrides, _open_store(where))
+    for run in runs:
+        check_data(run.config, run.outcomes)
+    costs, rows = foresee_costs(runs), []
+    for model, run in zip(models, runs, strict=True):
+        judged = run.outcomes[-1]
+        rows.append({"model": model, "state": judged.state, "why": judged.why, "artifact": judged.artifact})
+        typer.echo(f"{model:<20} {judged.state:<7} {judged.why or judged.artifact}")
+    for line in costs.lines:
+        typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps({"preset": preset, "split": split, "models": rows} | costs.model_dump(mode="json")))
 
 
 @app.command()

@@ -1,36 +1,52 @@
-"""What the teacher of a planned run would cost, from prompts of sampled episodes; and whether the budget is enough."""
+"""What each stage of a plan would ask of an endpoint and pay for, from prompts of sampled episodes.
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+Prompts are made by the code that would ask them. Our own weights cost nothing and give no estimate.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 
-from leap_core.artifacts import ArtifactStore
-from leap_core.chat.budget import Account
-from leap_core.chat.journal import Journal
+from flows.sampling import (
+    StepSample,
+    sample_for_annotation,
+    sample_for_correction,
+    sample_for_playing,
+)
+from leap_core.chat.messages import ForeseenRequest
 from leap_core.chat.prices import read_prices
-from leap_core.config import LeapConfig
-from leap_core.correction import needs_correction
-from leap_core.loading import asks_endpoint, foresee_requests
+from leap_core.config import EndpointName
+from leap_core.loading import foresee_corrections, foresee_replies, pays_for_corrections_at
+from leap_core.models import resolve_model
+from leap_core.prompts import load_prompts
 from leap_core.report import formats
-from leap_core.tables import read_privileged, read_trajectories
-from leap_core.teachers.openai import teacher_scope
-from leap_core.teachers.privilege import PrivilegedEpisode
-from leap_core.types import ArtifactRef, Record, Usage
-from tasks.stage import StageOutcome, with_journal
+from leap_core.rollout import foresee_turns
+from leap_core.students.base import replies_are_bought
+from leap_core.teachers.annotator import foresee_reasons
+from leap_core.types import Record, Usage
+from tasks.annotation import ANNOTATION, AnnotationIdentity
+from tasks.base_student import BASE
+from tasks.correction import CORRECTION, CorrectionIdentity
+from tasks.evaluation import EVALUATION, EvaluationIdentity
+from tasks.identity import PlayedIdentity
+from tasks.playing import rollout_settings
+from tasks.rollout import ROLLOUT, RolloutIdentity
+from tasks.stage import Run, StageOutcome, is_pending
 
 CHARACTERS_A_TOKEN = 4.0
 """Of English prose and of the games' texts, about."""
-_MOST_SAMPLED = 25
 
 
-class TeachingEstimate(Record):
-    """What one correction stage would ask of an endpoint. `usage.cost_usd` is None where a price is not known.
+class EndpointEstimate(Record):
+    """What one stage would ask of an endpoint. `usage.cost_usd` is None where a price is not known.
 
-    `basis` says which episodes were sampled. Asking again after a bad reply is not in it. Without any episode to sample
-    there is no `usage`.
+    `endpoint` is the one whose budget is spent. `basis` says which episodes were sampled, and on what the length of
+    replies rests. Asking again after a bad reply is not in it, nor is what the journal may hold. Without any episode to
+    sample there is no `usage`.
     """
 
     label: str
+    endpoint: EndpointName
     num_episodes: int
     usage: Usage | None
     basis: str
@@ -53,151 +69,165 @@ class TeachingEstimate(Record):
         )
 
 
-class BudgetForecast(Record):
-    """A budget beside what the experiment has spent of it and what is estimated. None where that is not known.
+def estimate_endpoints(run: Run) -> list[EndpointEstimate]:
+    """Estimate each stage of a planned run that would ask an endpoint, in order.
 
-    `unit` is "usd" or "tokens".
+    Raises:
+        ConfigError: a setting of an endpoint's model, or a price file, is wrong.
     """
-
-    setting: str
-    unit: str
-    limit: float
-    spent: float | None
-    estimate: float | None
-
-    @property
-    def words(self) -> str:
-        """One line for people."""
-        limit, spent, estimate = map(self._amount, (self.limit, self.spent, self.estimate))
-        left = None if self.spent is None or self.estimate is None else self.limit - self.spent - self.estimate
-        if left is None:
-            verdict = "whether it is enough is not known"
-        elif left >= 0:
-            verdict = "it is enough, unless many replies have to be asked for again"
-        else:
-            verdict = f"{self._amount(-left)} too little: the run would stop in time, and go on when it is raised"
-        return f"{self.setting} is {limit}, {spent} spent, {estimate} estimated: {verdict}"
-
-    def _amount(self, value: float | None) -> str:
-        if value is None:
-            return "an unknown amount"
-        return formats.cost(value) if self.unit == "usd" else f"{value:,.0f} tokens"
+    to_run = [outcome for outcome in run.outcomes if outcome.state == "run" and outcome.stage in _ESTIMATORS]
+    found = [_ESTIMATORS[outcome.stage](run, outcome) for outcome in to_run]
+    return [estimate for estimate in found if estimate is not None]
 
 
-def estimate_teaching(config: LeapConfig, store: ArtifactStore, outcomes: list[StageOutcome]) -> list[TeachingEstimate]:
-    """Estimate each correction stage that would run, from the prompts that sampled episodes make.
+def _estimate_annotation(run: Run, outcome: StageOutcome) -> EndpointEstimate:
+    """From one prompt for each step of demonstrations."""
+    assert isinstance(outcome.identity, AnnotationIdentity)
+    sample = sample_for_annotation(run, outcome)
+    if sample is None:
+        return _no_estimate(outcome, "teacher", run.config.demonstrations.num_episodes, _nothing_to_sample(run))
+    num_episodes = sample.num_episodes if sample.is_own else run.config.demonstrations.num_episodes
+    requests = foresee_reasons(outcome.identity.model, outcome.identity.environment, sample.episodes)
+    whence = "the demonstrations themselves" if sample.is_own else f"{sample.source.id}, for want of the demonstrations"
+    return _estimate(
+        run,
+        outcome,
+        "teacher",
+        requests,
+        num_episodes=num_episodes,
+        factor=num_episodes * sample.mean_steps / sample.num_steps,
+        basis=f"from a prompt for every step of {len(sample.episodes)} episodes of {whence}; {_replies(requests)}",
+    )
 
-    The sample is the rollout that would be corrected, if it is there; else the newest one of this environment, or its
-    demonstrations. A teacher that asks no endpoint needs no estimate.
+
+def _estimate_correction(run: Run, outcome: StageOutcome) -> EndpointEstimate | None:
+    """From prompts for episodes at or below the threshold, or for any where none is."""
+    endpoint = pays_for_corrections_at(run.config)
+    if endpoint is None:
+        return None
+    assert isinstance(outcome.identity, CorrectionIdentity)
+    sample = sample_for_correction(run, outcome, outcome.identity)
+    if sample is None:
+        return _no_estimate(outcome, endpoint, run.config.rollout.num_episodes, _nothing_to_sample(run))
+    num_episodes = sample.num_failed if sample.is_own else round(sample.share * run.config.rollout.num_episodes)
+    model = _model_of(run, outcome) if "model" in outcome.inputs else None
+    requests = foresee_corrections(run.config, model, sample.episodes)
+    if not requests:
+        why = "no step fits into correction.params.context_tokens. Raise it, or choose a model that reads more"
+        return _no_estimate(outcome, endpoint, num_episodes, why)
+    whence = "the rollout itself" if sample.is_own else f"{sample.source.id}, for want of the rollout"
+    return _estimate(
+        run,
+        outcome,
+        endpoint,
+        requests,
+        num_episodes=num_episodes,
+        factor=num_episodes / len(sample.episodes),
+        basis=f"from prompts of {len(sample.episodes)} episodes of {whence}; {_replies(requests)}",
+    )
+
+
+def _estimate_playing(run: Run, outcome: StageOutcome) -> EndpointEstimate | None:
+    """From prompts of every step of episodes of this student, or of others, as this one would be asked."""
+    if not replies_are_bought(run.config.student):
+        return None
+    identity = outcome.identity
+    assert isinstance(identity, PlayedIdentity)
+    num_episodes = _num_episodes(run, outcome, identity)
+    sample = sample_for_playing(run, outcome, identity)
+    if sample is None:
+        return _no_estimate(outcome, "student", num_episodes, _nothing_to_sample(run))
+    prompts = load_prompts(identity.environment.name, identity.student.prompt)
+    settings = rollout_settings(identity, max_consecutive_invalid=None, batch_size=1)
+    turns = [turn for one in sample.episodes for turn in foresee_turns(prompts, one, settings)]
+    reply_tokens = _reply_tokens(sample, is_taught=outcome.inputs["model"].stage != BASE.name)
+    requests = foresee_replies(run.config, _model_of(run, outcome), turns, reply_tokens)
+    whose = "of the same model" if sample.is_own else "which may be longer or shorter than those of this student"
+    as_there = ", as there" if reply_tokens else ""
+    return _estimate(
+        run,
+        outcome,
+        "student",
+        requests,
+        num_episodes=num_episodes,
+        factor=num_episodes * sample.mean_steps / sample.num_steps,
+        basis=f"from prompts of every step of {len(sample.episodes)} episodes of {sample.source.id}, {whose}; "
+        f"{_replies(requests)}{as_there}",
+    )
+
+
+_ESTIMATORS: dict[str, Callable[[Run, StageOutcome], EndpointEstimate | None]] = {
+    ANNOTATION.name: _estimate_annotation,
+    CORRECTION.name: _estimate_correction,
+    ROLLOUT.name: _estimate_playing,
+    EVALUATION.name: _estimate_playing,
+}
+
+
+def _num_episodes(run: Run, outcome: StageOutcome, identity: PlayedIdentity) -> int:
+    """How many episodes a stage would play: as many as there are specs, or of a rollout as many as are asked for."""
+    specs, environment = outcome.inputs["specs"], run.config.environment
+    split = identity.split if isinstance(identity, EvaluationIdentity) else "train"
+    sizes = {"train": environment.num_train, "dev": environment.num_dev, "test": environment.num_test}
+    num_specs = sizes[split] if is_pending(specs) else run.store.record(specs).counts["specs"]
+    return min(identity.num_episodes, num_specs) if isinstance(identity, RolloutIdentity) else num_specs
+
+
+def _model_of(run: Run, outcome: StageOutcome) -> Path | str:
+    """The model of a stage as its student would be opened with it; of one that is to be made, the artifact's name."""
+    ref = outcome.inputs["model"]
+    if ref.stage == BASE.name:  # what is paid for is never a tiny one
+        return resolve_model(run.config.student.model)
+    return Path(ref.stage, ref.name) if is_pending(ref) else run.store.path(ref)
+
+
+def _reply_tokens(sample: StepSample, is_taught: bool) -> int | None:
+    """The mean length of sampled replies, where they tell of this model's; None where they do not.
+
+    They do where they are its own, and where it is taught: all that are taught reply in the same form.
     """
-    if not asks_endpoint(config):
-        return []
-    to_run = [outcome for outcome in outcomes if outcome.stage == "correction" and outcome.state == "run"]
-    return [_estimate(config, store, outcome, outcomes) for outcome in to_run]
+    steps = [step for one in sample.episodes for step in one.steps]
+    if sample.is_own and all(step.usage.completion_tokens for step in steps):
+        return round(fmean(step.usage.completion_tokens for step in steps))
+    if sample.is_own or is_taught:
+        return max(round(fmean(len(step.reply) for step in steps) / CHARACTERS_A_TOKEN), 1)
+    return None
+
+
+def _replies(requests: Sequence[ForeseenRequest]) -> str:
+    """On what the length of replies rests."""
+    return f"replies taken to be {fmean(one.completion_tokens for one in requests):,.0f} tokens long"
+
+
+def _no_estimate(outcome: StageOutcome, endpoint: EndpointName, num_episodes: int, why: str) -> EndpointEstimate:
+    return EndpointEstimate(label=outcome.label, endpoint=endpoint, num_episodes=num_episodes, usage=None, basis=why)
+
+
+def _nothing_to_sample(run: Run) -> str:
+    return (
+        f"there is no episode of {run.config.environment.name!r} in {run.store.home} to make prompts of. Plan again "
+        "when there are some: demonstrations, a rollout, or an evaluation of any model"
+    )
 
 
 def _estimate(
-    config: LeapConfig, store: ArtifactStore, outcome: StageOutcome, outcomes: list[StageOutcome]
-) -> TeachingEstimate:
-    for ref, is_it in _candidates(config, store, outcome, outcomes):
-        episodes = _pair(store, ref)
-        failed = [one for one in episodes if needs_correction(one.trajectory, config.correction.threshold)]
-        sample = (failed or episodes)[:_MOST_SAMPLED]
-        if sample:
-            share = len(failed) / len(episodes) if failed else 1.0
-            count = len(failed) if is_it else round(share * config.rollout.num_episodes)
-            whence = "the rollout itself" if is_it else f"{ref.id}, for want of the rollout"
-            return _scale(config, outcome, sample, count, f"from prompts of {len(sample)} episodes of {whence}")
-    why = (
-        f"there is no episode of {config.environment.name!r} in {store.home} to make prompts of. Plan again when the "
-        "demonstrations are there"
-    )
-    return TeachingEstimate(label=outcome.label, num_episodes=config.rollout.num_episodes, usage=None, basis=why)
-
-
-def not_estimated(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> list[str]:
-    """What would ask an endpoint and is in no estimate: one line for each, for people."""
-    stages = {outcome.stage for outcome in outcomes if outcome.state == "run"}
-    lines = []
-    if "annotation" in stages:
-        lines.append(f"Not estimated: the reasons of demonstrations by {config.demonstrations.annotate_with}.")
-    if stages & {"rollout", "evaluation"} and config.student.kind == "openai" and config.student.serve is None:
-        lines.append(f"Not estimated: what the student {config.student.model} costs in rollouts and evaluations.")
-    return lines
-
-
-def foresee_budget(
-    config: LeapConfig, store: ArtifactStore, estimates: Sequence[TeachingEstimate]
-) -> list[BudgetForecast]:
-    """Hold each budget of the teacher against what was spent and what is estimated."""
-    teacher, found = config.execution.teacher, []
-    spent = _spent(config, store)
-    usages = [estimate.usage or Usage(cost_usd=None) for estimate in estimates]
-    total = sum(usages, Usage())
-    is_known = all(estimate.usage is not None for estimate in estimates)
-    tokens = total.prompt_tokens + total.completion_tokens if is_known else None
-    for unit, limit, so_far, estimate in (
-        ("usd", teacher.budget_usd, None if spent.num_unknown else spent.usd, total.cost_usd),
-        ("tokens", teacher.budget_tokens, float(spent.tokens), tokens),
-    ):
-        if limit is not None and estimates:
-            setting = f"execution.teacher.budget_{unit}"
-            found.append(BudgetForecast(setting=setting, unit=unit, limit=limit, spent=so_far, estimate=estimate))
-    return found
-
-
-def _spent(config: LeapConfig, store: ArtifactStore) -> Account:
-    """What the experiment has paid its teacher so far. Nothing is made where there is no journal yet."""
-    account, path = Account(), Path(str(with_journal(config, store.home).execution.journal))
-    if path.exists():
-        prices = read_prices(config.execution.teacher.prices)
-        with closing(Journal(path)) as journal:
-            for bought in journal.bought(teacher_scope(config.experiment)):
-                account.add(bought.reply, prices.cost_usd(bought.model, bought.reply))
-    return account
-
-
-def _candidates(
-    config: LeapConfig, store: ArtifactStore, outcome: StageOutcome, outcomes: list[StageOutcome]
-) -> Iterator[tuple[ArtifactRef, bool]]:
-    """Artifacts with episodes to sample, the best first, and whether it is the rollout that would be corrected."""
-    for other in outcomes:
-        if other.stage == "rollout" and other.iteration == outcome.iteration and other.artifact:
-            yield store.resolve(other.artifact), True
-    for stage in ("rollout", "demonstrations"):
-        records = sorted(store.records(stage), key=lambda record: record.created_at, reverse=True)
-        for record in records:
-            environment = record.config.get("environment")
-            if isinstance(environment, dict) and environment.get("name") == config.environment.name:
-                yield record.ref, False
-
-
-def _pair(store: ArtifactStore, ref: ArtifactRef) -> list[PrivilegedEpisode]:
-    """The episodes of an artifact with the hidden states of their specs; none where those are not in the store."""
-    specs = store.record(ref).inputs["specs"]
-    for record in store.records("privileged"):
-        if record.inputs["specs"].digest == specs.digest:
-            states = {state.spec_id: state for state in read_privileged(store.path(record.ref))}
-            episodes = read_trajectories(store.path(ref))
-            return [
-                PrivilegedEpisode(trajectory=one, privileged=states[one.spec.id])
-                for one in episodes
-                if one.spec.id in states and one.steps
-            ]
-    return []
-
-
-def _scale(
-    config: LeapConfig, outcome: StageOutcome, sample: list[PrivilegedEpisode], num_episodes: int, basis: str
-) -> TeachingEstimate:
-    requests = foresee_requests(config, sample)
-    model, factor = requests[0].model, num_episodes / len(sample)
+    run: Run,
+    outcome: StageOutcome,
+    endpoint: EndpointName,
+    requests: Sequence[ForeseenRequest],
+    *,
+    num_episodes: int,
+    factor: float,
+    basis: str,
+) -> EndpointEstimate:
+    """Add requests up and take them `factor` times: so many of each are expected."""
+    settings, model = run.config.execution.endpoint(endpoint), requests[0].model
     prompt_tokens = sum(request.num_characters for request in requests) / CHARACTERS_A_TOKEN * factor
     completion_tokens = sum(request.completion_tokens for request in requests) * factor
-    prices = read_prices(config.execution.teacher.prices)
+    prices = read_prices(settings.prices)
     price, cost = prices.find(model), None
     if price is not None:
-        discount = price.batch if config.execution.teacher.batch else 1.0
+        discount = price.batch if settings.batch else 1.0
         cost = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6 * discount
     usage = Usage(
         num_requests=round(len(requests) * factor),
@@ -205,8 +235,9 @@ def _scale(
         completion_tokens=round(completion_tokens),
         cost_usd=cost,
     )
-    return TeachingEstimate(
+    return EndpointEstimate(
         label=outcome.label,
+        endpoint=endpoint,
         num_episodes=num_episodes,
         usage=usage,
         model=model,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flows.costs import foresee_costs
 from flows.evaluate import walk_evaluate
 from flows.leap import walk_leap
 from flows.opening import overrides_for, read_config
@@ -14,11 +15,31 @@ from leap_core.types import Split
 from tasks.stage import Run, StageOutcome
 
 
-def plan_experiment(config: LeapConfig, store: ArtifactStore) -> list[StageOutcome]:
-    """Return each stage of flow `leap` in order, cached or to be run, with the reason."""
+def plan_experiment(config: LeapConfig, store: ArtifactStore) -> Run:
+    """Walk flow `leap`: the outcomes are its stages in order, cached or to be run, with the reason.
+
+    Raises:
+        ArtifactError: one that the configuration names is not there.
+    """
     run = Run(config=config, store=store, planning=True)
     walk_leap(run)
-    return run.outcomes
+    return run
+
+
+def plan_evaluation(
+    models: Sequence[str], split: Split, preset: str, overrides: Sequence[str], store: ArtifactStore
+) -> list[Run]:
+    """Walk flow `evaluate`, for each model by itself.
+
+    Raises:
+        ArtifactError: there is no such model.
+    """
+    runs = []
+    for model in models:
+        run = Run(config=read_config(preset, overrides_for(model, overrides)), store=store, planning=True)
+        walk_evaluate(run, model, split)
+        runs.append(run)
+    return runs
 
 
 def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) -> str:
@@ -27,7 +48,7 @@ def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) ->
     Raises:
         LeapError: something that a stage would need is not there: data, a device, an artifact that is named.
     """
-    outcomes = plan_next(config, store)[0].outcomes if only_next else plan_experiment(config, store)
+    outcomes = (plan_next(config, store)[0] if only_next else plan_experiment(config, store)).outcomes
     check_data(config, outcomes)
     check_device(config, outcomes)
     to_run = sum(outcome.state == "run" for outcome in outcomes)
@@ -37,17 +58,17 @@ def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) ->
 def foresee_evaluation(
     models: Sequence[str], split: Split, preset: str, overrides: Sequence[str], store: ArtifactStore
 ) -> str:
-    """Say in one line what a judgement is about, before anything is started for it.
+    """Say what a judgement is about and what it may cost, before anything is started for it.
 
     Raises:
         LeapError: as for a run; or there is no such model.
     """
-    for model in models:
-        run = Run(config=read_config(preset, overrides_for(model, overrides)), store=store, planning=True)
-        walk_evaluate(run, model, split)
+    runs = plan_evaluation(models, split, preset, overrides, store)
+    for run in runs:
         check_data(run.config, run.outcomes)
         check_device(run.config, run.outcomes)
-    return f"To be judged on the {split} split by the settings of {preset}: {', '.join(models)}."
+    about = f"To be judged on the {split} split by the settings of {preset}: {', '.join(models)}."
+    return "\n".join([about, *foresee_costs(runs).lines])
 
 
 def check_device(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:

@@ -184,6 +184,10 @@ class EndpointConfig(Section):
         return self
 
 
+EndpointName = Literal["teacher", "student"]
+"""Of a section of [execution]: where it is asked, and whose budget is spent."""
+
+
 class ExecutionConfig(Section):
     """How to run. Nothing here bears identity: it changes where and how fast, never what comes out."""
 
@@ -197,6 +201,10 @@ class ExecutionConfig(Section):
     teacher: EndpointConfig = Field(EndpointConfig(), description="Where a teacher behind an endpoint is asked.")
     student: EndpointConfig = Field(EndpointConfig(), description="Where a student behind an endpoint is asked.")
     journal: str | None = Field(None, description="File that keeps every reply; none: one for all of the home.")
+
+    def endpoint(self, name: EndpointName) -> EndpointConfig:
+        """The settings of one endpoint."""
+        return self.teacher if name == "teacher" else self.student
 
 
 class LeapConfig(Section):

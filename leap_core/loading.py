@@ -1,10 +1,12 @@
 """From names in the configuration to objects: suites, students, teachers and trainers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from leap_core.config import EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
+from leap_core.chat.messages import ForeseenRequest
+from leap_core.config import EndpointName, EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.base import Environment, Oracle, Suite
 from leap_core.envs.workers import EnvironmentPool
@@ -13,14 +15,17 @@ from leap_core.models import TINY, find_model
 from leap_core.prompts import load_prompts
 from leap_core.registry import check_kind, load_kind
 from leap_core.students import STUDENTS
-from leap_core.students.base import Student
+from leap_core.students.base import ActRequest, Student
 from leap_core.students.tiny import TinyParams
 from leap_core.teachers import TEACHERS
-from leap_core.teachers.base import ForeseenRequest, Teacher, TeacherSetup
+from leap_core.teachers.base import Teacher, TeacherSetup
 from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
+
+if TYPE_CHECKING:
+    from leap_core.students.openai import OpenAIStudent
 
 
 def check_names(config: LeapConfig) -> None:
@@ -82,12 +87,19 @@ def load_student(model: Path | str, config: StudentConfig, execution: ExecutionC
     return student
 
 
-def replies_are_kept(config: StudentConfig) -> bool:
-    """Whether all that the student says comes from the journal the next time.
-
-    A server that is started for a stage has another address each time, and replies are found by the address.
-    """
-    return config.kind == "openai" and config.serve is None
+def set_up_teacher(
+    config: LeapConfig, model: Path | str | None, say: Callable[[str], None] = lambda line: None
+) -> TeacherSetup:
+    """What the configured teacher is made from; `model` are the weights of the student that is corrected."""
+    return TeacherSetup(
+        config=config.correction,
+        suite=load_suite(config.environment),
+        execution=config.execution,
+        student=config.student,
+        experiment=config.experiment,
+        model=model,
+        say=say,
+    )
 
 
 def load_teacher(setup: TeacherSetup) -> Teacher:
@@ -102,16 +114,26 @@ def digest_teacher_prompts(config: LeapConfig) -> str | None:
     return teacher.prompts_digest(config.correction, config.environment.name)
 
 
-def asks_endpoint(config: LeapConfig) -> bool:
-    """Whether the configured teacher is paid for: it asks an endpoint, and its replies are journalled."""
+def pays_for_corrections_at(config: LeapConfig) -> EndpointName | None:
+    """The endpoint at which the configured teacher is paid for; None where it asks none."""
     teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)
-    return teacher.keeps_replies
+    return teacher.pays_at(config.student)
 
 
-def foresee_requests(config: LeapConfig, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
-    """What the configured teacher would ask an endpoint to correct these episodes."""
+def foresee_corrections(
+    config: LeapConfig, model: Path | str | None, episodes: Sequence[PrivilegedEpisode]
+) -> list[ForeseenRequest]:
+    """What the configured teacher would ask the endpoint that is paid, to correct these episodes of `model`."""
     teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)
-    return teacher.foresee(config.correction, config.environment.name, episodes)
+    return teacher.foresee(set_up_teacher(config, model), episodes)
+
+
+def foresee_replies(
+    config: LeapConfig, model: Path | str, turns: Sequence[ActRequest], reply_tokens: int | None
+) -> list[ForeseenRequest]:
+    """What the configured student, which is paid for, would ask its endpoint; see `OpenAIStudent.foresee`."""
+    student: type[OpenAIStudent] = load_kind("student", config.student.kind, STUDENTS)
+    return student.foresee(model, config.student, turns, reply_tokens)
 
 
 def load_trainer(name: str) -> Trainer:

@@ -99,7 +99,8 @@ def play_episodes(
             else:
                 live[spec.id] = _Episode(spec=spec, observation=first)
                 to_ask.append(spec.id)
-        turns.submit([_request(slot, live[slot], prompts, settings) for slot in to_ask])
+        asking = [live[slot] for slot in to_ask]
+        turns.submit([_request(one.spec, one.steps, one.observation, prompts, settings) for one in asking])
         replies, to_ask = turns.collect() if live else {}, []
         commands = []
         for slot, reply in replies.items():
@@ -137,14 +138,24 @@ class _Lockstep:
         return dict(zip((request.slot for request in asked), self._student.act(asked), strict=True))
 
 
-def _request(slot: str, episode: _Episode, prompts: PromptSet, settings: RolloutSettings) -> ActRequest:
-    """What the student is asked in the next turn of an episode."""
+def _request(
+    spec: Spec, history: Sequence[Step], observation: Observation, prompts: PromptSet, settings: RolloutSettings
+) -> ActRequest:
+    """What the student is asked at `observation`, after the steps in `history`."""
     return ActRequest(
-        slot=slot,
-        messages=prompts.student_messages(episode.spec, episode.steps, episode.observation),
-        admissible=episode.observation.admissible if settings.constrain else None,
-        seed=turn_seed(settings.seed, settings.iteration, episode.spec.id, len(episode.steps)),
+        slot=spec.id,
+        messages=prompts.student_messages(spec, history, observation),
+        admissible=observation.admissible if settings.constrain else None,
+        seed=turn_seed(settings.seed, settings.iteration, spec.id, len(history)),
     )
+
+
+def foresee_turns(prompts: PromptSet, episode: Trajectory, settings: RolloutSettings) -> list[ActRequest]:
+    """What a student would be asked that went the way of a finished episode, up to the limit on actions."""
+    return [
+        _request(episode.spec, episode.steps[: step.index], step.observation, prompts, settings)
+        for step in episode.steps[: settings.max_steps]
+    ]
 
 
 def _take_step(

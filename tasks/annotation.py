@@ -1,6 +1,7 @@
 """Stage `annotation`: a language model writes the reasons of demonstrations, from what had been seen at each step."""
 
 from contextlib import closing
+from pathlib import Path
 
 from pydantic import Field
 
@@ -11,7 +12,7 @@ from leap_core.prompts import load_prompts
 from leap_core.tables import read_privileged, read_trajectories, write_trajectories, write_turn_rows
 from leap_core.teachers.annotator import ANNOTATOR_PROMPTS, Annotator, without_reasons
 from leap_core.teachers.prompts import load_teacher_prompts
-from leap_core.types import ArtifactRef, Level, Usage
+from leap_core.types import ArtifactRef, Level, Trajectory, Usage
 from tasks.stage import Run, Stage, StageReport, StageWork
 
 
@@ -42,12 +43,17 @@ def annotate(run: Run, demonstrations: ArtifactRef, privileged: ArtifactRef, mod
     return ANNOTATION(run, identity, {"demonstrations": demonstrations, "privileged": privileged}, iteration=0)
 
 
+def read_to_annotate(demonstrations: Path) -> list[Trajectory]:
+    """The demonstrations of an artifact as the annotator gets them: no step has a reason any more."""
+    return [without_reasons(one) for one in read_trajectories(demonstrations)]
+
+
 def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
     identity, config = work.identity, work.config
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
-    episodes = [(one, states[one.spec.id]) for one in read_trajectories(work.inputs["demonstrations"])]
+    episodes = [(one, states[one.spec.id]) for one in read_to_annotate(work.inputs["demonstrations"])]
     with closing(Annotator(identity.model, identity.environment, config.execution, config.experiment)) as annotator:
-        annotated = annotator.annotate([(without_reasons(one), state) for one, state in episodes])
+        annotated = annotator.annotate(episodes)
         account = annotator.account()
     trajectories = [one.trajectory for one in annotated]
     rows = demonstration_rows(trajectories, load_prompts(identity.environment, identity.prompt), identity.level)

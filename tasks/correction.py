@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 from leap_core.config import LeapConfig, Section
 from leap_core.correction import check_corrections, correct_episodes, count_corrections, needs_correction
 from leap_core.dataset import correction_rows
-from leap_core.loading import digest_teacher_prompts, load_suite, load_teacher
+from leap_core.loading import digest_teacher_prompts, load_teacher, set_up_teacher
 from leap_core.models import locate_model
 from leap_core.prompts import load_prompts
 from leap_core.tables import (
@@ -17,7 +17,7 @@ from leap_core.tables import (
     write_corrections,
     write_turn_rows,
 )
-from leap_core.teachers.base import Teacher, TeacherSetup
+from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import ArtifactRef, Correction, Level, Usage
 from tasks.identity import PlayedStudent
@@ -104,18 +104,8 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
 
 
 def _load_teacher(work: StageWork[CorrectionIdentity]) -> Teacher:
-    config = work.config
-    return load_teacher(
-        TeacherSetup(
-            config=config.correction,
-            suite=load_suite(config.environment),
-            execution=config.execution,
-            student=config.student,
-            experiment=config.experiment,
-            model=locate_model(work.inputs["model"], config.student.model) if "model" in work.inputs else None,
-            say=work.say,
-        )
-    )
+    model = locate_model(work.inputs["model"], work.config.student.model) if "model" in work.inputs else None
+    return load_teacher(set_up_teacher(work.config, model, work.say))
 
 
 def _correct_in_shards(

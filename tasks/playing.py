@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from leap_core.config import LeapConfig
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.loading import load_student, open_pool, replies_are_kept
+from leap_core.loading import load_student, open_pool
 from leap_core.models import locate_model
 from leap_core.prompts import PromptSet, load_prompts
 from leap_core.rollout import RolloutSettings, play_episodes
-from leap_core.students.base import Student
+from leap_core.students.base import Student, replies_are_bought
 from leap_core.tables import read_trajectories, write_trajectories
 from leap_core.types import Spec, Trajectory
 from tasks.identity import PlayedIdentity, PlayedStudent
@@ -28,21 +28,14 @@ def play_in_shards(
     Returns:
         The trajectories, in order, and whether some came from an earlier attempt.
     """
-    config, identity = work.config, work.identity
-    settings = RolloutSettings(
-        iteration=identity.iteration,
-        seed=identity.seed,
-        max_steps=identity.environment.max_steps,
-        max_consecutive_invalid=max_consecutive_invalid,
-        constrain=identity.student.constrain,
-        batch_size=config.execution.batch_size,
-    )
+    config = work.config
+    settings = rollout_settings(work.identity, max_consecutive_invalid, config.execution.batch_size)
     with ExitStack() as resources:
         player = _LazyPlayer(work, settings, resources, len(specs))
         shards = Shards(
             scratch=work.scratch,
-            # Where replies are kept the journal resumes, and shards would only make it wait for the slowest of each.
-            size=max(len(specs), 1) if replies_are_kept(config.student) else config.execution.shard_size,
+            # What is bought is kept: the journal resumes, and shards would only make it wait for the slowest of each.
+            size=max(len(specs), 1) if replies_are_bought(config.student) else config.execution.shard_size,
             # Floating point makes a sample depend on the batch around it.
             tag=f"batch-{settings.batch_size}",
             write=write_trajectories,
@@ -50,6 +43,18 @@ def play_in_shards(
             failed=lambda episode: episode.error is not None,
         )
         return shards.map(player.play, specs, player.count), shards.num_resumed > 0
+
+
+def rollout_settings(identity: PlayedIdentity, max_consecutive_invalid: int | None, batch_size: int) -> RolloutSettings:
+    """How a stage of this identity plays."""
+    return RolloutSettings(
+        iteration=identity.iteration,
+        seed=identity.seed,
+        max_steps=identity.environment.max_steps,
+        max_consecutive_invalid=max_consecutive_invalid,
+        constrain=identity.student.constrain,
+        batch_size=batch_size,
+    )
 
 
 class _LazyPlayer:

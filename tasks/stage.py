@@ -62,7 +62,10 @@ class StageWork(Generic[IdentityT]):
 
 @dataclass(frozen=True, kw_only=True)
 class StageOutcome:
-    """What happened to one stage in this run. In a planning run `state` is what would happen, `why` the reason."""
+    """What happened to one stage in this run. In a planning run `state` is what would happen, `why` the reason.
+
+    `identity` and `inputs` are what the stage was called with.
+    """
 
     stage: str
     label: str
@@ -71,6 +74,8 @@ class StageOutcome:
     artifact: str
     state: StageState | Literal["run"]
     seconds: float
+    identity: Section
+    inputs: Mapping[str, ArtifactRef]
     why: str = ""
 
 
@@ -256,6 +261,8 @@ class _Execution(Generic[IdentityT]):
             artifact=ref.id if ref.key else "",
             state=state,
             seconds=round(seconds, 2),
+            identity=self.identity,
+            inputs=self.inputs,
             why=why,
         )
 

@@ -42,6 +42,23 @@ class ChatRequest(Record):
         return self.model_copy(update={"messages": (*self.messages, said, Message(role="user", content=complaint))})
 
 
+class ForeseenRequest(Record):
+    """A request that would be sent: the length of its prompt with the schema, and what its reply may take."""
+
+    model: str
+    num_characters: int
+    completion_tokens: int
+
+    @classmethod
+    def of(cls, request: ChatRequest, reply_tokens: int) -> "ForeseenRequest":
+        """Foresee a reply of `reply_tokens`, or of the request's limit where that is less."""
+        return cls(
+            model=request.model,
+            num_characters=request.num_characters,
+            completion_tokens=min(reply_tokens, request.max_tokens),
+        )
+
+
 class ChatReply(Record):
     """One reply, as it is kept. Tokens are the endpoint's own count; `is_counted` is False where it gave none.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from leap_core.config import StudentConfig
 from leap_core.types import Message, Usage
 
 
@@ -29,6 +30,14 @@ class ActReply:
     text: str
     usage: Usage
     error: str | None = None
+
+
+def replies_are_bought(student: StudentConfig) -> bool:
+    """Whether the student is behind an endpoint that is not ours: what it says costs, and is in the journal next time.
+
+    A server that is started for a stage has another address each time, and replies are found by the address.
+    """
+    return student.kind == "openai" and student.serve is None
 
 
 class Student(Protocol):

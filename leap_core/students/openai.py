@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import Field, JsonValue, ValidationError
 
-from leap_core.chat.messages import ChatRequest, ReplySchema
+from leap_core.chat.messages import ChatRequest, ForeseenRequest, ReplySchema
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig, Section, StudentConfig, check_keys
 from leap_core.errors import ChatError, ConfigError
@@ -20,7 +20,11 @@ from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.serving import serve
 from leap_core.types import Action, Usage
 
+STUDENT_SCOPE = "student"
+"""On whose behalf students buy replies: all of them below one home, and so one budget."""
 _SEED_BITS = 31
+_TOKENS_A_REPLY = 80
+"""Of a model that is asked for a reason and an action: a sentence or three."""
 
 
 class OpenAIStudentParams(Section):
@@ -57,25 +61,34 @@ class OpenAIStudent:
             MissingPackageError: what should serve the weights is not installed.
             StudentError: the server did not start.
         """
-        params = OpenAIStudentParams.read(config.params)
-        if params.model is not None and isinstance(path, Path):
-            raise ConfigError(
-                f"student.params.model names {params.model!r} for all iterations, but the weights of {path} are to "
-                "play. Set student.serve, or leave student.params.model out and serve them under their path."
-            )
+        self._model = _name_at_endpoint(path, config)
         if execution.journal is None:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._config, self._temperature = config, temperature
-        self._model = params.model or str(path)
         endpoint = execution.student
         with ExitStack() as opened:
             if config.serve is not None:
                 served = opened.enter_context(serve(config.serve, path, execution))
                 self._model = served.model
                 endpoint = endpoint.model_copy(update={"base_url": served.base_url})
-            session = ChatSession(endpoint, Path(execution.journal), "student", "execution.student")
+            session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student")
             self._session = opened.enter_context(session)
             self._opened = opened.pop_all()
+
+    @classmethod
+    def foresee(
+        cls, path: Path | str, config: StudentConfig, turns: Sequence[ActRequest], reply_tokens: int | None
+    ) -> list[ForeseenRequest]:
+        """What answering these turns would ask the endpoint, with replies of `reply_tokens`.
+
+        None: of a sentence or three. `path` is as for opening a student.
+
+        Raises:
+            ConfigError: a setting is wrong.
+        """
+        model = _name_at_endpoint(path, config)
+        requests = [_chat_request(model, config, config.temperature, turn) for turn in turns]
+        return [ForeseenRequest.of(request, reply_tokens or _TOKENS_A_REPLY) for request in requests]
 
     def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
         """Answer each request, in order, all at once.
@@ -112,19 +125,35 @@ class OpenAIStudent:
         self._opened.close()
 
     async def _answer(self, request: ActRequest) -> ActReply:
-        asked = ChatRequest(
-            model=self._model,
-            messages=request.messages,
-            max_tokens=self._config.max_new_tokens,
-            temperature=self._temperature,
-            seed=request.seed % 2**_SEED_BITS if self._temperature > 0 else None,
-            reply_schema=_action_schema(request.admissible) if request.admissible else None,
-        )
+        asked = _chat_request(self._model, self._config, self._temperature, request)
         try:
             reply = await self._session.client.complete(asked)
         except ChatError as error:
             return ActReply(text="", usage=Usage(), error=str(error))
         return ActReply(text=_as_reply(reply.text), usage=self._session.client.usage(asked, reply))
+
+
+def _name_at_endpoint(path: Path | str, config: StudentConfig) -> str:
+    """What the endpoint calls the model at `path`; raise ConfigError where the settings contradict each other."""
+    params = OpenAIStudentParams.read(config.params)
+    if params.model is not None and isinstance(path, Path):
+        raise ConfigError(
+            f"student.params.model names {params.model!r} for all iterations, but the weights of {path} are to "
+            "play. Set student.serve, or leave student.params.model out and serve them under their path."
+        )
+    return params.model or str(path)
+
+
+def _chat_request(model: str, config: StudentConfig, temperature: float, turn: ActRequest) -> ChatRequest:
+    """One turn as the endpoint is asked for it."""
+    return ChatRequest(
+        model=model,
+        messages=turn.messages,
+        max_tokens=config.max_new_tokens,
+        temperature=temperature,
+        seed=turn.seed % 2**_SEED_BITS if temperature > 0 else None,
+        reply_schema=_action_schema(turn.admissible) if turn.admissible else None,
+    )
 
 
 def _action_schema(admissible: Sequence[str]) -> ReplySchema:

@@ -9,19 +9,21 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from leap_core.chat.messages import ChatRequest
+from leap_core.chat.messages import ChatRequest, ForeseenRequest
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig
 from leap_core.errors import ChatError, ConfigError
 from leap_core.prompts import format_reply
 from leap_core.realizability import Gate
 from leap_core.teachers.openai import account_of, teacher_scope
-from leap_core.teachers.prompts import load_teacher_prompts
+from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
 from leap_core.teachers.replies import read_reason
 from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
 
 ANNOTATOR_PROMPTS = "default"
 """The prompt set below leap_core/teachers/prompts/<environment>/."""
+_TOKENS_A_REPLY = 70
+"""A sentence or three, and the JSON around them."""
 
 
 class Annotated(Record):
@@ -69,7 +71,7 @@ class Annotator:
         trajectory, privileged = episode
         gate, steps, usage = Gate(trajectory, privileged), list[Step](), Usage()
         for step in trajectory.steps:
-            if not step.action.reason.strip():
+            if _lacks_reason(step):
                 reason, spent = await self._reason(trajectory, step, gate)
                 usage += spent
                 action = step.action.model_copy(update={"reason": reason})
@@ -84,9 +86,7 @@ class Annotator:
     async def _reason(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage]:
         """One reason, "" where no usable one came, and what asking took."""
         client, usage = self._session.client, Usage()
-        request = ChatRequest(
-            model=self._model, messages=self._prompts.annotate(trajectory, step.index), max_tokens=1024, temperature=0.0
-        )
+        request = _request(self._model, self._prompts, trajectory, step)
         for _ in range(self._max_attempts):
             try:
                 reply = await client.complete(request)
@@ -105,6 +105,27 @@ class Annotator:
                 return reason or "", usage
             request = request.again(reply.text, f"That cannot be used: {why}. Answer again, in the same form.")
         return "", usage
+
+
+def foresee_reasons(model: str, environment: str, episodes: Sequence[Trajectory]) -> list[ForeseenRequest]:
+    """What an annotator would ask first for the steps without a reason; a reply is taken to say a sentence or three.
+
+    Raises:
+        UnknownNameError: no prompts for this environment.
+    """
+    prompts = load_teacher_prompts(environment, ANNOTATOR_PROMPTS)
+    requests = [_request(model, prompts, one, step) for one in episodes for step in one.steps if _lacks_reason(step)]
+    return [ForeseenRequest.of(request, _TOKENS_A_REPLY) for request in requests]
+
+
+def _request(model: str, prompts: TeacherPrompts, trajectory: Trajectory, step: Step) -> ChatRequest:
+    """Ask for the reason of one step."""
+    messages = prompts.annotate(trajectory, step.index)
+    return ChatRequest(model=model, messages=messages, max_tokens=1024, temperature=0.0)
+
+
+def _lacks_reason(step: Step) -> bool:
+    return not step.action.reason.strip()
 
 
 def without_reasons(trajectory: Trajectory) -> Trajectory:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from leap_core.config import CorrectionConfig, ExecutionConfig, StudentConfig
+from leap_core.chat.messages import ForeseenRequest
+from leap_core.config import CorrectionConfig, EndpointName, ExecutionConfig, StudentConfig
 from leap_core.envs.base import Suite
 from leap_core.errors import WrongSpecError
 from leap_core.teachers.privilege import PrivilegedEpisode
@@ -25,15 +26,6 @@ class TeacherSetup:
     experiment: str
     model: Path | str | None = None
     say: Callable[[str], None] = lambda line: None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForeseenRequest:
-    """A request that would be sent: the length of its prompt, and what its reply may take."""
-
-    model: str
-    num_characters: int
-    completion_tokens: int
 
 
 class Teacher(Protocol):
@@ -58,10 +50,13 @@ class Teacher(Protocol):
         ...
 
     @classmethod
-    def foresee(
-        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
-    ) -> list[ForeseenRequest]:
-        """What correcting these episodes would ask an endpoint first; nothing where no endpoint is asked."""
+    def pays_at(cls, student: StudentConfig) -> EndpointName | None:
+        """The endpoint that is paid for corrections of this student; None where none is."""
+        ...
+
+    @classmethod
+    def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
+        """What correcting these episodes would ask first of the endpoint that is paid; nothing where none is."""
         ...
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from leap_core.chat.client import ChatClient
+from leap_core.chat.messages import ForeseenRequest
 from leap_core.chat.session import ChatSession
-from leap_core.config import CorrectionConfig
+from leap_core.config import CorrectionConfig, EndpointName, StudentConfig
 from leap_core.errors import ChatError, ConfigError, ContextLengthError
-from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
+from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.conversation import Asker, OpenAITeacherParams
 from leap_core.teachers.desk import Desk, DeskSetup
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
@@ -61,18 +62,18 @@ class OpenAITeacher:
         return load_teacher_prompts(environment, OpenAITeacherParams.read(config.params).prompt).digest
 
     @classmethod
-    def foresee(
-        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
-    ) -> list[ForeseenRequest]:
+    def pays_at(cls, student: StudentConfig) -> EndpointName:
+        """That of teachers, whoever the student is."""
+        return "teacher"
+
+    @classmethod
+    def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
         """What correcting these episodes would ask first; a reply is taken to say a sentence or three for each step."""
-        params = OpenAITeacherParams.read(config.params)
-        asker = Asker(params=params, prompts=load_teacher_prompts(environment, params.prompt), level=config.level)
+        params = OpenAITeacherParams.read(setup.config.params)
+        prompts = load_teacher_prompts(setup.suite.name, params.prompt)
+        asker = Asker(params=params, prompts=prompts, level=setup.config.level)
         return [
-            ForeseenRequest(
-                model=params.model,
-                num_characters=request.num_characters,
-                completion_tokens=min(_TOKENS_AROUND_A_REPLY + _TOKENS_A_STEP * len(window), params.max_tokens),
-            )
+            ForeseenRequest.of(request, _TOKENS_AROUND_A_REPLY + _TOKENS_A_STEP * len(window))
             for one in episodes
             for request, window in asker.requests(one)
         ]

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from leap_core.config import CorrectionConfig
+from leap_core.chat.messages import ForeseenRequest
+from leap_core.config import CorrectionConfig, StudentConfig
 from leap_core.errors import TeacherReplyError
-from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
+from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, StepCorrection, Trajectory
 
@@ -30,9 +31,11 @@ class OracleTeacher:
         """Nothing is asked."""
 
     @classmethod
-    def foresee(
-        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
-    ) -> list[ForeseenRequest]:
+    def pays_at(cls, student: StudentConfig) -> None:
+        """No endpoint is asked."""
+
+    @classmethod
+    def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
         """No endpoint is asked."""
         return []
 

@@ -1,21 +1,23 @@
 """The teacher `self`: the student's own weights, shown the hidden state (paper, self-improvement)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import Field, JsonValue, ValidationError
 
 from leap_core.canonical import sha256_text
-from leap_core.config import CorrectionConfig, Section, check_keys
+from leap_core.chat.messages import ForeseenRequest
+from leap_core.config import CorrectionConfig, EndpointName, Section, StudentConfig, check_keys
 from leap_core.errors import ConfigError
-from leap_core.prompts import load_prompts, parse_reply
+from leap_core.prompts import PromptSet, load_prompts, parse_reply
 from leap_core.registry import load_kind
 from leap_core.students import STUDENTS
-from leap_core.students.base import ActReply, ActRequest, Student
-from leap_core.teachers.base import ForeseenRequest, TeacherSetup, check_same_spec
+from leap_core.students.base import ActReply, ActRequest, Student, replies_are_bought
+from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
-from leap_core.teachers.prompts import load_teacher_prompts
+from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
 from leap_core.teachers.replies import match_command
-from leap_core.types import Correction, CorrectionStatus, Message, StepCorrection, Usage
+from leap_core.types import Correction, CorrectionStatus, Level, Message, StepCorrection, Usage
 
 
 class SelfTeacherParams(Section):
@@ -41,6 +43,45 @@ class SelfTeacherParams(Section):
             raise ConfigError(f"Config correction.params.{where}: {first['msg']}.") from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class SelfAsker:
+    """Makes the requests of this teacher; asks nobody itself."""
+
+    prompts: PromptSet
+    own_prompts: TeacherPrompts
+    level: Level
+    constrain: bool
+
+    @classmethod
+    def of(cls, setup: TeacherSetup) -> "SelfAsker":
+        """Load the prompts; raise ConfigError or UnknownNameError where a setting is wrong."""
+        return cls(
+            prompts=load_prompts(setup.suite.name, setup.student.prompt),
+            own_prompts=load_teacher_prompts(setup.suite.name, SelfTeacherParams.read(setup.config.params).prompt),
+            level=setup.config.level,
+            constrain=setup.student.constrain,
+        )
+
+    def requests(self, episodes: Sequence[PrivilegedEpisode]) -> list[ActRequest]:
+        """One for each step, in order."""
+        return [self._request(one, index) for one in episodes for index in range(len(one.trajectory.steps))]
+
+    def _request(self, episode: PrivilegedEpisode, index: int) -> ActRequest:
+        trajectory = episode.trajectory
+        step = trajectory.steps[index]
+        messages = list(self.prompts.student_messages(trajectory.spec, trajectory.steps[:index], step.observation))
+        preface = self.own_prompts.beside(episode.privileged, self.level)
+        if preface:
+            messages[-1] = Message(role="user", content=f"{preface}\n\n{messages[-1].content}")
+        slot = f"{trajectory.id}#{index}"
+        return ActRequest(
+            slot=slot,
+            messages=tuple(messages),
+            admissible=step.observation.admissible if self.constrain else None,
+            seed=int(sha256_text(slot)[:14], 16),
+        )
+
+
 class SelfTeacher:
     """Asks the student's model for each step: the student's own prompt, preceded by the hidden state."""
 
@@ -57,9 +98,7 @@ class SelfTeacher:
         if setup.model is None:
             raise ConfigError("The teacher 'self' needs the student's model, and none was given.")
         self._params = SelfTeacherParams.read(setup.config.params)
-        self._level, self._constrain = setup.config.level, setup.student.constrain
-        self._prompts = load_prompts(setup.suite.name, setup.student.prompt)
-        self._own_prompts = load_teacher_prompts(setup.suite.name, self._params.prompt)
+        self._asker, self._level = SelfAsker.of(setup), setup.config.level
         student = load_kind("student", setup.student.kind, STUDENTS)
         self._student: Student = student(setup.model, setup.student, setup.execution, self._params.temperature)
 
@@ -74,11 +113,18 @@ class SelfTeacher:
         return load_teacher_prompts(environment, SelfTeacherParams.read(config.params).prompt).digest
 
     @classmethod
-    def foresee(
-        cls, config: CorrectionConfig, environment: str, episodes: Sequence[PrivilegedEpisode]
-    ) -> list[ForeseenRequest]:
-        """The weights are at hand; nothing is paid for."""
-        return []
+    def pays_at(cls, student: StudentConfig) -> EndpointName | None:
+        """That of students, where the student is behind one."""
+        return "student" if replies_are_bought(student) else None
+
+    @classmethod
+    def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
+        """What the student would be asked for each step, where it is behind an endpoint."""
+        if cls.pays_at(setup.student) is None:
+            return []
+        asker, student = SelfAsker.of(setup), load_kind("student", setup.student.kind, STUDENTS)
+        foreseen: list[ForeseenRequest] = student.foresee(setup.model, setup.student, asker.requests(episodes), None)
+        return foreseen
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
         """Correct all steps of all episodes, as many at once as the student takes.
@@ -92,7 +138,7 @@ class SelfTeacher:
             check_same_spec(one.trajectory, one.privileged)
         if self._params.shuffled_privilege:
             episodes = shuffle_privilege(episodes)
-        requests = [self._request(one, index) for one in episodes for index in range(len(one.trajectory.steps))]
+        requests = self._asker.requests(episodes)
         replies = iter(self._student.act(requests))
         self._student.release([request.slot for request in requests])
         return [self._correction(one, [next(replies) for _ in one.trajectory.steps]) for one in episodes]
@@ -104,21 +150,6 @@ class SelfTeacher:
     def close(self) -> None:
         """Free the model's memory."""
         self._student.close()
-
-    def _request(self, episode: PrivilegedEpisode, index: int) -> ActRequest:
-        trajectory = episode.trajectory
-        step = trajectory.steps[index]
-        messages = list(self._prompts.student_messages(trajectory.spec, trajectory.steps[:index], step.observation))
-        preface = self._own_prompts.beside(episode.privileged, self._level)
-        if preface:
-            messages[-1] = Message(role="user", content=f"{preface}\n\n{messages[-1].content}")
-        slot = f"{trajectory.id}#{index}"
-        return ActRequest(
-            slot=slot,
-            messages=tuple(messages),
-            admissible=step.observation.admissible if self._constrain else None,
-            seed=int(sha256_text(slot)[:14], 16),
-        )
 
     def _correction(self, episode: PrivilegedEpisode, replies: Sequence[ActReply]) -> Correction:
         trajectory = episode.trajectory

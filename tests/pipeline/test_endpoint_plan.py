@@ -26,6 +26,20 @@ def billed(body, n):
     return corrections(steps, prompt_tokens=num_characters // 4 + 150, completion_tokens=70 * len(steps) + 50)
 
 
+def first_action(body, n):
+    """A player that never gets anywhere, billed likewise; asked by schema it answers by it."""
+    num_characters = sum(len(message["content"]) for message in body["messages"])
+    if "response_format" in body:
+        schema = body["response_format"]["json_schema"]["schema"]
+        num_characters += len(str(schema))
+        text = json.dumps({"reason": REASON, "action": schema["properties"]["action"]["enum"][0]})
+    else:
+        action = re.search(r"^- (.*)$", body["messages"][-1]["content"], re.MULTILINE)[1]
+        text = f"REASON: {REASON}\nACTION: {action}"
+    num_around = 4 * len(body["messages"])
+    return reply(text, prompt_tokens=num_characters // 4 + num_around, completion_tokens=55)
+
+
 def plan(home, *settings):
     """What `leap plan` says: its lines, and its JSON."""
     done = leap_here("plan", "smoke", "--json", "--home", home, settings=(*HERE, *settings))
@@ -75,11 +89,67 @@ def test_a_model_without_a_price_has_an_unknown_cost(undisturbed):
     assert "$" not in said
 
 
-def test_what_is_in_no_estimate_is_named(undisturbed):
-    student = ("student.kind=openai", "student.model=gpt-4o")
-    said, _ = plan(undisturbed.home, "demonstrations.annotate_with=gpt-4o-mini", *student)
-    assert "Not estimated: the reasons of demonstrations by gpt-4o-mini." in said
-    assert "Not estimated: what the student gpt-4o costs" in said
+def bill_of(home, artifact):
+    """What the replies that an artifact was made of were billed; `artifact` is a unique part of its name."""
+    store = ArtifactStore(home / "artifacts")
+    return store.record(store.resolve(artifact)).usage
+
+
+def compare(estimate, bill):
+    """Print both, for people who run this with -s."""
+    print(f"\n{estimate['label']}: {estimate['basis']}")
+    for name, value in bill.model_dump().items():
+        print(f"  {name:<18} estimate {estimate['usage'][name] or 0:10.6g}, bill {value or 0:10.6g}")
+
+
+def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp_path):
+    def reason(body, n):
+        num_characters = sum(len(message["content"]) for message in body["messages"])
+        return reply(json.dumps({"reason": REASON}), prompt_tokens=num_characters // 4 + 20, completion_tokens=60)
+
+    home = copy_home(undisturbed.home, tmp_path / "home")
+    annotated = ("demonstrations.annotate_with=gpt-4o-mini", "num_iterations=0")
+    _, planned = plan(home, *annotated, "execution.teacher.budget_usd=1")
+    (estimate,) = planned["estimates"]
+    assert (estimate["label"], estimate["endpoint"], estimate["num_episodes"]) == ("annotation-i0", "teacher", 24)
+    assert "of the demonstrations themselves; replies taken to be 70 tokens long" in estimate["basis"]
+    assert [one["setting"] for one in planned["budgets"]] == ["execution.teacher.budget_usd"]
+    with ChatServer(reason) as server:
+        url = f"execution.teacher.base_url={server.url}"
+        assert last_json(leap_here("run", "smoke", "--json", "--home", home, settings=(*HERE, *annotated, url)))
+    bill = bill_of(home, "annotation/smoke")
+    compare(estimate, bill)
+    assert estimate["usage"]["num_requests"] == bill.num_requests
+    assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=0.2)
+    another = ("demonstrations.annotate_with=gpt-4o", "execution.teacher.budget_usd=1")
+    (budget,) = plan(home, *annotated, *another)[1]["budgets"]
+    assert budget["spent"] == pytest.approx(bill.cost_usd)
+
+
+def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(undisturbed, tmp_path):
+    home, spent = copy_home(undisturbed.home, tmp_path / "home"), 0.0
+    shares = {"dev": 0.5, "test": 0.2}  # of others' episodes nobody knows how like they are
+    for split, share in shares.items():
+        command = ("eval", f"openai:{MODEL}", "base", "--preset", "smoke", "--split", split, "--json", "--home", home)
+        budget = "execution.student.budget_usd=0.5"
+        foreseen = leap_here(*command, "--plan", settings=(*HERE, budget))
+        planned = last_json(foreseen)
+        (estimate,) = planned["estimates"]
+        assert (estimate["endpoint"], estimate["model"], estimate["num_episodes"]) == ("student", MODEL, 6)
+        (forecast,) = planned["budgets"]
+        assert (forecast["setting"], forecast["spent"]) == ("execution.student.budget_usd", pytest.approx(spent))
+        assert forecast["estimate"] == estimate["usage"]["cost_usd"]
+        with ChatServer(first_action) as server:
+            url = f"execution.student.base_url={server.url}"
+            done = leap_here(*command, settings=(*HERE, budget, url))
+        assert foreseen.stdout.splitlines()[2] in done.stderr  # who pays sees it, planned or not
+        bill = bill_of(home, last_json(done)["models"][0]["artifact"])
+        compare(estimate, bill)
+        assert server.num_requests == bill.num_requests
+        assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=share)
+        spent += bill.cost_usd
+    assert "of the same model; replies taken to be 55 tokens long, as there" in estimate["basis"]
+    assert estimate["usage"]["num_requests"] == bill.num_requests
 
 
 def test_a_teacher_that_asks_no_endpoint_costs_nothing_to_plan(undisturbed):
@@ -101,13 +171,13 @@ def test_data_that_are_not_there_are_missed_by_the_plan(environment, tmp_path):
 def test_the_student_and_any_model_are_judged_in_one_table(undisturbed, tmp_path):
     """A model at an endpoint plays as it is: prompted, not constrained, whatever the preset says of its own student."""
 
-    def first_action(body, n):
+    def any_action(body, n):
         actions = re.findall(r"^- (.*)$", body["messages"][-1]["content"], re.MULTILINE)
         return reply(f"REASON: Why not.\nACTION: {actions[n % len(actions)]}")
 
     home, summary = copy_home(undisturbed.home, tmp_path / "home"), last_json(undisturbed.done)
     best = f"smoke-i{summary['best_iteration']}"
-    with ChatServer(first_action) as server:
+    with ChatServer(any_action) as server:
         command = ("eval", best, f"openai:{MODEL}", "--preset", "smoke", "--json", "--home", home)
         done = leap_here(*command, settings=(*HERE, f"execution.student.base_url={server.url}"))
     judged = last_json(done)
