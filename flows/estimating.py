@@ -35,6 +35,8 @@ from tasks.stage import Run, StageOutcome, is_pending
 
 CHARACTERS_A_TOKEN = 4.0
 """Of English prose and of the games' texts, about."""
+TOKENS_AROUND_A_MESSAGE = 4
+"""Marks that chat formats put where a message begins and ends, and its role: OpenAI's count."""
 
 
 class EndpointEstimate(Record):
@@ -210,6 +212,10 @@ def _nothing_to_sample(run: Run) -> str:
     )
 
 
+def _prompt_tokens(request: ForeseenRequest) -> float:
+    return request.num_characters / CHARACTERS_A_TOKEN + request.num_messages * TOKENS_AROUND_A_MESSAGE
+
+
 def _estimate(
     run: Run,
     outcome: StageOutcome,
@@ -222,7 +228,7 @@ def _estimate(
 ) -> EndpointEstimate:
     """Add requests up and take them `factor` times: so many of each are expected."""
     settings, model = run.config.execution.endpoint(endpoint), requests[0].model
-    prompt_tokens = sum(request.num_characters for request in requests) / CHARACTERS_A_TOKEN * factor
+    prompt_tokens = sum(map(_prompt_tokens, requests)) * factor
     completion_tokens = sum(request.completion_tokens for request in requests) * factor
     prices = read_prices(settings.prices)
     price, cost = prices.find(model), None

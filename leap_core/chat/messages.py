@@ -46,6 +46,7 @@ class ForeseenRequest(Record):
     """A request that would be sent: the length of its prompt with the schema, and what its reply may take."""
 
     model: str
+    num_messages: int
     num_characters: int
     completion_tokens: int
 
@@ -54,6 +55,7 @@ class ForeseenRequest(Record):
         """Foresee a reply of `reply_tokens`, or of the request's limit where that is less."""
         return cls(
             model=request.model,
+            num_messages=len(request.messages),
             num_characters=request.num_characters,
             completion_tokens=min(reply_tokens, request.max_tokens),
         )

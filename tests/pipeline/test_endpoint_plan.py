@@ -9,6 +9,7 @@ from leap_command import HERE, copy_home, last_json, leap_here
 from scripted_teacher import advice, corrections
 
 from leap_core.artifacts import ArtifactStore
+from leap_core.types import Usage
 
 pytestmark = pytest.mark.slow
 
@@ -95,11 +96,15 @@ def bill_of(home, artifact):
     return store.record(store.resolve(artifact)).usage
 
 
+def sum_tokens(usage):
+    return usage.prompt_tokens + usage.completion_tokens
+
+
 def compare(estimate, bill):
     """Print both, for people who run this with -s."""
     print(f"\n{estimate['label']}: {estimate['basis']}")
     for name, value in bill.model_dump().items():
-        print(f"  {name:<18} estimate {estimate['usage'][name] or 0:10.6g}, bill {value or 0:10.6g}")
+        print(f"  {name:<18} estimate {estimate['usage'][name]}, bill {value}")
 
 
 def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp_path):
@@ -128,7 +133,7 @@ def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp
 
 def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(undisturbed, tmp_path):
     home, spent = copy_home(undisturbed.home, tmp_path / "home"), 0.0
-    shares = {"dev": 0.5, "test": 0.2}  # of others' episodes nobody knows how like they are
+    shares = {"dev": 0.4, "test": 0.1}  # of others' episodes nobody knows how like they are
     for split, share in shares.items():
         command = ("eval", f"openai:{MODEL}", "base", "--preset", "smoke", "--split", split, "--json", "--home", home)
         budget = "execution.student.budget_usd=0.5"
@@ -166,6 +171,47 @@ def test_data_that_are_not_there_are_missed_by_the_plan(environment, tmp_path):
     assert done.stdout == ""
     assert str(tmp_path / "nowhere") in done.stderr
     assert "Get the data" in done.stderr
+
+
+def test_the_plan_foresees_a_student_behind_an_endpoint_that_is_its_own_teacher(undisturbed, tmp_path):
+    """Weights that somebody else serves under their path. What those cost that are not trained yet, nobody knows."""
+    home = copy_home(undisturbed.home, tmp_path / "home")
+    (base,) = ArtifactStore(home / "artifacts").records("base")
+    student = (
+        *("student.kind=openai", f"student.model={home / 'artifacts' / base.ref.id}", "student.prompt=compact"),
+        *("student.constrain=true", "correction.teacher=self", "correction.level=100", "correction.max_reject_share=1"),
+    )
+    prices = tmp_path / "prices.toml"
+    limits = (f"execution.student.prices={prices}", "execution.student.budget_tokens=1000000")
+    with ChatServer(first_action) as server:
+        settings = (*HERE, *student, f"execution.student.base_url={server.url}")
+        command = ("run", "smoke", "--json", "--home", home)
+        model = last_json(leap_here(*command, settings=(*settings, "num_iterations=0")))["artifacts"][0]["model"]
+        weights = home / "artifacts" / "training" / f"{model['name']}-{model['key'][:8]}"
+        prices.write_text(f"[models]\n'{weights}' = {{ prompt = 0.2, completion = 0.2 }}\n")
+        planned = plan(home, *student, *limits)[1]
+        made = last_json(leap_here(*command, settings=(*settings, *limits)))["stages"]
+    estimates = {estimate["label"]: estimate for estimate in planned["estimates"]}
+    assert list(estimates) == ["rollout-i1", "correction-i1", "evaluation-i1-dev", "evaluation-i1-test"]
+    assert {estimate["endpoint"] for estimate in estimates.values()} == {"student"}
+    # Its own episodes tell most of what a student will do; of those of others the length alone is known.
+    shares = {"rollout-i1": 0.1, "evaluation-i1-dev": 0.2, "correction-i1": 0.35}
+    before = {stage["artifact"]: stage for stage in made if stage["state"] == "cached"}
+    spent = sum(sum_tokens(bill_of(home, artifact)) for artifact in before)
+    for stage in made:
+        label = f"{stage['stage']}-i1" + ("-dev" if stage["stage"] == "evaluation" else "")
+        if stage["state"] == "computed" and label in shares:
+            bill, usage = bill_of(home, stage["artifact"]), estimates[label]["usage"]
+            compare(estimates[label], bill)
+            assert usage["num_requests"] == bill.num_requests
+            assert sum_tokens(Usage(**usage)) == pytest.approx(sum_tokens(bill), rel=shares[label])
+            is_priced = estimates[label]["model"] == str(weights)
+            assert is_priced == (not label.startswith("evaluation")) == (bill.cost_usd is not None)
+            assert usage["cost_usd"] == (pytest.approx(bill.cost_usd, rel=shares[label]) if is_priced else None)
+    (budget,) = planned["budgets"]
+    estimated = sum(sum_tokens(Usage(**estimate["usage"])) for estimate in estimates.values())
+    assert (budget["setting"], budget["spent"]) == ("execution.student.budget_tokens", spent)
+    assert budget["estimate"] == estimated
 
 
 def test_the_student_and_any_model_are_judged_in_one_table(undisturbed, tmp_path):

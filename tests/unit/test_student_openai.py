@@ -13,7 +13,7 @@ from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import BudgetError, ConfigError, EndpointError, MissingPackageError, StudentError
 from leap_core.prompts import load_prompts
-from leap_core.rollout import RolloutSettings, play_episodes
+from leap_core.rollout import RolloutSettings, foresee_turns, play_episodes
 from leap_core.students.openai import OpenAIStudent
 from leap_core.students.serving import vllm_arguments
 from leap_core.types import StopReason
@@ -95,6 +95,31 @@ def test_actions_are_constrained_by_schema(tmp_path):
     assert played.success
     assert played.steps[0].action.reason == "That way."
     assert played.steps[0].reply == "REASON: That way.\nACTION: right"
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+def test_what_is_foreseen_of_a_finished_episode_is_what_was_asked(tmp_path, constrain):
+    with ChatServer(to_the_right) as server:
+        played = play(open_student(tmp_path, server.url, constrain=constrain), corridors(a=2, b=4), constrain)
+    config = StudentConfig(kind="openai", constrain=constrain, max_new_tokens=60)
+    settings = RolloutSettings(
+        iteration=1, seed=3, max_steps=3, max_consecutive_invalid=3, constrain=constrain, batch_size=8
+    )
+    prompts = load_prompts("alfworld", "default")
+    turns = [turn for one in played for turn in foresee_turns(prompts, one, settings)]
+    foreseen = OpenAIStudent.foresee("a-model", config, turns, None)
+    assert {one.model for one in foreseen} == {"a-model"}
+    assert {one.completion_tokens for one in foreseen} == {60}  # never more than may be
+    asked = [one.body for one in server.received if len(one.body["messages"]) <= 2 * settings.max_steps]
+    assert len(foreseen) == len(asked) == 5
+    assert sorted((one.num_messages, one.num_characters) for one in foreseen) == sorted(map(size_of, asked))
+
+
+def size_of(body):
+    """The messages of a request, and the characters of them and of its schema."""
+    schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+    num_characters = sum(len(message["content"]) for message in body["messages"]) + len(str(schema or ""))
+    return len(body["messages"]), num_characters
 
 
 def test_a_turn_without_a_reply_ends_its_episode_alone(tmp_path):

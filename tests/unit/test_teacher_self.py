@@ -1,6 +1,7 @@
 """The teacher that is the student, and reasons for demonstrations without any."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from chat_server import MODEL, ChatServer, reply
@@ -12,7 +13,7 @@ from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import ConfigError
 from leap_core.students import STUDENTS
 from leap_core.students.scripted import ScriptedStudent
-from leap_core.teachers.annotator import Annotator
+from leap_core.teachers.annotator import Annotator, foresee_reasons
 from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.self_teacher import SelfTeacher
 
@@ -64,6 +65,20 @@ def test_the_student_teaches_itself_under_the_privileged_prompt():
     assert "moment 3" not in asked[2].messages[-1].content
 
 
+def test_behind_an_endpoint_what_it_will_ask_for_is_known():
+    asked = SelfTeacher(setup_of())
+    asked.correct([episode(0), episode(1)])
+    student = StudentConfig(kind="openai", constrain=True)
+    setup = replace(setup_of(model="a-model"), student=student)
+    foreseen = SelfTeacher.foresee(setup, [episode(0), episode(1)])
+    wanted = [sum(len(message.content) for message in one.messages) for one in asked._student.asked]
+    assert [one.model for one in foreseen] == ["a-model"] * 8
+    shorter = [mine.num_characters - theirs for mine, theirs in zip(foreseen, wanted, strict=True)]
+    assert len(set(shorter)) == 1  # the schema, of the same commands at each step
+    assert shorter[0] > 0
+    assert SelfTeacher.foresee(setup_of(), [episode(0)]) == []
+
+
 def test_at_level_0_the_prompt_is_the_students_own():
     teacher = SelfTeacher(setup_of(level=0))
     (correction,) = correct_episodes(teacher, [episode(0)])
@@ -107,6 +122,9 @@ def test_reasons_come_from_what_was_seen_so_far(tmp_path):
         assert f"moment {last + 1}." not in prompt
         assert "Objects that matter" not in prompt
     assert (annotated.num_without, annotated.usage.num_requests) == (0, 3)
+    bodies = [one.body["messages"] for one in server.received]
+    foreseen = foresee_reasons(MODEL, "alfworld", [without_reasons()[0]])
+    assert [one.num_characters for one in foreseen] == [sum(len(one["content"]) for one in body) for body in bodies]
 
 
 def test_a_reason_that_leaks_is_asked_for_again_and_then_left_out(tmp_path):
