@@ -112,23 +112,31 @@ def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp
         num_characters = sum(len(message["content"]) for message in body["messages"])
         return reply(json.dumps({"reason": REASON}), prompt_tokens=num_characters // 4 + 20, completion_tokens=60)
 
-    home = copy_home(undisturbed.home, tmp_path / "home")
-    annotated = ("demonstrations.annotate_with=gpt-4o-mini", "num_iterations=0")
-    _, planned = plan(home, *annotated, "execution.teacher.budget_usd=1")
+    home, budget = copy_home(undisturbed.home, tmp_path / "home"), "execution.teacher.budget_usd=1"
+    annotated = (
+        *("demonstrations.annotate_with=gpt-4o-mini", "num_iterations=0"),
+        *("demonstrations.num_episodes=30", "environment.num_train=30"),
+    )
+    (rough,) = plan(home, *annotated)[1]["estimates"]
+    assert rough["num_episodes"] == 30
+    assert "for want of the demonstrations" in rough["basis"]
+    command = ("run", "smoke", "--json", "--home", home)
+    stopped = leap_here(*command, settings=(*HERE, *annotated), OPENAI_API_KEY="")
+    assert "OPENAI_API_KEY" in stopped.stderr  # nobody was asked, but the demonstrations are there now
+    _, planned = plan(home, *annotated, budget)
     (estimate,) = planned["estimates"]
-    assert (estimate["label"], estimate["endpoint"], estimate["num_episodes"]) == ("annotation-i0", "teacher", 24)
-    assert "of the demonstrations themselves; replies taken to be 70 tokens long" in estimate["basis"]
+    assert (estimate["label"], estimate["endpoint"], estimate["num_episodes"]) == ("annotation-i0", "teacher", 30)
+    assert "25 episodes of the demonstrations themselves; replies taken to be 70 tokens long" in estimate["basis"]
     assert [one["setting"] for one in planned["budgets"]] == ["execution.teacher.budget_usd"]
     with ChatServer(reason) as server:
         url = f"execution.teacher.base_url={server.url}"
-        assert last_json(leap_here("run", "smoke", "--json", "--home", home, settings=(*HERE, *annotated, url)))
+        assert last_json(leap_here(*command, settings=(*HERE, *annotated, url)))
     bill = bill_of(home, "annotation/smoke")
     compare(estimate, bill)
     assert estimate["usage"]["num_requests"] == bill.num_requests
     assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=0.2)
-    another = ("demonstrations.annotate_with=gpt-4o", "execution.teacher.budget_usd=1")
-    (budget,) = plan(home, *annotated, *another)[1]["budgets"]
-    assert budget["spent"] == pytest.approx(bill.cost_usd)
+    (forecast,) = plan(home, *annotated, "demonstrations.annotate_with=gpt-4o", budget)[1]["budgets"]
+    assert forecast["spent"] == pytest.approx(bill.cost_usd)
 
 
 def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(undisturbed, tmp_path):
@@ -155,6 +163,30 @@ def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(u
         spent += bill.cost_usd
     assert "of the same model; replies taken to be 55 tokens long, as there" in estimate["basis"]
     assert estimate["usage"]["num_requests"] == bill.num_requests
+
+
+def test_where_nothing_was_played_no_stage_that_asks_has_an_estimate(tmp_path):
+    student = ("student.kind=openai", "student.model=gpt-4o", "execution.student.budget_tokens=1000")
+    _, planned = plan(tmp_path / "home", "demonstrations.annotate_with=gpt-4o", *student)
+    assert {one["usage"] for one in planned["estimates"]} == {None}
+    asked = ["annotation-i0", "evaluation-i0-dev", "rollout-i1", "evaluation-i1-dev"]
+    assert [one["label"] for one in planned["estimates"]][:4] == asked
+    assert [(one["setting"], one["estimate"]) for one in planned["budgets"]] == [
+        ("execution.student.budget_tokens", None)
+    ]
+    command = ("eval", "openai:gpt-4o", "--preset", "smoke", "--plan", "--home", tmp_path / "empty")
+    told = leap_here(*command).stdout.splitlines()
+    assert told[0].split()[:2] == ["openai:gpt-4o", "run"]
+    assert told[1].startswith("evaluation-i0-test: no estimate: there is no episode of 'alfworld'")
+    assert not (tmp_path / "empty").exists()
+
+
+def test_a_model_that_no_run_could_ask_for_is_told_by_the_plan(undisturbed):
+    """Trained weights are served under their path; one name for all of them would end a run after hours of training."""
+    student = ("student.kind=openai", "student.model=org/weights", 'student.params={"model": "gpt-4o"}')
+    done = leap_here("plan", "smoke", "--home", undisturbed.home, settings=student)
+    assert done.returncode == 1
+    assert "leave student.params.model out" in done.stderr
 
 
 def test_a_teacher_that_asks_no_endpoint_costs_nothing_to_plan(undisturbed):
