@@ -97,11 +97,7 @@ class OpenAIStudent:
             EndpointError: the endpoint refuses everything.
             BudgetError: the next request could overrun the budget.
         """
-        self.submit(requests)
-        replies: dict[str, ActReply] = {}
-        while len(replies) < len(requests):
-            replies |= self.collect()
-        return [replies[request.slot] for request in requests]
+        return self._session.map(self._answer, requests, "turns")
 
     def submit(self, requests: Sequence[ActRequest]) -> None:
         """Begin to ask."""
