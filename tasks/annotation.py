@@ -52,7 +52,8 @@ def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
     identity, config = work.identity, work.config
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
     episodes = [(one, states[one.spec.id]) for one in read_to_annotate(work.inputs["demonstrations"])]
-    with closing(Annotator(identity.model, identity.environment, config.execution, config.experiment)) as annotator:
+    model, environment = identity.model, identity.environment
+    with closing(Annotator(model, environment, config.execution, config.experiment, say=work.say)) as annotator:
         annotated = annotator.annotate(episodes)
         account = annotator.account()
     trajectories = [one.trajectory for one in annotated]

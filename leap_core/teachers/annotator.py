@@ -4,7 +4,7 @@ Each step is asked about by itself, with nothing but what had been shown by then
 goes on would teach the student to know what it cannot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -38,9 +38,15 @@ class Annotator:
     """Writes the reason of every step that has none. To be closed."""
 
     def __init__(
-        self, model: str, environment: str, execution: ExecutionConfig, experiment: str, max_attempts: int = 3
+        self,
+        model: str,
+        environment: str,
+        execution: ExecutionConfig,
+        experiment: str,
+        max_attempts: int = 3,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Open the endpoint that teachers are asked at.
+        """Open the endpoint that teachers are asked at; `say` is told how far it is, and of long waits.
 
         Raises:
             ConfigError: no key, or no place for the journal.
@@ -50,7 +56,8 @@ class Annotator:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._model, self._max_attempts = model, max_attempts
         self._prompts = load_teacher_prompts(environment, ANNOTATOR_PROMPTS)
-        self._session = ChatSession(execution.teacher, Path(execution.journal), teacher_scope(experiment))
+        scope = teacher_scope(experiment)
+        self._session = ChatSession(execution.teacher, Path(execution.journal), scope, say=say)
 
     def annotate(self, episodes: Sequence[tuple[Trajectory, PrivilegedState]]) -> list[Annotated]:
         """Add reasons to the steps without one; the others stay as they are.
