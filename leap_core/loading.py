@@ -81,9 +81,15 @@ def open_pool(config: EnvironmentConfig, root: Path, num_workers: int) -> Enviro
     return EnvironmentPool(partial(make_environment, config, root), num_workers)
 
 
-def load_student(model: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> Student:
-    """Load the student whose weights are at `model`."""
-    student: Student = load_kind("student", config.kind, STUDENTS)(model, config, execution, temperature)
+def load_student(
+    model: Path | str,
+    config: StudentConfig,
+    execution: ExecutionConfig,
+    temperature: float,
+    say: Callable[[str], None] = lambda line: None,
+) -> Student:
+    """Load the student whose weights are at `model`; `say` is told of what takes long."""
+    student: Student = load_kind("student", config.kind, STUDENTS)(model, config, execution, temperature, say)
     return student
 
 

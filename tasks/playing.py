@@ -86,7 +86,7 @@ class _LazyPlayer:
 
     def _open(self, config: LeapConfig, played: PlayedStudent) -> tuple[Student, EnvironmentPool, PromptSet]:
         model = locate_model(self._work.inputs["model"], config.student.model)
-        student = load_student(model, config.student, config.execution, played.temperature)
+        student = load_student(model, config.student, config.execution, played.temperature, self._work.say)
         self._resources.callback(student.close)
         pool = open_pool(config.environment, self._work.inputs["specs"], config.execution.env_workers)
         return student, self._resources.enter_context(pool), load_prompts(config.environment.name, played.prompt)

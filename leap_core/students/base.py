@@ -1,10 +1,11 @@
 """The protocol of a student: many prompts in, one reply each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from leap_core.config import StudentConfig
+from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.types import Message, Usage
 
 
@@ -41,9 +42,22 @@ def replies_are_bought(student: StudentConfig) -> bool:
 
 
 class Student(Protocol):
-    """A policy that answers batches of prompts."""
+    """A policy that answers batches of prompts.
+
+    It is made from its weights at `path`, its settings, where it runs, and the temperature of its samples; `say` is
+    told of what takes long.
+    """
 
     name: str
+
+    def __init__(
+        self,
+        path: Path | str,
+        config: StudentConfig,
+        execution: ExecutionConfig,
+        temperature: float,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None: ...
 
     def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
         """Answer each request, in order. The same requests in the same batches give the same replies."""

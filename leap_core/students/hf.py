@@ -6,7 +6,7 @@ architecture.py) are answered in batches by `generate`, without reuse.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,14 @@ class HfStudent:
 
     name = "hf"
 
-    def __init__(self, path: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        config: StudentConfig,
+        execution: ExecutionConfig,
+        temperature: float,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         """Load the model.
 
         Args:
@@ -51,6 +58,7 @@ class HfStudent:
             config: `model` is not read, `path` stands in its place.
             execution: device, threads and how many episodes generate together.
             temperature: of sampling; 0 is greedy.
+            say: told nothing; what takes long is told of by the stage.
 
         Raises:
             StudentError: nothing usable is there.

@@ -5,7 +5,7 @@ ReAct baseline: any model, prompted with the default prompt set and judged by th
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -51,10 +51,18 @@ class OpenAIStudent:
 
     name = "openai"
 
-    def __init__(self, path: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        config: StudentConfig,
+        execution: ExecutionConfig,
+        temperature: float,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         """Open the endpoint; with `student.serve`, start a server of the weights at `path` first.
 
-        `path` is the directory of weights of its own, or, as text, the name of a model from outside.
+        `path` is the directory of weights of its own, or, as text, the name of a model from outside. `say` is told of
+        long waits for the endpoint.
 
         Raises:
             ConfigError: a setting is wrong, or there is no key.
@@ -71,7 +79,7 @@ class OpenAIStudent:
                 served = opened.enter_context(serve(config.serve, path, execution))
                 self._model = served.model
                 endpoint = endpoint.model_copy(update={"base_url": served.base_url})
-            session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student")
+            session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student", say)
             self._session = opened.enter_context(session)
             self._opened = opened.pop_all()
 

@@ -14,7 +14,14 @@ class ScriptedStudent:
 
     name = "scripted"
 
-    def __init__(self, path: Path | str, config: StudentConfig, execution: ExecutionConfig, temperature: float) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        config: StudentConfig,
+        execution: ExecutionConfig,
+        temperature: float,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         """Read the list from `student.params.replies`; a longer episode starts it again.
 
         Raises:

@@ -100,7 +100,9 @@ class SelfTeacher:
         self._params = SelfTeacherParams.read(setup.config.params)
         self._asker, self._level = SelfAsker.of(setup), setup.config.level
         student = load_kind("student", setup.student.kind, STUDENTS)
-        self._student: Student = student(setup.model, setup.student, setup.execution, self._params.temperature)
+        self._student: Student = student(
+            setup.model, setup.student, setup.execution, self._params.temperature, setup.say
+        )
 
     @classmethod
     def check(cls, config: CorrectionConfig, environment: str) -> None:

@@ -21,7 +21,7 @@ from leap_core.teachers.self_teacher import SelfTeacher
 class Privileged(ScriptedStudent):
     """Says what it finds in the hidden state that it is shown, as a model under such a prompt may."""
 
-    def __init__(self, path, config, execution, temperature):
+    def __init__(self, path, config, execution, temperature, say):
         self._answer = self.answer
         self.asked = []
 
