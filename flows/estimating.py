@@ -27,6 +27,7 @@ from leap_core.types import Record, Usage
 from tasks.annotation import ANNOTATION, AnnotationIdentity
 from tasks.base_student import BASE
 from tasks.correction import CORRECTION, CorrectionIdentity
+from tasks.demonstrations import DEMONSTRATIONS
 from tasks.evaluation import EVALUATION, EvaluationIdentity
 from tasks.identity import PlayedIdentity
 from tasks.playing import rollout_settings
@@ -144,7 +145,7 @@ def _estimate_playing(run: Run, outcome: StageOutcome) -> EndpointEstimate | Non
     turns = [turn for one in sample.episodes for turn in foresee_turns(prompts, one, settings)]
     reply_tokens = _reply_tokens(sample, is_taught=outcome.inputs["model"].stage != BASE.name)
     requests = foresee_replies(run.config, _model_of(run, outcome), turns, reply_tokens)
-    whose = "of the same model" if sample.is_own else "which may be longer or shorter than those of this student"
+    most = num_episodes * identity.environment.max_steps
     as_there = ", as there" if reply_tokens else ""
     return _estimate(
         run,
@@ -153,9 +154,18 @@ def _estimate_playing(run: Run, outcome: StageOutcome) -> EndpointEstimate | Non
         requests,
         num_episodes=num_episodes,
         factor=num_episodes * sample.mean_steps / sample.num_steps,
-        basis=f"from prompts of every step of {len(sample.episodes)} episodes of {sample.source.id}, {whose}; "
-        f"{_replies(requests)}{as_there}",
+        basis=f"from prompts of every step of {len(sample.episodes)} episodes of {sample.source.id}, {_whose(sample)}: "
+        f"{most:,} requests at most; {_replies(requests)}{as_there}",
     )
+
+
+def _whose(sample: StepSample) -> str:
+    """How far the length of sampled episodes tells that of others."""
+    if sample.is_own:
+        return "of the same model"
+    if sample.source.stage == DEMONSTRATIONS.name:
+        return "an expert's, mostly shorter than a student's"
+    return "which may be longer or shorter than those of this student"
 
 
 _ESTIMATORS: dict[str, Callable[[Run, StageOutcome], EndpointEstimate | None]] = {

@@ -161,8 +161,17 @@ def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(u
         assert server.num_requests == bill.num_requests
         assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=share)
         spent += bill.cost_usd
-    assert "of the same model; replies taken to be 55 tokens long, as there" in estimate["basis"]
+    assert "of the same model: 72 requests at most; replies taken to be 55 tokens long, as there" in estimate["basis"]
     assert estimate["usage"]["num_requests"] == bill.num_requests
+
+
+def test_of_demonstrations_it_says_that_experts_are_quicker_than_students(undisturbed, tmp_path):
+    home = copy_home(undisturbed.home, tmp_path / "home", without=("rollout", "evaluation"))
+    command = ("eval", f"openai:{MODEL}", "--preset", "smoke", "--plan", "--json", "--home", home)
+    (estimate,) = last_json(leap_here(*command))["estimates"]
+    assert "episodes of demonstrations/smoke-i0-" in estimate["basis"]
+    assert "an expert's, mostly shorter than a student's: 72 requests at most" in estimate["basis"]
+    assert estimate["usage"]["num_requests"] < 72
 
 
 def test_where_nothing_was_played_no_stage_that_asks_has_an_estimate(tmp_path):
