@@ -16,6 +16,12 @@ from leap_core.errors import UnknownNameError
 from leap_core.types import Action, Message, Observation, Spec, Step
 
 PROMPTS_DIR = Path(__file__).parent / "prompts"
+_LABEL = re.compile(r"^(action|command)\s*:\s*", re.IGNORECASE)
+_WRAPPED = re.compile(r"(?P<mark>\*\*|`|\"|')(?P<inner>.+)(?P=mark)")
+_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+_FREE_REASON = re.compile(r"^[\s>#*_]*(reason|thought)[*_ \t]*:[*_ \t]*", re.IGNORECASE)
+_FREE_ACTION = re.compile(r"(?:^|\s)[>#*_]*action[*_ \t]*:[*_ \t]*", re.IGNORECASE)
+_FENCE = re.compile(r"^```\w*$")
 _REPLY = re.compile(r"^\s*REASON:(?P<reason>.*?)\n?\s*ACTION:[ \t]*(?P<command>[^\n]*)", re.DOTALL)
 
 
@@ -82,3 +88,44 @@ def parse_reply(text: str) -> Action | None:
     if match is None or not match["command"].strip():
         return None
     return Action(reason=match["reason"].strip(), command=match["command"].strip())
+
+
+def read_free_reply(text: str, admissible: Sequence[str] | None) -> Action | None:
+    """Read the reply of a model that was not taught the form, as it is meant; None where it names no command.
+
+    Labels may be missing, marked up or in another case, thoughts may come first, the command may be quoted or in a
+    fence. `admissible` are the commands that the environment lists, if it lists any.
+    """
+    text = _THOUGHTS.sub("", text)
+    label = _FREE_ACTION.search(text)
+    if label is None:
+        return None
+    lines = (line.strip() for line in text[label.end() :].splitlines())
+    line = next((line for line in lines if line and not _FENCE.match(line)), "")
+    command = match_command(line, admissible)
+    reason = _FREE_REASON.sub("", text[: label.start()]).strip(" \t\r\n*_#>")
+    return Action(reason=reason, command=command) if command else None
+
+
+def match_command(command: str, admissible: Sequence[str] | None) -> str:
+    """The admissible command that is meant, where only case, blanks and what stands around it differ.
+
+    Else, and where none are listed, the command itself without marks around the whole of it: in a shell, quotes and
+    stars at its end are part of it.
+    """
+    if admissible is not None and command in admissible:
+        return command
+    plain = _without_marks(command)
+    meant = [known for known in admissible or () if _loosely(known) == _loosely(plain)]
+    return meant[0] if len(meant) == 1 else plain
+
+
+def _without_marks(command: str) -> str:
+    text = _LABEL.sub("", command.strip())
+    while (wrapped := _WRAPPED.fullmatch(text)) and wrapped["mark"] not in wrapped["inner"]:
+        text = _LABEL.sub("", wrapped["inner"].strip())
+    return text
+
+
+def _loosely(command: str) -> str:
+    return " ".join(command.lower().strip(" \t`\"'*[].").split())

@@ -146,6 +146,7 @@ def _request(
         slot=spec.id,
         messages=prompts.student_messages(spec, history, observation),
         admissible=observation.admissible if settings.constrain else None,
+        listed=observation.admissible,
         seed=turn_seed(settings.seed, settings.iteration, spec.id, len(history)),
     )
 

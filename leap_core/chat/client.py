@@ -140,6 +140,8 @@ class ChatClient:
         """
         self._is_closing = True
         tasks = list(self._under_way.values())
+        if self._on_the_wire:
+            self._say(f"waiting for {len(self._on_the_wire)} replies that are on their way, and paid for")
         for task in tasks:
             if task not in self._on_the_wire:
                 task.cancel()

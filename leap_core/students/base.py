@@ -14,14 +14,16 @@ class ActRequest:
     """One prompt to answer.
 
     `slot` names the episode, so that a student can reuse what it computed for the episode's earlier turns.
-    `admissible` is set where generation must be constrained to end in one of these commands. `seed` makes the
-    sample of this turn reproducible whatever else is in the batch.
+    `admissible` is set where generation must be constrained to end in one of these commands; `listed` are those that
+    the environment lists, if it lists any. `seed` makes the sample of this turn reproducible whatever else is in the
+    batch.
     """
 
     slot: str
     messages: tuple[Message, ...]
     admissible: tuple[str, ...] | None
     seed: int
+    listed: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

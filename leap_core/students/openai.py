@@ -15,7 +15,7 @@ from leap_core.chat.messages import ChatRequest, ForeseenRequest, ReplySchema
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig, Section, StudentConfig, check_keys
 from leap_core.errors import ChatError, ConfigError
-from leap_core.prompts import format_reply
+from leap_core.prompts import format_reply, read_free_reply
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.serving import serve
 from leap_core.types import Action, Usage
@@ -134,7 +134,7 @@ class OpenAIStudent:
             reply = await self._session.client.complete(asked)
         except ChatError as error:
             return ActReply(text="", usage=Usage(), error=str(error))
-        return ActReply(text=_as_reply(reply.text), usage=self._session.client.usage(asked, reply))
+        return ActReply(text=_as_reply(reply.text, request.listed), usage=self._session.client.usage(asked, reply))
 
 
 def _name_at_endpoint(path: Path | str, config: StudentConfig) -> str:
@@ -171,10 +171,14 @@ def _action_schema(admissible: Sequence[str]) -> ReplySchema:
     return ReplySchema(name="action", definition=definition)
 
 
-def _as_reply(text: str) -> str:
-    """An answer by schema in the form that students are taught; any other text as it came."""
+def _as_reply(text: str, listed: Sequence[str] | None) -> str:
+    """An answer in the form that students are taught, by schema or in its own words; as it came if it names no action.
+
+    Nobody taught the form to a model that plays as it is: what it means counts, not its stars and full stops.
+    """
     try:
         value = json.loads(text)
-        return format_reply(Action(reason=value["reason"], command=value["action"]))
+        action: Action | None = Action(reason=value["reason"], command=value["action"])
     except (ValueError, KeyError, TypeError):
-        return text
+        action = read_free_reply(text, listed)
+    return text if action is None else format_reply(action)

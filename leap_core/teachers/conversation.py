@@ -14,10 +14,11 @@ from leap_core.chat.endpoint import estimate_tokens
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.config import Section, check_keys
 from leap_core.errors import ConfigError, ContextLengthError
+from leap_core.prompts import match_command
 from leap_core.realizability import Gate
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.teachers.prompts import TeacherPrompts
-from leap_core.teachers.replies import Advice, correction_schema, match_command, read_advice
+from leap_core.teachers.replies import Advice, correction_schema, read_advice
 from leap_core.types import CorrectionStatus, Level, StepCorrection, Trajectory
 
 Conversation = Generator[ChatRequest, ChatReply, tuple[StepCorrection, ...]]
@@ -50,10 +51,10 @@ class OpenAITeacherParams(Section):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(
-                f"Config correction.params.{where}: {first['msg']}. The teacher 'openai' needs the name of a model, "
-                "for example --set correction.params.model=gpt-4o."
-            ) from error
+            advice = ""
+            if where == "model":
+                advice = " The teacher 'openai' needs its name: --set correction.params.model=gpt-4o."
+            raise ConfigError(f"Config correction.params.{where}: {first['msg']}.{advice}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,6 @@ from leap_core.chat.messages import ReplySchema
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)(?:```|\Z)", re.DOTALL)
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",\s*([\]}])")
-_DECORATION = " \t\r\n`\"'*"
-_PREFIX = re.compile(r"^(action|command)\s*:\s*", re.IGNORECASE)
 _ADVICE_KEYS = {"step": ("step", "number", "index"), "reason": ("reason", "thought"), "action": ("action", "command")}
 
 
@@ -67,21 +65,6 @@ def read_reason(text: str) -> str | None:
         if isinstance(value, dict) and isinstance(value.get("reason"), str):
             return str(value["reason"]).strip() or None
     return None
-
-
-def match_command(command: str, admissible: Sequence[str] | None) -> str:
-    """The admissible command that is meant, where only case, blanks, quotes or a final stop differ; else as it came."""
-    plain = _PREFIX.sub("", command.strip(_DECORATION)).strip(_DECORATION)
-    if admissible is None:
-        return plain
-    if command in admissible:
-        return command
-    meant = [known for known in admissible if _loosely(known) == _loosely(plain)]
-    return meant[0] if len(meant) == 1 else plain
-
-
-def _loosely(command: str) -> str:
-    return " ".join(command.lower().rstrip(". ").split())
 
 
 def _advice(steps: list[JsonValue]) -> dict[int, Advice] | None:

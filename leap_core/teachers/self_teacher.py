@@ -9,14 +9,13 @@ from leap_core.canonical import sha256_text
 from leap_core.chat.messages import ForeseenRequest
 from leap_core.config import CorrectionConfig, EndpointName, Section, StudentConfig, check_keys
 from leap_core.errors import ConfigError
-from leap_core.prompts import PromptSet, load_prompts, parse_reply
+from leap_core.prompts import PromptSet, load_prompts, match_command, parse_reply
 from leap_core.registry import load_kind
 from leap_core.students import STUDENTS
 from leap_core.students.base import ActReply, ActRequest, Student, replies_are_bought
 from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
-from leap_core.teachers.replies import match_command
 from leap_core.types import Correction, CorrectionStatus, Level, Message, StepCorrection, Usage
 
 
@@ -78,6 +77,7 @@ class SelfAsker:
             slot=slot,
             messages=tuple(messages),
             admissible=step.observation.admissible if self.constrain else None,
+            listed=step.observation.admissible,
             seed=int(sha256_text(slot)[:14], 16),
         )
 

@@ -3,7 +3,14 @@
 import pytest
 
 from leap_core.errors import UnknownNameError
-from leap_core.prompts import PROMPTS_DIR, format_reply, load_prompts, parse_reply
+from leap_core.prompts import (
+    PROMPTS_DIR,
+    format_reply,
+    load_prompts,
+    match_command,
+    parse_reply,
+    read_free_reply,
+)
 from leap_core.types import Action, Observation, Spec, Step
 
 SPEC = Spec(id="train/a", env="alfworld", split="train", instruction="put a mug in cabinet.")
@@ -70,3 +77,52 @@ def test_a_shell_shows_output_and_no_list_of_commands():
         "ACTION: ls",
         "Output:\n(nothing)",
     ]
+
+
+LISTED = ("look", "go to bed 1", "put mug 1 in/on bed 1", "click[Buy Now]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "REASON: It is late.\nACTION: go to bed 1",
+        "Reason: It is late.\nAction: go to bed 1",
+        "**REASON:** It is late. **ACTION:** go to bed 1",
+        "**Reason**: It is late.\n\n**Action**: `go to bed 1`",
+        "<think>Hm. ACTION: look</think>REASON: It is late.\nACTION: go to bed 1.",
+        "It is late.\nACTION: [go to bed 1]",
+        "### Thought: It is late.\n### Action:\n```\ngo to bed 1\n```",
+        "REASON: It is late.\nACTION: Go to bed 1\nREASON: more\nACTION: look",
+    ],
+)
+def test_a_reply_in_other_words_is_read_as_it_is_meant(text):
+    assert read_free_reply(text, LISTED) == Action(reason="It is late.", command="go to bed 1")
+
+
+@pytest.mark.parametrize("text", ["", "go to bed 1", "I am sorry, no.", "REASON: x\nACTION:   ", "an action: "])
+def test_where_no_action_is_named_none_is_guessed(text):
+    assert read_free_reply(text, LISTED) is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ls *",
+        'echo "a"',
+        "find . -name '*.txt'",
+        "[ -f a ]",
+        "awk '{print $1}' a | grep -c \"x\"",
+        "cd ..",
+        "echo `date`",
+    ],
+)
+def test_a_command_in_free_form_keeps_its_quotes_and_stars(command):
+    assert match_command(command, None) == command
+    assert match_command(f"`{command}`", None) == (command if "`" not in command else f"`{command}`")
+    assert read_free_reply(f"REASON: so.\nACTION: {command}", None).command == command
+
+
+def test_a_command_that_is_listed_is_found_whatever_stands_around_it():
+    assert match_command("Click[buy now]", LISTED) == "click[Buy Now]"
+    assert match_command('Action: "Look."', LISTED) == "look"
+    assert match_command("jump.", LISTED) == "jump."
