@@ -14,7 +14,7 @@ from tasks.evaluation import read_result
 from tasks.specs import SKIPPED, SPECS
 from tasks.stage import Run, StageOutcome
 
-SUMMARY = "summary.json"
+SUMMARY, REPORT = "summary.json", "report.html"
 
 
 class StageSummary(Record):
@@ -79,7 +79,7 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
         test_of_iteration_0=next((result for result in on_test if result.iteration == 0), None),
         stages=[_stage_summary(outcome) for outcome in run.outcomes],
         skipped=skipped_by_split(run),
-        report=str(experiment_directory(home, run.config.experiment) / "report.html"),
+        report=str(experiment_directory(home, run.config.experiment) / REPORT),
         artifacts=[_iteration_summary(iteration) for iteration in iterations],
         evaluations=[*(iteration.dev for iteration in iterations), *tests],
         config=run.config.model_dump(mode="json"),
@@ -124,14 +124,15 @@ def write_summary(summary: Summary) -> Path:
 
 
 def read_summary(home: Path, experiment: str) -> Summary:
-    """Read the summary of an experiment's last run.
+    """Read the summary of an experiment's last run; its places are those of `home`, which may have been moved.
 
     Raises:
         ArtifactError: there is none, or it is of another version.
     """
     path = experiment_directory(home, experiment) / SUMMARY
     try:
-        return Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        return summary.model_copy(update={"home": str(home), "report": str(path.with_name(REPORT))})
     except OSError as error:
         known = sorted(file.parent.name for file in path.parent.parent.glob(f"*/{SUMMARY}"))
         raise ArtifactError(

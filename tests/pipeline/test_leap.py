@@ -1,11 +1,12 @@
 """The whole loop: what a run prints, what a second one makes again, and that nothing but its settings decides."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from leap_command import QUIET, copy_home, digests, last_json, leap, shared_server, states
+from leap_command import QUIET, copy_home, digests, last_json, leap, leap_here, shared_server, states
 
 from flows.leap import leap as leap_flow
 from leap_core.artifacts import ArtifactStore
@@ -84,6 +85,19 @@ def test_a_second_run_makes_nothing_again_and_loads_no_model_library(undisturbed
 def test_another_home_and_no_worker_process_give_the_same_bytes(undisturbed, tmp_path):
     run(tmp_path / "elsewhere")
     assert digests(tmp_path / "elsewhere") == digests(undisturbed.home)
+
+
+def test_the_report_of_a_copied_home_is_written_into_the_copy(undisturbed, tmp_path):
+    original = undisturbed.home / "experiments" / "smoke" / "report.html"
+    before = original.stat().st_mtime_ns
+    shutil.copytree(undisturbed.home / "artifacts", tmp_path / "artifacts")
+    shutil.copytree(original.parent, tmp_path / "experiments" / "smoke")
+    written = tmp_path / "experiments" / "smoke" / "report.html"
+    written.unlink()
+    done = leap_here("report", "smoke", "--home", tmp_path)
+    assert done.stdout.strip() == str(written)
+    assert "smoke" in written.read_text()
+    assert original.stat().st_mtime_ns == before
 
 
 def test_a_plan_names_what_a_changed_setting_costs_and_the_run_agrees(copied):
