@@ -114,13 +114,15 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     """Say what `leap run` would do, and why.
 
     One line a stage, in order: `cached` with its artifact, or `run` with the reason. Of each stage that would ask an
-    endpoint what that may cost, from prompts made of sampled episodes, and whether the budgets are enough. Data that
-    are not where `environment.data` says are an error. Nothing is done, nobody is asked.
+    endpoint what that may cost, from prompts made of sampled episodes, and whether the budgets are enough; then what
+    would keep `leap run` from beginning: no key, no price to count a budget in. Data that are not where
+    `environment.data` says are an error. Nothing is done, nobody is asked.
 
     \b
     leap plan demo
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
+    from flows.asking import find_blindness, find_problems
     from flows.costs import foresee_costs
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import check_data, plan_experiment
@@ -135,7 +137,7 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
         typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for line in costs.lines:
+    for line in (*costs.lines, *find_problems([run]), *find_blindness(run)):
         typer.echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
@@ -204,7 +206,8 @@ def evaluate(
 def _plan_evaluation(
     models: list[str], split: "Split", preset: str, overrides: list[str], where: Path, as_json: bool
 ) -> None:
-    """Print one line a model, and what endpoints may cost."""
+    """Print one line a model, what endpoints may cost, and what would keep them from being asked."""
+    from flows.asking import find_problems
     from flows.costs import foresee_costs
     from flows.planning import check_data, plan_evaluation
 
@@ -216,7 +219,7 @@ def _plan_evaluation(
         judged = run.outcomes[-1]
         rows.append({"model": model, "state": judged.state, "why": judged.why, "artifact": judged.artifact})
         typer.echo(f"{model:<20} {judged.state:<7} {judged.why or judged.artifact}")
-    for line in costs.lines:
+    for line in (*costs.lines, *find_problems(runs)):
         typer.echo(line)
     if as_json:
         typer.echo(json.dumps({"preset": preset, "split": split, "models": rows} | costs.model_dump(mode="json")))

@@ -113,7 +113,7 @@ def _estimate_correction(run: Run, outcome: StageOutcome) -> EndpointEstimate | 
     if sample is None:
         return _no_estimate(outcome, endpoint, run.config.rollout.num_episodes, _nothing_to_sample(run))
     num_episodes = sample.num_failed if sample.is_own else round(sample.share * run.config.rollout.num_episodes)
-    model = _model_of(run, outcome) if "model" in outcome.inputs else None
+    model = model_of(run, outcome) if "model" in outcome.inputs else None
     requests = foresee_corrections(run.config, model, sample.episodes)
     if not requests:
         why = "no step fits into correction.params.context_tokens. Raise it, or choose a model that reads more"
@@ -144,7 +144,7 @@ def _estimate_playing(run: Run, outcome: StageOutcome) -> EndpointEstimate | Non
     settings = rollout_settings(identity, max_consecutive_invalid=None, batch_size=1)
     turns = [turn for one in sample.episodes for turn in foresee_turns(prompts, one, settings)]
     reply_tokens = _reply_tokens(sample, is_taught=outcome.inputs["model"].stage != BASE.name)
-    requests = foresee_replies(run.config, _model_of(run, outcome), turns, reply_tokens)
+    requests = foresee_replies(run.config, model_of(run, outcome), turns, reply_tokens)
     most = num_episodes * identity.environment.max_steps
     as_there = ", as there" if reply_tokens else ""
     return _estimate(
@@ -185,7 +185,7 @@ def _num_episodes(run: Run, outcome: StageOutcome, identity: PlayedIdentity) -> 
     return min(identity.num_episodes, num_specs) if isinstance(identity, RolloutIdentity) else num_specs
 
 
-def _model_of(run: Run, outcome: StageOutcome) -> Path | str:
+def model_of(run: Run, outcome: StageOutcome) -> Path | str:
     """The model of a stage as its student would be opened with it; of one that is to be made, the artifact's name."""
     ref = outcome.inputs["model"]
     if ref.stage == BASE.name:  # what is paid for is never a tiny one

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from flows.asking import check_endpoints, find_blindness
 from flows.costs import foresee_costs
 from flows.evaluate import walk_evaluate
 from flows.leap import walk_leap
@@ -43,16 +44,19 @@ def plan_evaluation(
 
 
 def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) -> str:
-    """Say in one line how much a run would do, before anything is started for it.
+    """Say how much a run would do, and what of it may not be meant, before anything is started for it.
 
     Raises:
-        LeapError: something that a stage would need is not there: data, a device, an artifact that is named.
+        LeapError: something that a stage would need is not there: data, a device, an artifact that is named, a key, the
+            price that a budget is counted in.
     """
-    outcomes = (plan_next(config, store)[0] if only_next else plan_experiment(config, store)).outcomes
-    check_data(config, outcomes)
-    check_device(config, outcomes)
-    to_run = sum(outcome.state == "run" for outcome in outcomes)
-    return f"{config.experiment}: {to_run} of {len(outcomes)} stages are to be made."
+    run = plan_next(config, store)[0] if only_next else plan_experiment(config, store)
+    check_data(config, run.outcomes)
+    check_device(config, run.outcomes)
+    check_endpoints(run)
+    to_run = sum(outcome.state == "run" for outcome in run.outcomes)
+    about = f"{config.experiment}: {to_run} of {len(run.outcomes)} stages are to be made."
+    return "\n".join([about, *find_blindness(run)])
 
 
 def foresee_evaluation(
@@ -67,6 +71,7 @@ def foresee_evaluation(
     for run in runs:
         check_data(run.config, run.outcomes)
         check_device(run.config, run.outcomes)
+        check_endpoints(run)
     about = f"To be judged on the {split} split by the settings of {preset}: {', '.join(models)}."
     return "\n".join([about, *foresee_costs(runs).lines])
 

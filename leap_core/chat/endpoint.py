@@ -45,6 +45,26 @@ class _Dialect:
         return True
 
 
+def address_of(config: EndpointConfig) -> str:
+    """Where an endpoint is, up to and with /v1."""
+    return (config.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI).rstrip("/")
+
+
+def find_key(config: EndpointConfig) -> str:
+    """Read the key of an endpoint from the environment; empty where there is none and none is needed.
+
+    Raises:
+        ConfigError: OpenAI itself is meant and there is no key.
+    """
+    address, key = address_of(config), os.environ.get(config.api_key_env, "")
+    if not key and address == _OPENAI:
+        raise ConfigError(
+            f"No key for {address}: the environment variable {config.api_key_env} is not set. Set it (never write a "
+            "key into a preset), name another variable with api_key_env, or point base_url to a server of your own."
+        )
+    return key
+
+
 class Endpoint:
     """One address and one key. One object serves one event loop."""
 
@@ -60,14 +80,7 @@ class Endpoint:
 
         for name in _LOGGERS:  # at DEBUG they write whole requests, privileged text and all
             logging.getLogger(name).setLevel(logging.WARNING)
-        self.address = (config.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI).rstrip("/")
-        key = os.environ.get(config.api_key_env, "")
-        if not key and self.address == _OPENAI:
-            raise ConfigError(
-                f"No key for {self.address}: the environment variable {config.api_key_env} is not set. Set it (never "
-                "write a key into a preset), name another variable with api_key_env, or point base_url to a server of "
-                "your own."
-            )
+        self.address, key = address_of(config), find_key(config)
         self._key, self._timeout_s = key, config.timeout_s
         self.has_key = bool(key)
         headers = {config.key_header: key, "Authorization": ""} if config.key_header else {}

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from chat_server import MODEL, ChatServer, reply
+from chat_server import MODEL, ChatServer, error, reply
 from leap_command import HERE, copy_home, last_json, leap_here
 from scripted_teacher import advice, corrections
 
@@ -121,8 +121,10 @@ def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp
     assert rough["num_episodes"] == 30
     assert "for want of the demonstrations" in rough["basis"]
     command = ("run", "smoke", "--json", "--home", home)
-    stopped = leap_here(*command, settings=(*HERE, *annotated), OPENAI_API_KEY="")
-    assert "OPENAI_API_KEY" in stopped.stderr  # nobody was asked, but the demonstrations are there now
+    with ChatServer(lambda body, n: error(401)) as server:
+        url = f"execution.teacher.base_url={server.url}"
+        stopped = leap_here(*command, settings=(*HERE, *annotated, url))
+    assert "refuses every request" in stopped.stderr  # nothing was paid for, but the demonstrations are there now
     _, planned = plan(home, *annotated, budget)
     (estimate,) = planned["estimates"]
     assert (estimate["label"], estimate["endpoint"], estimate["num_episodes"]) == ("annotation-i0", "teacher", 30)
@@ -196,6 +198,76 @@ def test_a_model_that_no_run_could_ask_for_is_told_by_the_plan(undisturbed):
     done = leap_here("plan", "smoke", "--home", undisturbed.home, settings=student)
     assert done.returncode == 1
     assert "leave student.params.model out" in done.stderr
+
+
+NO_KEY = "No key for https://api.openai.com/v1: the environment variable OPENAI_API_KEY is not set."
+NO_PRICE = "budget_usd cannot be kept: the price file does not list the model 'nobody-knows'."
+STRANGER = '{"model": "nobody-knows"}'
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "message"),
+    [
+        (("run", "smoke"), ("correction.teacher=openai", 'correction.params={"model": "gpt-4o"}'), NO_KEY),
+        (("run", "smoke"), ("demonstrations.annotate_with=gpt-4o",), NO_KEY),
+        (("run", "smoke"), ("student.kind=openai", "student.model=gpt-4o", "correction.teacher=self"), NO_KEY),
+        (
+            ("run", "smoke", "--next"),
+            (
+                *("num_iterations=1", "demonstrations.annotate_with=nobody-knows", "execution.teacher.budget_usd=1"),
+                "execution.teacher.base_url=http://localhost:9/v1",
+            ),
+            f"execution.teacher.{NO_PRICE}",
+        ),
+        (
+            ("run", "smoke"),
+            (
+                *("correction.teacher=openai", f"correction.params={STRANGER}", "execution.teacher.budget_usd=1"),
+                "execution.teacher.base_url=http://localhost:9/v1",
+            ),
+            f"execution.teacher.{NO_PRICE}",
+        ),
+        (("eval", "base", "openai:gpt-4o", "--preset", "smoke"), (), NO_KEY),
+        (
+            ("eval", "openai:nobody-knows", "--preset", "smoke"),
+            ("execution.student.budget_usd=1", "execution.student.base_url=http://localhost:9/v1"),
+            f"execution.student.{NO_PRICE}",
+        ),
+    ],
+)
+def test_what_would_keep_an_endpoint_from_being_asked_is_told_before_any_stage(tmp_path, command, settings, message):
+    done = leap_here(*command, "--home", tmp_path, settings=(*HERE, *settings))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: {message}")
+    assert not (tmp_path / "artifacts").exists()
+    if command[0] == "eval" or "--next" in command:
+        return
+    planned = leap_here("plan", "smoke", "--home", tmp_path, settings=(*HERE, *settings))
+    assert planned.returncode == 0
+    assert [line.startswith(message) for line in planned.stdout.splitlines()].count(True) == 1
+
+
+def test_who_will_not_be_asked_needs_no_key_nor_who_has_it_in_a_secret(undisturbed, tmp_path):
+    said, _ = plan(undisturbed.home, "execution.teacher.budget_usd=1")
+    assert "No key" not in said
+    said, _ = plan(tmp_path, *TEACHER, "execution.teacher.api_key_secret=block")
+    assert "No key" not in said
+    assert "No key" in plan(tmp_path, *TEACHER)[0]
+
+
+def test_a_teacher_that_is_shown_nothing_is_told(undisturbed, tmp_path):
+    told = "correction.level is 0: the teacher 'openai' will be shown no hidden state."
+    teacher = ("correction.teacher=openai", f'correction.params={{"model": "{MODEL}"}}')
+    assert told in plan(undisturbed.home, *teacher)[0]
+    assert told not in plan(undisturbed.home, *teacher, "correction.level=25")[0]
+    assert "shown no hidden state" not in plan(undisturbed.home, "training.epochs=2")[0]  # the rule-based expert
+    home = copy_home(undisturbed.home, tmp_path / "home")
+    with ChatServer(lambda body, n: error(401)) as server:
+        url = f"execution.teacher.base_url={server.url}"
+        done = leap_here("run", "smoke", "--home", home, settings=(*HERE, *teacher, url))
+    lines = done.stderr.splitlines()
+    (place,) = (index for index, line in enumerate(lines) if line.startswith(told))
+    assert place < next(index for index, line in enumerate(lines) if line.startswith("specs-train"))
 
 
 def test_a_teacher_that_asks_no_endpoint_costs_nothing_to_plan(undisturbed):
