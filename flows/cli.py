@@ -286,17 +286,20 @@ def list_artifacts(
     leap artifacts list
     leap artifacts list correction
     """
+    from tasks import STAGES
+
     store = _open_store(home)
     stages = {directory.parent.name for directory in store.directories()}
-    if stage and stage not in stages:
-        raise UnknownNameError("stage", stage, stages, f"It has made no artifact in {store.home}.")
+    if stage and stage not in stages | set(STAGES):
+        raise UnknownNameError("stage", stage, STAGES)
     for record in store.records(stage):
         counts = "  ".join(f"{name} {count}" for name, count in record.counts.items())
         typer.echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
     for problem in store.problems():
         typer.echo(f"damaged: {problem.path}: {problem.why}", err=True)
-    if not stages:
-        typer.echo(f"No artifacts in {store.home}. `leap run` makes them; --home says where to look.", err=True)
+    if not stages or (stage and stage not in stages):
+        what = f"artifacts of stage {stage!r}" if stages else "artifacts"
+        typer.echo(f"No {what} in {store.home}. `leap run` makes them; --home says where to look.", err=True)
 
 
 @artifacts_app.command()

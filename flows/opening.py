@@ -74,10 +74,20 @@ def plays_as_it_is(model: str) -> bool:
 
 
 def overrides_for(model: str, overrides: Sequence[str]) -> list[str]:
-    """The overrides with which a model is judged: the given ones, and for `openai:NAME` those that name it."""
+    """The overrides with which a model is judged: the given ones, and for `openai:NAME` those that name it.
+
+    Raises:
+        ConfigError: there is no name after `openai:`, or another word before the colon.
+    """
+    kind, colon, name = model.partition(":")
+    if colon and "/" not in kind and not plays_as_it_is(model):  # a path may have a colon
+        raise UnknownNameError(
+            "kind of model", f"{kind}:", [_AS_IT_IS], f"A model at an endpoint is named {_AS_IT_IS}{name or 'NAME'}."
+        )
     if not plays_as_it_is(model):
         return list(overrides)
-    name = model.removeprefix(_AS_IT_IS)
+    if not name:
+        raise ConfigError(f"{model!r} names no model. Say what the endpoint calls it: {_AS_IT_IS}gpt-4o.")
     # A served model's name can look like a path, which student.model takes for weights on this machine.
     named = {"kind": "openai", "model": name.rpartition("/")[2], "serve": None, "params": {"model": name}}
     return [*overrides, *(f"student.{key}={json.dumps(value)}" for key, value in named.items())]

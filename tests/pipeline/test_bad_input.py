@@ -6,17 +6,21 @@ import os
 import shutil
 from collections import namedtuple
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import httpx
 import pytest
 from leap_command import leap_here
 
+import tasks
 from flows import environment
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import ArtifactError, LeapError
+from tasks.stage import Stage
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +103,8 @@ def states(ended):
         (("run", "smoke", "--set", "student.model=/no/such"), "No model at /no/such. Give a directory"),
         (("run", "smoke", "--set", 'student.params={"layers": 1}'), "Unknown config key 'student.params.layers'"),
         (("run", "smoke", "--set", "training.trainer=ssft"), "Unknown trainer 'ssft'. Did you mean 'sft'?"),
+        (("eval", "openai:"), "'openai:' names no model. Say what the endpoint calls it: openai:gpt-4o."),
+        (("eval", "opnai:gpt-4o"), "Unknown kind of model 'opnai:'. Did you mean 'openai:'? A model at an endpoint is"),
         (("eval", "base", "--split", "tst"), "Unknown split 'tst'. Did you mean 'test'?"),
         (("report", "nobody"), "No experiment 'nobody' in "),
     ],
@@ -173,12 +179,24 @@ def test_who_only_looks_makes_no_home(leap, tmp_path, arguments):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stage_that_has_made_nothing(leap, tmp_path):
+def test_a_stage_that_is_none_and_one_that_has_made_nothing(leap, judge, tmp_path):
     ended = leap("artifacts", "list", "corection", "--home", tmp_path)
     assert ended.code == 1
-    assert ended.lines == [
-        f"error: Unknown stage 'corection'. Known: none. It has made no artifact in {tmp_path / 'artifacts'}."
-    ]
+    assert ended.lines == ["error: Unknown stage 'corection'. Did you mean 'correction'?"]
+    nothing = leap("artifacts", "list", "annotation", "--home", tmp_path / "home")
+    assert nothing.code == 0
+    assert nothing.lines[0].startswith(f"No artifacts in {tmp_path / 'home' / 'artifacts'}. `leap run` makes them")
+    assert judge().code == 0
+    nothing = leap("artifacts", "list", "annotation", "--home", tmp_path / "home")
+    assert (nothing.code, nothing.output) == (0, "")
+    assert nothing.lines[0].startswith("No artifacts of stage 'annotation' in ")
+    assert leap("artifacts", "list", "evaluation", "--home", tmp_path / "home").lines == []
+
+
+def test_all_stages_are_known_by_name():
+    modules = [import_module(f"tasks.{module.name}") for module in iter_modules(tasks.__path__)]
+    stages = {value.name for module in modules for value in vars(module).values() if isinstance(value, Stage)}
+    assert sorted(tasks.STAGES) == sorted(stages)
 
 
 @pytest.fixture
