@@ -55,7 +55,7 @@ def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
     model, environment = identity.model, identity.environment
     with closing(Annotator(model, environment, config.execution, config.experiment, say=work.say)) as annotator:
         annotated = annotator.annotate(episodes)
-        account = annotator.account()
+        account, why = annotator.account(), annotator.last_failure
     trajectories = [one.trajectory for one in annotated]
     rows = demonstration_rows(trajectories, load_prompts(identity.environment, identity.prompt), identity.level)
     reasons = [step.action.reason for one in trajectories for step in one.steps]
@@ -63,7 +63,7 @@ def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
     if len(rows) - len(taught) > config.correction.max_reject_share * len(rows):
         raise StageFailedError(
             f"{identity.model} gave no usable reason for {len(rows) - len(taught)} of {len(rows)} steps, more than the "
-            f"allowed share {config.correction.max_reject_share} (correction.max_reject_share)."
+            f"allowed share {config.correction.max_reject_share} (correction.max_reject_share). Last cause: {why}"
         )
     write_trajectories(work.output, trajectories)
     write_turn_rows(work.output, taught)

@@ -47,8 +47,8 @@ def setup_of(endpoint, path, environment="alfworld", level=100, **params):
     )
 
 
-def correct(server, path, *episodes, timeout_s=180.0, **settings):
-    endpoint = EndpointConfig(base_url=server.url, max_tries=2, timeout_s=timeout_s)
+def correct(server, path, *episodes, timeout_s=180.0, max_concurrency=32, **settings):
+    endpoint = EndpointConfig(base_url=server.url, max_tries=2, timeout_s=timeout_s, max_concurrency=max_concurrency)
     teacher = OpenAITeacher(setup_of(endpoint, path, **settings))
     try:
         return correct_episodes(teacher, episodes)

@@ -120,7 +120,7 @@ class ChatClient:
         if key not in self._under_way:
             task = asyncio.create_task(self._obtain(key, request))
             self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key))
+            task.add_done_callback(partial(self._end, key))
         # Whoever waits may be cancelled; what is on its way will be billed, so it is kept nevertheless.
         return await asyncio.shield(self._under_way[key])
 
@@ -151,6 +151,11 @@ class ChatClient:
         await self._endpoint.close()
         self._claims.close()
         self._journal.close()
+
+    def _end(self, key: str, task: asyncio.Task[ChatReply]) -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # taken note of, also where nobody waits for it any more
 
     async def _obtain(self, key: str, request: ChatRequest) -> ChatReply:
         # A batch is claimed as a whole, when it is handed in.

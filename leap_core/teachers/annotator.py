@@ -16,12 +16,15 @@ from leap_core.errors import ChatError, ConfigError
 from leap_core.prompts import format_reply
 from leap_core.realizability import Gate
 from leap_core.teachers.openai import account_of, teacher_scope
+from leap_core.teachers.patience import Patience
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
 from leap_core.teachers.replies import read_reason
 from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
 
 ANNOTATOR_PROMPTS = "default"
 """The prompt set below leap_core/teachers/prompts/<environment>/."""
+_FEWEST_STEPS = 24
+"""Without a reason for any of these, no more are paid for."""
 _TOKENS_A_REPLY = 70
 """A sentence or three, and the JSON around them."""
 
@@ -55,6 +58,9 @@ class Annotator:
         if execution.journal is None:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._model, self._max_attempts = model, max_attempts
+        self._patience = Patience(limit=_FEWEST_STEPS, noun="steps")
+        self.last_failure = ""
+        """Why the last step that got no reason got none."""
         self._prompts = load_teacher_prompts(environment, ANNOTATOR_PROMPTS)
         scope = teacher_scope(experiment)
         self._session = ChatSession(execution.teacher, Path(execution.journal), scope, say=say)
@@ -63,6 +69,9 @@ class Annotator:
         """Add reasons to the steps without one; the others stay as they are.
 
         A reason that gives the hidden state away is asked for again, and left out if it does so every time.
+
+        Raises:
+            StageFailedError: no reason came for any of the first steps.
         """
         return self._session.map(self._annotate, episodes, "episodes")
 
@@ -92,13 +101,20 @@ class Annotator:
 
     async def _reason(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage]:
         """One reason, "" where no usable one came, and what asking took."""
-        client, usage = self._session.client, Usage()
+        reason, usage, why = await self._ask(trajectory, step, gate)
+        self.last_failure = why or self.last_failure
+        self._patience.note(is_useful=not why, why=why, spent=self._session.client.counts.billed.words)
+        return reason, usage
+
+    async def _ask(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage, str]:
+        """One reason and what asking took; and why none came, "" where one did."""
+        client, usage, why = self._session.client, Usage(), ""
         request = _request(self._model, self._prompts, trajectory, step)
         for _ in range(self._max_attempts):
             try:
                 reply = await client.complete(request)
-            except ChatError:
-                return "", usage
+            except ChatError as error:
+                return "", usage, str(error)
             usage += client.usage(request, reply)
             reason = read_reason(reply.text)
             if reason is None:
@@ -109,9 +125,9 @@ class Annotator:
                 )
                 why = gate.why_rejected(taught, step.index)
             if not why:
-                return reason or "", usage
+                return reason or "", usage, ""
             request = request.again(reply.text, f"That cannot be used: {why}. Answer again, in the same form.")
-        return "", usage
+        return "", usage, why
 
 
 def foresee_reasons(model: str, environment: str, episodes: Sequence[Trajectory]) -> list[ForeseenRequest]:

@@ -18,10 +18,13 @@ from leap_core.errors import ChatError, ConfigError, ContextLengthError
 from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.conversation import Asker, OpenAITeacherParams
 from leap_core.teachers.desk import Desk, DeskSetup
+from leap_core.teachers.patience import Patience
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import load_teacher_prompts
-from leap_core.types import Correction, Usage
+from leap_core.types import Correction, CorrectionStatus, StepCorrection, Usage
 
+_FEWEST_EPISODES = 8
+"""Without a usable step in any of these, no more are paid for."""
 _TOKENS_AROUND_A_REPLY, _TOKENS_A_STEP = 60, 80
 """Of a reply: the summary with the brackets, and the reason and action of one step."""
 
@@ -45,7 +48,8 @@ class OpenAITeacher:
             UnknownNameError: no prompts for this environment.
         """
         self._params = OpenAITeacherParams.read(setup.config.params)
-        self._level = setup.config.level
+        self._level, self._config = setup.config.level, setup.config
+        self._patience = Patience(limit=_FEWEST_EPISODES, noun="episodes")
         load_teacher_prompts(setup.suite.name, self._params.prompt)
         self._session = open_session(setup)
         desk = DeskSetup(
@@ -85,6 +89,7 @@ class OpenAITeacher:
             WrongSpecError: a privileged state is for another spec.
             BudgetError: the next request could overrun the budget; says what is done and what is left.
             EndpointError: the endpoint refuses everything.
+            StageFailedError: nothing of the first episodes' corrections can be used.
         """
         for one in episodes:
             check_same_spec(one.trajectory, one.privileged)
@@ -125,6 +130,7 @@ class OpenAITeacher:
             error = str(failure)
         finally:
             talk.drop()
+        self._note(talk.steps, error)
         return Correction(
             trajectory_id=episode.trajectory.id,
             spec_id=episode.trajectory.spec.id,
@@ -134,6 +140,14 @@ class OpenAITeacher:
             usage=usage,
             error=error,
         )
+
+    def _note(self, steps: Sequence[StepCorrection], error: str | None) -> None:
+        """Raise StageFailedError where the first episodes were all paid for in vain, unless that is allowed."""
+        allowed = self._config.max_error_share if error else self._config.max_reject_share
+        is_useful = any(step.status is not CorrectionStatus.REJECTED for step in steps)
+        why = error or next((step.why for step in steps if step.why), "")
+        spent = self._session.client.counts.billed.words
+        self._patience.note(is_useful=is_useful or allowed == 1, why=why, spent=spent)
 
 
 def teacher_scope(experiment: str) -> str:

@@ -8,7 +8,7 @@ from scripted_teacher import advice, corrections, possible_actions, wanted_steps
 from taught_episode import HIDDEN, POSSIBLE, correct, episode
 
 from leap_core.config import CorrectionConfig
-from leap_core.errors import ConfigError, UnknownNameError, WrongSpecError
+from leap_core.errors import ConfigError, StageFailedError, UnknownNameError, WrongSpecError
 from leap_core.realizability import LEAK
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
@@ -347,3 +347,31 @@ def test_every_environment_has_prompts_that_render(environment):
         assert ("Possible actions" in user.content) == bool(admissible)
     assert ("List only the steps that you would change" in user.content) == (environment == "webshop")
     assert ("thorough" in system.content) == (environment == "intercode_bash")
+
+
+def test_a_model_that_never_fits_is_not_paid_to_the_end(tmp_path):
+    episodes = [episode(number) for number in range(80)]
+    with ChatServer(lambda body, n: reply("I am sorry, I cannot do that.")) as server:
+        with pytest.raises(StageFailedError, match=r"first 8 episodes could be used.*tokens for .*unreadable: no JSON"):
+            correct(server, tmp_path, *episodes)
+        assert server.num_requests < 3 * 80
+        num_asked = server.num_requests
+        with pytest.raises(StageFailedError):
+            correct(server, tmp_path, *episodes[:8])
+        assert server.num_requests <= num_asked + 24
+
+
+def test_an_endpoint_that_refuses_every_prompt_is_not_asked_to_the_end(tmp_path):
+    with ChatServer(lambda body, n: error(400, "no such role")) as server:
+        with pytest.raises(StageFailedError, match=r"first 8 episodes could be used.*bad request"):
+            correct(server, tmp_path, *[episode(number) for number in range(200)])
+        assert server.num_requests < 200
+
+
+def test_one_usable_step_is_enough_to_go_on(tmp_path):
+    def answer(body, n):
+        return corrections(advice(body)) if "Room 3," in body["messages"][1]["content"] else reply("no idea")
+
+    with ChatServer(answer) as server:
+        found = correct(server, tmp_path, *[episode(number, 1) for number in range(40)], max_concurrency=1)
+    assert sum("kept" in statuses(one) for one in found) == 1
