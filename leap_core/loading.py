@@ -40,9 +40,10 @@ def check_names(config: LeapConfig) -> None:
         raise ConfigError(f"student.serve is for the student 'openai', not for {config.student.kind!r}.")
     if config.student.kind == "openai" and config.student.model == TINY and config.student.serve is None:
         raise ConfigError(
-            f"student.model is {TINY!r}, but the student 'openai' needs the name of a model at its endpoint. To judge one: "
-            "--set student.model=gpt-4o. To train one: its weights, a directory or a hub id, which the endpoint has to "
-            "serve by that name, and those of later iterations by their paths; or --set student.serve=vllm."
+            f"student.model is {TINY!r}, but the student 'openai' needs the name of a model at its endpoint. To judge "
+            "one: --set student.model=gpt-4o. To train one: its weights, a directory or a hub id, which the "
+            "endpoint has to serve by that name, and those of later iterations by their paths; or --set "
+            "student.serve=vllm."
         )
     load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
     check_kind("trainer", config.training.trainer, TRAINERS)

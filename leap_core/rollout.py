@@ -210,3 +210,19 @@ def find_rubbish(trajectories: Sequence[Trajectory]) -> str | None:
         f"The student's replies had not the form 'REASON: ... ACTION: ...' in {len(unreadable)} of {len(steps)} steps; "
         f"for example {unreadable[0].reply[:200]!r}. Check the model, its chat template and student.max_new_tokens."
     )
+
+
+def find_impossible(trajectories: Sequence[Trajectory]) -> str | None:
+    """Say that the student's commands were nearly all impossible, if they were, with an example and what to look at.
+
+    That is what an untrained student does, and a good one whose words are not those of the environment.
+    """
+    steps = [step for trajectory in trajectories for step in trajectory.steps]
+    impossible = [step for step in steps if step.action.command and not step.valid]
+    if len(impossible) <= _RUBBISH_SHARE * len(steps):
+        return None
+    return (
+        f"In {len(impossible)} of {len(steps)} steps the student's command was not possible; for example "
+        f"{impossible[0].action.command[:200]!r}. If it knows better, look at how it words commands "
+        "and at student.prompt."
+    )

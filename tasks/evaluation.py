@@ -8,7 +8,7 @@ from pydantic import Field
 from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
 from leap_core.files import write_json
-from leap_core.rollout import check_episodes, find_rubbish
+from leap_core.rollout import check_episodes, find_impossible, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -53,8 +53,8 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     identity = work.identity
     episodes, resumed = play_in_shards(work, read_specs(work.inputs["specs"]), None)
     check_episodes(episodes, work.config.rollout.max_error_share)
-    if rubbish := find_rubbish(episodes):  # as much a result as any: a student before training often does no better
-        work.say(f"warning: {rubbish}")
+    if doubt := find_rubbish(episodes) or find_impossible(episodes):
+        work.say(f"warning: {doubt}")  # as much a result as any: a student before training often does no better
     result = summarise(episodes, identity.iteration, identity.split, identity.confidence)
     write_trajectories(work.output, episodes)
     write_json(work.output / RESULT, result.model_dump(mode="json"))
