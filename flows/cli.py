@@ -72,7 +72,7 @@ def run(
     """
     started = time.monotonic()
     from flows.environment import plain_errors, provide_server
-    from flows.opening import read_config, resolve_home
+    from flows.opening import artifacts_of, read_config, resolve_home
 
     config = read_config(preset, overrides or [])  # a wrong setting should not wait for Prefect to be imported
     where = resolve_home(home)
@@ -83,6 +83,9 @@ def run(
         return foresee_run(config, _open_store(where), only_next=only_next)
 
     provide_server(where, look_ahead)
+    from flows.costs import Purse
+
+    purse = Purse(config, artifacts_of(where))
     with plain_errors(where):
         if only_next:
             from flows.leap_iteration import leap_iteration
@@ -97,6 +100,8 @@ def run(
     for line in lines_of(Summary.model_validate(summary)):
         typer.echo(line)
     typer.echo(_account(Summary.model_validate(summary), time.monotonic() - started))
+    for line in purse.lines:
+        typer.echo(line)
     if as_json:
         typer.echo(json.dumps(summary))
 
@@ -176,11 +181,10 @@ def evaluate(
     leap eval base --set student.model=/models/my-llm     a model from outside, as it is
     """
     from flows.environment import plain_errors, provide_server
-    from flows.opening import check_split, overrides_for, read_config, resolve_home
+    from flows.opening import artifacts_of, check_split, overrides_for, read_config, resolve_home
 
     check_split(split)
-    for model in models:
-        read_config(preset, overrides_for(model, overrides or []))
+    configs = [read_config(preset, overrides_for(model, overrides or [])) for model in models]
     where = resolve_home(home)
     if only_plan:
         _plan_evaluation(models, check_split(split), preset, overrides or [], where, as_json)
@@ -192,12 +196,18 @@ def evaluate(
         return foresee_evaluation(models, check_split(split), preset, overrides or [], _open_store(where))
 
     provide_server(where, look_ahead)
+    from flows.costs import Purse
+    from leap_core.students.base import replies_are_bought
+
+    # What is bought is bought by the same [execution], whichever the model.
+    config = next((one for one in configs if replies_are_bought(one.student)), configs[0])
+    purse = Purse(config, artifacts_of(where), endpoints=["student"])
     with plain_errors(where):
         from flows.evaluate import Judgement
         from flows.evaluate import evaluate as evaluate_flow
 
         judgement = evaluate_flow(models, split, preset, overrides or [], str(where))
-    for line in Judgement.model_validate(judgement).lines:
+    for line in (*Judgement.model_validate(judgement).lines, *purse.lines):
         typer.echo(line)
     if as_json:
         typer.echo(json.dumps(judgement))

@@ -1,4 +1,7 @@
-"""What a plan costs all told: estimates of its stages beside the budgets of endpoints and what was spent of those."""
+"""What a plan costs all told: estimates of its stages beside the budgets of endpoints and what was spent of those.
+
+And what was paid in the end, by the journal: it knows of every reply whether it was bought or had been before.
+"""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -8,8 +11,10 @@ from flows.estimating import EndpointEstimate, estimate_endpoints
 from leap_core.chat.budget import Account
 from leap_core.chat.journal import Journal
 from leap_core.chat.prices import read_prices
-from leap_core.config import EndpointName
+from leap_core.config import EndpointName, LeapConfig
+from leap_core.loading import pays_for_corrections_at
 from leap_core.report import formats
+from leap_core.students.base import replies_are_bought
 from leap_core.students.openai import STUDENT_SCOPE
 from leap_core.teachers.openai import teacher_scope
 from leap_core.types import Record, Usage
@@ -83,7 +88,7 @@ def _foresee_budgets(run: Run, estimates: Sequence[EndpointEstimate]) -> list[Bu
 
 
 def _hold_against_budget(run: Run, endpoint: EndpointName, total: Usage, is_known: bool) -> list[BudgetForecast]:
-    settings, spent = run.config.execution.endpoint(endpoint), _spent(run, endpoint)
+    settings, spent = run.config.execution.endpoint(endpoint), _spent(run.config, run.store.home, endpoint)
     tokens = total.prompt_tokens + total.completion_tokens if is_known else None
     return [
         BudgetForecast(
@@ -97,17 +102,55 @@ def _hold_against_budget(run: Run, endpoint: EndpointName, total: Usage, is_know
     ]
 
 
-def _spent(run: Run, endpoint: EndpointName) -> Account:
-    """What was paid so far of an endpoint's budget: for teachers by the experiment, for students in all of the home.
+class Purse:
+    """Tells what was paid since it was opened, for the endpoints that a configuration may ask.
 
-    Nothing is made where there is no journal yet.
+    What another run of the same experiment, or for students of the same home, pays at the same time is in it.
     """
-    config = with_journal(run.config, run.store.home)
-    account, path = Account(), Path(str(config.execution.journal))
+
+    def __init__(self, config: LeapConfig, home: Path, endpoints: Sequence[EndpointName] = _ENDPOINTS) -> None:
+        """Note where the journal stands. `home` is that of the artifacts; no other than `endpoints` is looked at."""
+        self._config, self._home, self._before = config, home, 0
+        self._endpoints = [one for one in endpoints if _may_ask(config, one)]
+        path = _journal_of(config, home)
+        if self._endpoints and path.exists():
+            with closing(Journal(path)) as journal:
+                self._before = journal.newest()
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for people; none where nothing was paid for."""
+        bills = [_spent(self._config, self._home, endpoint, self._before) for endpoint in self._endpoints]
+        num_replies, num_unknown = sum(one.num_replies for one in bills), sum(one.num_unknown for one in bills)
+        if not num_replies:
+            return []
+        usd = "an unknown amount" if num_unknown == num_replies else formats.cost(sum(one.usd for one in bills))
+        what = f"{usd} and {sum(one.tokens for one in bills):,} tokens for {num_replies:,} replies"
+        rest = f" (cost of {num_unknown:,} of them unknown)" if 0 < num_unknown < num_replies else ""
+        return [f"Paid in this run: {what}{rest}."]
+
+
+def _may_ask(config: LeapConfig, endpoint: EndpointName) -> bool:
+    """Whether some stage would pay at an endpoint."""
+    if endpoint == "student":
+        return replies_are_bought(config.student)
+    return config.demonstrations.annotate_with is not None or pays_for_corrections_at(config) == endpoint
+
+
+def _spent(config: LeapConfig, home: Path, endpoint: EndpointName, after: int = 0) -> Account:
+    """What was paid of an endpoint's budget, for replies `after` one.
+
+    For teachers that is by the experiment, for students in all of the home. Nothing is made where there is no journal.
+    """
+    account, path = Account(), _journal_of(config, home)
     scope = teacher_scope(config.experiment) if endpoint == "teacher" else STUDENT_SCOPE
     if path.exists():
         prices = read_prices(config.execution.endpoint(endpoint).prices)
         with closing(Journal(path)) as journal:
-            for bought in journal.bought(scope):
+            for bought in journal.bought(scope, after):
                 account.add(bought.reply, prices.cost_usd(bought.model, bought.reply))
     return account
+
+
+def _journal_of(config: LeapConfig, home: Path) -> Path:
+    return Path(str(with_journal(config, home).execution.journal))

@@ -123,6 +123,12 @@ class Journal:
             ).fetchall()
         return (Bought(number=number, model=model, reply=self._parse(reply)) for number, model, reply in rows)
 
+    def newest(self) -> int:
+        """The number of the reply that was kept last, on whosever behalf; 0 where there is none."""
+        with self._errors():
+            (number,) = self._reader.execute("SELECT coalesce(max(number), 0) FROM replies").fetchone()
+        return int(number)
+
     def intend_batch(self, label: str, endpoint: str, scope: str, model: str, keys: Sequence[str]) -> None:
         """Write down that a batch is about to be handed in, so that a crash in between is noticed."""
         with self._errors(), self._writer:

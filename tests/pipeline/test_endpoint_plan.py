@@ -100,6 +100,12 @@ def sum_tokens(usage):
     return usage.prompt_tokens + usage.completion_tokens
 
 
+def paid_by(done):
+    """What a command says that it paid; None where it says nothing of that."""
+    (said,) = re.findall(r"^Paid in this run: (.*)$", done.stdout, re.MULTILINE) or [None]
+    return said
+
+
 def compare(estimate, bill):
     """Print both, for people who run this with -s."""
     print(f"\n{estimate['label']}: {estimate['basis']}")
@@ -161,8 +167,10 @@ def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(u
         bill = bill_of(home, last_json(done)["models"][0]["artifact"])
         compare(estimate, bill)
         assert server.num_requests == bill.num_requests
+        assert paid_by(done) == f"${bill.cost_usd:.4f} and {sum_tokens(bill):,} tokens for {bill.num_requests} replies."
         assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=share)
         spent += bill.cost_usd
+    assert paid_by(leap_here(*command, settings=(*HERE, budget, url))) is None  # all of it is there
     assert "of the same model: 72 requests at most; replies taken to be 55 tokens long, as there" in estimate["basis"]
     assert estimate["usage"]["num_requests"] == bill.num_requests
 
@@ -299,11 +307,15 @@ def test_the_plan_foresees_a_student_behind_an_endpoint_that_is_its_own_teacher(
     with ChatServer(first_action) as server:
         settings = (*HERE, *student, f"execution.student.base_url={server.url}")
         command = ("run", "smoke", "--json", "--home", home)
-        model = last_json(leap_here(*command, settings=(*settings, "num_iterations=0")))["artifacts"][0]["model"]
+        begun = leap_here(*command, settings=(*settings, "num_iterations=0"))
+        assert paid_by(begun).startswith("an unknown amount and ")
+        model = last_json(begun)["artifacts"][0]["model"]
         weights = home / "artifacts" / "training" / f"{model['name']}-{model['key'][:8]}"
         prices.write_text(f"[models]\n'{weights}' = {{ prompt = 0.2, completion = 0.2 }}\n")
         planned = plan(home, *student, *limits)[1]
-        made = last_json(leap_here(*command, settings=(*settings, *limits)))["stages"]
+        done = leap_here(*command, settings=(*settings, *limits))
+        assert re.search(r"^\$0\.\d+ and .* replies \(cost of \d+ of them unknown\)\.$", paid_by(done))
+        made = last_json(done)["stages"]
     estimates = {estimate["label"]: estimate for estimate in planned["estimates"]}
     assert list(estimates) == ["rollout-i1", "correction-i1", "evaluation-i1-dev", "evaluation-i1-test"]
     assert {estimate["endpoint"] for estimate in estimates.values()} == {"student"}

@@ -92,6 +92,8 @@ def test_the_loop_goes_through_with_such_a_teacher(whole):
     assert record.metrics["requests_billed"] == record.usage.num_requests == num_requests
     assert record.metrics["billed_usd"] == pytest.approx(record.usage.cost_usd)
     assert record.metrics["leak_rate"] == 0
+    billed = f"${record.metrics['billed_usd']:.4f} and {record.metrics['billed_tokens']:,} tokens"
+    assert done.stdout.splitlines()[-2] == f"Paid in this run: {billed} for {num_requests} replies."
     corrected = read_corrections(home / "artifacts" / record.ref.id)
     reason = "I have not looked there yet, so this comes next."
     assert {step.reason for one in corrected for step in one.steps} == {reason}
@@ -204,12 +206,15 @@ def test_a_spent_budget_stops_the_stage_and_a_raised_one_goes_on(whole, before):
         num_sent = server.num_requests
         assert 0 < num_sent < num_needed
         assert num_kept(before) == num_sent
-        assert last_json(run(server, before, f"execution.teacher.budget_usd={cost * 5}"))
+        went_on = run(server, before, f"execution.teacher.budget_usd={cost * 5}")
+        assert last_json(went_on)
         assert server.num_requests == num_needed
     assert digests(before) == digests(home_of_whole)
     record = correction_record(before)
     assert record.usage.cost_usd == pytest.approx(cost)
     assert record.metrics["requests_billed"] == num_needed - num_sent
+    assert f"Paid in this run: ${record.metrics['billed_usd']:.4f} and " in went_on.stdout
+    assert f" tokens for {num_needed - num_sent} replies." in went_on.stdout
 
 
 def test_a_key_may_be_kept_in_a_prefect_secret(monkeypatch):
