@@ -128,9 +128,10 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
     from flows.asking import find_blindness, find_problems
+    from flows.checking import check_data
     from flows.costs import foresee_costs
     from flows.opening import artifacts_of, read_config, resolve_home
-    from flows.planning import check_data, plan_experiment
+    from flows.planning import plan_experiment
     from leap_core.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
@@ -218,8 +219,9 @@ def _plan_evaluation(
 ) -> None:
     """Print one line a model, what endpoints may cost, and what would keep them from being asked."""
     from flows.asking import find_problems
+    from flows.checking import check_data
     from flows.costs import foresee_costs
-    from flows.planning import check_data, plan_evaluation
+    from flows.planning import plan_evaluation
 
     runs = plan_evaluation(models, split, preset, overrides, _open_store(where))
     for run in runs:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from flows.asking import check_endpoints, find_blindness
+from flows.asking import find_blindness
+from flows.checking import check_plan
 from flows.costs import foresee_costs
 from flows.evaluate import walk_evaluate
 from flows.leap import walk_leap
@@ -10,10 +11,8 @@ from flows.opening import overrides_for, read_config
 from flows.running import plan_next
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import LeapConfig
-from leap_core.loading import load_suite
-from leap_core.students.loading import resolve_device
 from leap_core.types import Split
-from tasks.stage import Run, StageOutcome
+from tasks.stage import Run
 
 
 def plan_experiment(config: LeapConfig, store: ArtifactStore) -> Run:
@@ -51,9 +50,7 @@ def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) ->
             price that a budget is counted in.
     """
     run = plan_next(config, store)[0] if only_next else plan_experiment(config, store)
-    check_data(config, run.outcomes)
-    check_device(config, run.outcomes)
-    check_endpoints(run)
+    check_plan(run)
     to_run = sum(outcome.state == "run" for outcome in run.outcomes)
     about = f"{config.experiment}: {to_run} of {len(run.outcomes)} stages are to be made."
     return "\n".join([about, *find_blindness(run)])
@@ -69,23 +66,6 @@ def foresee_evaluation(
     """
     runs = plan_evaluation(models, split, preset, overrides, store)
     for run in runs:
-        check_data(run.config, run.outcomes)
-        check_device(run.config, run.outcomes)
-        check_endpoints(run)
+        check_plan(run)
     about = f"To be judged on the {split} split by the settings of {preset}: {', '.join(models)}."
     return "\n".join([about, *foresee_costs(runs).lines])
-
-
-def check_device(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:
-    """Raise LeapError where a stage of a plan would use a device that is not there."""
-    to_run = {outcome.stage for outcome in outcomes if outcome.state == "run"}
-    plays_here = config.student.kind == "hf" and to_run & {"rollout", "evaluation"}
-    # torch takes seconds to load: it is asked only where somebody has chosen a device.
-    if config.execution.device not in ("auto", "cpu") and ("training" in to_run or plays_here):
-        resolve_device(config.execution.device)
-
-
-def check_data(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:
-    """Raise LeapError where a stage of a plan needs data that are not there."""
-    if any(outcome.stage == "specs" and outcome.state == "run" for outcome in outcomes):
-        load_suite(config.environment).check_data()

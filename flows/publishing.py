@@ -15,6 +15,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from flows.checking import check_plan
 from flows.iteration import Iteration
 from flows.reporting import write_experiment_report
 from flows.summary import Summary, summarise_run, write_summary
@@ -41,9 +42,13 @@ def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
     """Keep one progress artifact of this flow run up to date, from stage to stage.
 
     `walk` is what the flow is about to do with `run`; done first as a plan, it tells how many stages there are.
+
+    Raises:
+        LeapError: something that the plan needs is not there. A run of a deployment hears of it here, and at once.
     """
     plan = Run(config=run.config, store=run.store, planning=True)
     walk(plan)
+    check_plan(plan)
     total, picture = len(plan.outcomes), None
     with _picture(run):
         key = f"{slug(run.config.experiment)}-progress"

@@ -1,7 +1,8 @@
 """Episodes in the store to make prompts of, for stages that a plan would run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from leap_core.artifacts import ArtifactRecord, ArtifactStore
@@ -57,9 +58,9 @@ class StepSample:
 
 def sample_for_correction(run: Run, outcome: StageOutcome, identity: CorrectionIdentity) -> CorrectionSample | None:
     """The rollout that would be corrected, if it is there; else the newest one, or demonstrations."""
-    own = outcome.inputs["episodes"]
-    others = (record.ref for stage in (ROLLOUT.name, DEMONSTRATIONS.name) for record in _newest(run, stage))
-    for ref in [*([] if is_pending(own) else [own]), *others]:
+    own, stages = outcome.inputs["episodes"], (ROLLOUT.name, DEMONSTRATIONS.name)
+    others = (record.ref for stage in stages for record in _undamaged(run, _newest(run, stage)))
+    for ref in chain([] if is_pending(own) else [own], others):
         episodes = _pair(run.store, ref)
         failed = [one for one in episodes if needs_correction(one.trajectory, identity.threshold)]
         if episodes:
@@ -76,7 +77,8 @@ def sample_for_correction(run: Run, outcome: StageOutcome, identity: CorrectionI
 def sample_for_annotation(run: Run, outcome: StageOutcome) -> StepSample | None:
     """The demonstrations that would be given reasons, if they are there; else the newest ones."""
     own = outcome.inputs["demonstrations"]
-    for ref in [*([] if is_pending(own) else [own]), *(record.ref for record in _newest(run, DEMONSTRATIONS.name))]:
+    others = (record.ref for record in _undamaged(run, _newest(run, DEMONSTRATIONS.name)))
+    for ref in chain([] if is_pending(own) else [own], others):
         if sample := _sample_steps(ref, read_to_annotate(run.store.path(ref)), is_own=ref is own):
             return sample
     return None
@@ -88,7 +90,7 @@ def sample_for_playing(run: Run, outcome: StageOutcome, identity: PlayedIdentity
     # Sorting keeps the newest first among those that are equally near.
     played.sort(key=lambda record: record.stage == outcome.stage, reverse=True)
     played.sort(key=lambda record: _is_by_same_model(record, outcome, identity), reverse=True)
-    for record in [*played, *_newest(run, DEMONSTRATIONS.name)]:
+    for record in _undamaged(run, [*played, *_newest(run, DEMONSTRATIONS.name)]):
         episodes = [
             one.model_copy(update={"steps": one.steps[: identity.environment.max_steps]})
             for one in read_trajectories(run.store.path(record.ref))
@@ -99,14 +101,19 @@ def sample_for_playing(run: Run, outcome: StageOutcome, identity: PlayedIdentity
 
 
 def _newest(run: Run, stage: str) -> list[ArtifactRecord]:
-    """The undamaged artifacts of a stage in the environment of this run, the newest first."""
+    """The artifacts of a stage in the environment of this run, the newest first."""
     found = []
     for record in run.store.records(stage):
         environment = record.config.get("environment")
         is_alike = isinstance(environment, dict) and environment.get("name") == run.config.environment.name
-        if is_alike and run.store.verify(record.ref) is None:
+        if is_alike:
             found.append(record)
     return sorted(found, key=lambda record: record.created_at, reverse=True)
+
+
+def _undamaged(run: Run, records: Iterable[ArtifactRecord]) -> Iterator[ArtifactRecord]:
+    """Those whose files are whole; files are read only when their turn comes."""
+    return (record for record in records if run.store.verify(record.ref) is None)
 
 
 def _is_by_same_model(record: ArtifactRecord, outcome: StageOutcome, identity: PlayedIdentity) -> bool:

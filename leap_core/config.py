@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -22,6 +22,9 @@ class Section(BaseModel):
     """A part of the configuration. Unknown keys are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class EnvironmentConfig(Section):
@@ -298,6 +301,22 @@ def parse_config(values: Mapping[str, Any]) -> LeapConfig:
         came = "" if first["type"] == "value_error" else f" (came: {first['input']!r})"
         prefix = f"Config {where}: " if where else "Config: "
         raise ConfigError(f"{prefix}{first['msg'].removeprefix('Value error, ')}{came}.") from error
+
+
+def read_params(params: Mapping[str, JsonValue], kind: type[SectionT], path: str) -> SectionT:
+    """Validate the settings of one kind of student or teacher; `path` is where they stand, as `correction.params`.
+
+    Raises:
+        ConfigError: names the key that is missing, unknown or wrong.
+    """
+    check_keys(params, kind, f"{path}.")
+    try:
+        return kind.model_validate(dict(params))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        came = "" if first["type"] == "missing" else f" (came: {first['input']!r})"
+        raise ConfigError(f"Config {path}.{where}: {first['msg']}{came}.") from error
 
 
 def check_keys(values: Mapping[str, Any], model: type[BaseModel], path: str = "") -> None:

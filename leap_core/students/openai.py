@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from leap_core.chat.messages import ChatRequest, ForeseenRequest, ReplySchema
 from leap_core.chat.session import ChatSession
-from leap_core.config import ExecutionConfig, Section, StudentConfig, check_keys
+from leap_core.config import ExecutionConfig, Section, StudentConfig, read_params
 from leap_core.errors import ChatError, ConfigError
 from leap_core.prompts import format_reply, read_free_reply
 from leap_core.students.base import ActReply, ActRequest
@@ -39,11 +39,7 @@ class OpenAIStudentParams(Section):
         Raises:
             ConfigError: a key is unknown, or a value is wrong.
         """
-        check_keys(params, cls, "student.params.")
-        try:
-            return cls.model_validate(params)
-        except ValidationError as error:
-            raise ConfigError(f"Config student.params: {error.errors()[0]['msg']}.") from error
+        return read_params(params, cls, "student.params")
 
 
 class OpenAIStudent:

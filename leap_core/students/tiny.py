@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from leap_core.config import Section, check_keys
+from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError
 from leap_core.students.phrases import find_phrases, phrase_pattern
 
@@ -61,13 +61,7 @@ class TinyParams(Section):
         Raises:
             ConfigError: names the key that is unknown or out of range.
         """
-        check_keys(params, cls, "student.params.")
-        try:
-            read = cls.model_validate(dict(params))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ConfigError(f"Config student.params.{where}: {first['msg']} (came: {first['input']!r}).") from error
+        read = read_params(params, cls, "student.params")
         if read.hidden_size % (2 * read.num_heads):
             raise ConfigError(
                 f"Config student.params.hidden_size must be a multiple of twice num_heads; came: {read.hidden_size} "

@@ -101,9 +101,11 @@ class Annotator:
 
     async def _reason(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage]:
         """One reason, "" where no usable one came, and what asking took."""
+        is_early = self._patience.begin()
         reason, usage, why = await self._ask(trajectory, step, gate)
         self.last_failure = why or self.last_failure
-        self._patience.note(is_useful=not why, why=why, spent=self._session.client.counts.billed.words)
+        if is_early:
+            self._patience.note(is_useful=not why, why=why, spent=self._session.client.counts.billed.words)
         return reason, usage
 
     async def _ask(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage, str]:

@@ -8,11 +8,11 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from leap_core.chat.endpoint import estimate_tokens
 from leap_core.chat.messages import ChatReply, ChatRequest
-from leap_core.config import Section, check_keys
+from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError, ContextLengthError
 from leap_core.prompts import match_command
 from leap_core.realizability import Gate
@@ -45,16 +45,12 @@ class OpenAITeacherParams(Section):
         Raises:
             ConfigError: the model is missing, a key is unknown, or a value is wrong.
         """
-        check_keys(params, cls, "correction.params.")
-        try:
-            return cls.model_validate(params)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            advice = ""
-            if where == "model":
-                advice = " The teacher 'openai' needs its name: --set correction.params.model=gpt-4o."
-            raise ConfigError(f"Config correction.params.{where}: {first['msg']}.{advice}") from error
+        if "model" not in params:
+            raise ConfigError(
+                "Config correction.params.model is missing: the teacher 'openai' needs the name of a model. --set "
+                "correction.params.model=gpt-4o."
+            )
+        return read_params(params, cls, "correction.params")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -119,9 +120,9 @@ class Desk:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def open(cls, setup: DeskSetup, without: str) -> "Desk":
-        """Start the process, without the environment variable `without`, which holds a key."""
-        environ = {name: value for name, value in os.environ.items() if name != without}
+    async def open(cls, setup: DeskSetup, without: Collection[str]) -> "Desk":
+        """Start the process, without the environment variables `without`, which hold keys."""
+        environ = {name: value for name, value in os.environ.items() if name not in without}
         environ["PYTHONPATH"] = str(Path(leap_core.__file__).parents[1])
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -215,7 +216,7 @@ class _Clerk:
         except StopIteration as stop:
             del self._conversations[number]
             return _Kind.DONE, _STEPS.dump_json(stop.value)
-        except Exception as error:  # told next door, where it stops the run
+        except Exception as error:  # of whatever kind: who asked waits next door, and has to be told to raise it there
             self._conversations.pop(number, None)
             return _Kind.FAILED, _where(error).encode()
 

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from leap_core.chat.client import ChatClient
 from leap_core.chat.messages import ForeseenRequest
 from leap_core.chat.session import ChatSession
-from leap_core.config import CorrectionConfig, EndpointName, StudentConfig
+from leap_core.config import CorrectionConfig, EndpointName, ExecutionConfig, StudentConfig
 from leap_core.errors import ChatError, ConfigError, ContextLengthError
 from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.conversation import Asker, OpenAITeacherParams
@@ -58,7 +58,7 @@ class OpenAITeacher:
             level=self._level,
             address=self._session.client.address,
         )
-        self._desk = self._session.run(Desk.open(desk, without=setup.execution.teacher.api_key_env))
+        self._desk = self._session.run(Desk.open(desk, without=_key_variables(setup.execution)))
 
     @classmethod
     def prompts_digest(cls, config: CorrectionConfig, environment: str) -> str:
@@ -114,7 +114,7 @@ class OpenAITeacher:
             self._session.close()
 
     async def _correct_episode(self, episode: PrivilegedEpisode) -> Correction:
-        usage, error = Usage(), None
+        usage, error, is_early = Usage(), None, self._patience.begin()
         talk = await self._desk.begin(episode)
         try:
             while talk.asked is not None:
@@ -130,7 +130,8 @@ class OpenAITeacher:
             error = str(failure)
         finally:
             talk.drop()
-        self._note(talk.steps, error)
+        if is_early:
+            self._note(talk.steps, error)
         return Correction(
             trajectory_id=episode.trajectory.id,
             spec_id=episode.trajectory.spec.id,
@@ -148,6 +149,10 @@ class OpenAITeacher:
         why = error or next((step.why for step in steps if step.why), "")
         spent = self._session.client.counts.billed.words
         self._patience.note(is_useful=is_useful or allowed == 1, why=why, spent=spent)
+
+
+def _key_variables(execution: ExecutionConfig) -> set[str]:
+    return {execution.teacher.api_key_env, execution.student.api_key_env}
 
 
 def teacher_scope(experiment: str) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from leap_core.canonical import sha256_text
 from leap_core.chat.messages import ForeseenRequest
-from leap_core.config import CorrectionConfig, EndpointName, Section, StudentConfig, check_keys
+from leap_core.config import CorrectionConfig, EndpointName, Section, StudentConfig, read_params
 from leap_core.errors import ConfigError
 from leap_core.prompts import PromptSet, load_prompts, match_command, parse_reply
 from leap_core.registry import load_kind
@@ -33,13 +33,7 @@ class SelfTeacherParams(Section):
         Raises:
             ConfigError: a key is unknown, or a value is wrong.
         """
-        check_keys(params, cls, "correction.params.")
-        try:
-            return cls.model_validate(params)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"Config correction.params.{where}: {first['msg']}.") from error
+        return read_params(params, cls, "correction.params")
 
 
 @dataclass(frozen=True, kw_only=True)

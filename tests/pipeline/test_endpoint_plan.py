@@ -8,8 +8,13 @@ from chat_server import MODEL, ChatServer, error, reply
 from leap_command import HERE, copy_home, last_json, leap_here
 from scripted_teacher import advice, corrections
 
+from flows.leap import walk_leap
+from flows.opening import read_config
+from flows.publishing import progress
 from leap_core.artifacts import ArtifactStore
+from leap_core.errors import ConfigError
 from leap_core.types import Usage
+from tasks.stage import Run
 
 pytestmark = pytest.mark.slow
 
@@ -372,3 +377,13 @@ def test_a_student_behind_an_endpoint_needs_a_name(tmp_path):
     done = leap_here("eval", "base", "--preset", "smoke", "--home", tmp_path, settings=("student.kind=openai",))
     assert done.returncode == 1
     assert "--set student.model=gpt-4o" in done.stderr
+
+
+def test_a_flow_of_a_deployment_hears_of_a_missing_key_before_it_makes_anything(tmp_path, monkeypatch):
+    """Such a run does not come through the command; its plan is made where its progress begins."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    config = read_config("smoke", [*TEACHER, "correction.level=50"])
+    run = Run(config=config, store=ArtifactStore(tmp_path / "artifacts"))
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"), progress(run, walk_leap):
+        pytest.fail("the run began")
+    assert run.store.records() == []

@@ -27,7 +27,7 @@ def reply(text):
 
 def on_a_desk(work, **environ):
     async def run():
-        desk = await Desk.open(SETUP, without="THE_KEY")
+        desk = await Desk.open(SETUP, without={"THE_KEY"})
         try:
             return await asyncio.wait_for(work(desk), 60)
         finally:
@@ -99,7 +99,7 @@ import asyncio, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_teacher_desk import SETUP, Desk
 async def main():
-    desk = await Desk.open(SETUP, without="")
+    desk = await Desk.open(SETUP, without=())
     print(desk.pid, flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())

@@ -368,6 +368,17 @@ def test_an_endpoint_that_refuses_every_prompt_is_not_asked_to_the_end(tmp_path)
         assert server.num_requests < 200
 
 
+def test_refusals_that_come_sooner_than_answers_do_not_end_a_run(tmp_path):
+    def answer(body, n):
+        if "Room 0," in body["messages"][1]["content"]:
+            return corrections(advice(body), delay_s=1.0)
+        return error(400, "not in these words")
+
+    with ChatServer(answer) as server:
+        found = correct(server, tmp_path, *[episode(number) for number in range(40)])
+    assert [one.error is None for one in found] == [True] + [False] * 39
+
+
 def test_one_usable_step_is_enough_to_go_on(tmp_path):
     def answer(body, n):
         return corrections(advice(body)) if "Room 3," in body["messages"][1]["content"] else reply("no idea")
