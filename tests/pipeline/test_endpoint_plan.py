@@ -386,4 +386,4 @@ def test_a_flow_of_a_deployment_hears_of_a_missing_key_before_it_makes_anything(
     run = Run(config=config, store=ArtifactStore(tmp_path / "artifacts"))
     with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"), progress(run, walk_leap):
         pytest.fail("the run began")
-    assert run.store.records() == []
+    assert list(run.store.records()) == []
