@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from leap_core.errors import StudentError
+from leap_core.students.loading import read_tokenizer
 from leap_core.types import Message
 
 PLAIN_TEMPLATE = (
@@ -39,15 +40,7 @@ def load_tokenizer(path: Path | str) -> Any:
     Raises:
         StudentError: there is no usable tokenizer there, or it has no end-of-text token.
     """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path))
-    except (OSError, ValueError) as error:
-        raise StudentError(
-            f"No tokenizer could be loaded from {str(path)!r}: {error}. Expected the files of a Hugging Face tokenizer "
-            "(tokenizer.json, tokenizer_config.json) in a model directory, or a hub id."
-        ) from error
+    tokenizer = read_tokenizer(path)
     if tokenizer.chat_template is None:
         tokenizer.chat_template = PLAIN_TEMPLATE
     if tokenizer.eos_token_id is None:

@@ -1,0 +1,92 @@
+"""Whether weights belong to their model: what transformers and PEFT tell of a load, and what of it matters.
+
+Both fill what a file lacks with random numbers, leave out what they do not know, and go on. Here that is a fault.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_MOST_NAMED = 3
+_LAYER = re.compile(r"(?P<layers>.*?\b(?:layers|h|blocks|block|layer))\.(?P<number>\d+)\.")
+_HARMLESS = re.compile(
+    r"(inv_freq|masked_bias|\battn\.bias|\battention\.bias|(cos|sin)_cached|position_ids|causal_mask|[kv](_cache)?_scale)$"
+)
+"""Buffers that older versions saved, and scales of a cache: a model computes them by itself, or does without."""
+ADAPTER_NAME = "default"
+
+
+def load_errors() -> tuple[type[Exception], ...]:
+    """What transformers, PEFT and torch raise where files are not what they should be."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    own = (StrictDataclassError, SafetensorError, json.JSONDecodeError)
+    return (
+        *own,
+        *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
+        *(RuntimeError, ImportError, re.error),
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, in one line of bounded length."""
+    words = " ".join(str(error).split()).rstrip(".")
+    return (words[:397] + "...") if len(words) > 400 else words or type(error).__name__
+
+
+def weight_faults(model: Any, info: Mapping[str, Any]) -> list[str]:
+    """What of transformers' loading info makes a model another one than its files hold; empty where nothing does."""
+    missing = sorted(info["missing_keys"])
+    shapes = sorted(info["mismatched_keys"], key=lambda one: str(one[0]))
+    needed = sorted(key for key in info["unexpected_keys"] if _is_needed(key, model))
+    faults = []
+    if missing:
+        faults.append(f"{len(missing):,} weights are missing and would be filled at random: {first_of(missing)}")
+    if shapes:
+        told = [f"{key} {tuple(came)} in place of {tuple(expected)}" for key, came, expected in shapes]
+        faults.append(f"{len(shapes):,} weights have another shape than config.json makes: {first_of(told)}")
+    if needed:
+        faults.append(f"{len(needed):,} weights have no place in what config.json describes: {first_of(needed)}")
+    return faults
+
+
+def _is_needed(key: str, model: Any) -> bool:
+    """Whether a weight without a place belongs into the model's own layers, and not to a part that is left out."""
+    if _HARMLESS.search(key):
+        return False
+    modules = {name for name, _ in model.named_modules()}
+    prefixed = f"{model.base_model_prefix}.{key}"
+    if key.partition(".")[0] not in modules and ".".join(prefixed.split(".")[:2]) in modules:
+        key = prefixed
+    parent = key.rpartition(".")[0]
+    if parent in modules and any(True for _ in model.get_submodule(parent).parameters(recurse=False)):
+        return True
+    layer = _LAYER.match(key)
+    if layer is None or layer["layers"] not in modules:
+        return False
+    if layer[0][:-1] in modules:
+        return True
+    text = model.config.get_text_config()
+    # Layers that guess further tokens are stored behind the last one, and not played.
+    stored = int(text.num_hidden_layers) + int(getattr(text, "num_nextn_predict_layers", None) or 0)
+    return int(layer["number"]) >= stored
+
+
+def adapter_faults(missing: Iterable[str], unexpected: Iterable[str]) -> list[str]:
+    """What of PEFT's load result makes an adapter another one than its file holds; empty where nothing does."""
+    lacking = sorted(key for key in missing if ADAPTER_NAME in key.split("."))
+    extra = sorted(unexpected)
+    faults = []
+    if lacking:
+        faults.append(f"{len(lacking):,} of its weights are missing: {first_of(lacking)}")
+    if extra:
+        faults.append(f"{len(extra):,} of its weights have no place in the base: {first_of(extra)}")
+    return faults
+
+
+def first_of(names: Sequence[object]) -> str:
+    """The first of a list, in order, and how many more there are."""
+    shown = ", ".join(map(str, names[:_MOST_NAMED]))
+    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED:,} more"
