@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -273,7 +273,8 @@ def _split(index: "DataIndex", split: str) -> Finding:
 
 
 def diagnose_model(model: str) -> list[Finding]:
-    """Look at a model or an adapter without loading it; it may be trained by a low-rank adapter, or not at all."""
+    """Look at a model or an adapter without loading it. What only keeps it from being trained is worth a note."""
+    from leap_core.config import TrainingConfig
     from leap_core.models import resolve_model
     from leap_core.students.examination.examine import examine_model
     from leap_core.students.examination.findings import Purpose
@@ -281,10 +282,17 @@ def diagnose_model(model: str) -> list[Finding]:
     if Path(resolve_model(model)).exists():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     look = examine_model(model, Purpose())
+    trained = examine_model(model, Purpose(training=TrainingConfig(max_length=16)))
+    only_trained = [replace(one, fatal=False) for one in trained.errors if one not in look.findings]
     facts = [Finding(what=name, ok=True, text=text) for name, text in look.facts.items()]
-    faults = [Finding(what=one.what, ok=False, text=one.text, optional=not one.fatal) for one in look.findings]
-    verdict = "cannot be used so" if look.errors else "can be played and trained"
-    return [Finding(what=MODEL, ok=True, text=f"{model}: {verdict}"), *facts, *faults]
+    faults = [
+        Finding(what=one.what, ok=False, text=one.text, optional=not one.fatal)
+        for one in (*look.findings, *only_trained)
+    ]
+    verdict = "cannot be used so" if look.errors else "can be played"
+    if not look.errors:
+        verdict += ", but not trained by a low-rank adapter" if only_trained else " and trained"
+    return [Finding(what=MODEL, ok=not look.errors, text=f"{model}: {verdict}"), *facts, *faults]
 
 
 def diagnose_webshop() -> list[Finding]:

@@ -14,16 +14,20 @@ from leap_core.errors import ConfigError, StudentError
 from leap_core.model_files import read_json_object
 from leap_core.models import HUB_ID
 from leap_core.models import base_of_adapter as base_of_adapter
-from leap_core.students.matching import ADAPTER_NAME, adapter_faults, load_errors, reason_of, weight_faults
+from leap_core.students.matching import (
+    ADAPTER_NAME,
+    MERGED_ADAPTERS,
+    adapter_faults,
+    load_errors,
+    misfit_of,
+    reason_of,
+    weight_faults,
+    why_it_writes_no_text,
+)
 
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
-_TOKENIZER_JSON = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-)
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_TOKENIZER_JSON = ("tokenizer.json", _TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "vocab.json")
 _LOOK = "`leap doctor model` says more."
 
 
@@ -113,6 +117,9 @@ def load_model(source: Path | str, dtype: Any) -> Any:
             f"The model {str(source)!r} could not be loaded: {reason_of(error)}. Expected config.json and weights that "
             f"belong together (safetensors), or a hub id that is in the local cache or can be reached. {_LOOK}"
         ) from error
+    other = why_it_writes_no_text(model.config)
+    if other is not None:
+        raise StudentError(f"The model {str(source)!r} is no causal language model: {other}. {_LOOK}")
     faults = weight_faults(model, info)
     if faults:
         raise StudentError(
@@ -133,6 +140,8 @@ def load_adapter(base: Any, adapter: Path | str, *, is_trainable: bool = False) 
         raise StudentError(f"The adapter {adapter} has no {_ADAPTER_WEIGHTS}; others, pickled ones, are not opened.")
     try:
         config = PeftConfig.from_pretrained(str(adapter))
+        if config.peft_type not in MERGED_ADAPTERS:
+            raise ValueError(f"it is of the type {config.peft_type.value!r}, not of {', '.join(MERGED_ADAPTERS)}")
         config.inference_mode = not is_trainable
         with wrapping_in_adapter():
             model = PeftModelForCausalLM(base, config, ADAPTER_NAME)
@@ -145,7 +154,7 @@ def load_adapter(base: Any, adapter: Path | str, *, is_trainable: bool = False) 
             )
     except load_errors() as error:
         raise StudentError(
-            f"The adapter {adapter} could not be put on its base: {reason_of(error)}. {_LOOK}"
+            f"The adapter {adapter} could not be put on its base: {misfit_of(error)}. {_LOOK}"
         ) from error
     faults = adapter_faults(result.missing_keys, result.unexpected_keys)
     if faults:
@@ -168,10 +177,20 @@ def read_tokenizer(source: Path | str) -> Any:
         # The package `tokenizers` raises the bare class, for a file that it cannot read.
         if type(error) is not Exception and not isinstance(error, load_errors()):
             raise
+        if _has_code(Path(source)):
+            raise StudentError(
+                f"The tokenizer of {str(source)!r} is code of its own (auto_map in {_TOKENIZER_CONFIG}), never "
+                "run here. Give a model with a tokenizer.json of a kind that transformers has."
+            ) from error
         raise StudentError(
             f"No tokenizer could be loaded from {str(source)!r}: {reason_of(error)}. Expected the files of a Hugging "
             "Face tokenizer (tokenizer.json, tokenizer_config.json) in a model directory, or a hub id."
         ) from error
+
+
+def _has_code(directory: Path) -> bool:
+    file = directory / _TOKENIZER_CONFIG
+    return file.exists() and bool(read_json_object(file).get("auto_map"))
 
 
 def _check_tokenizer_files(directory: Path) -> None:

@@ -10,11 +10,20 @@ from typing import Any
 
 _MOST_NAMED = 3
 _LAYER = re.compile(r"(?P<layers>.*?\b(?:layers|h|blocks|block|layer))\.(?P<number>\d+)\.")
+_SIZE_MISMATCH = re.compile(
+    r"size mismatch for (\S+): copying a param with shape torch\.Size\(\[(.*?)\]\) from checkpoint, "
+    r"the shape in current model is torch\.Size\(\[(.*?)\]\)"
+)
 _HARMLESS = re.compile(
     r"(inv_freq|masked_bias|\battn\.bias|\battention\.bias|(cos|sin)_cached|position_ids|causal_mask|[kv](_cache)?_scale)$"
 )
 """Buffers that older versions saved, and scales of a cache: a model computes them by itself, or does without."""
+_OTHER_ENDS = ("ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "ForQuestionAnswering")
+_DECODERS_WITH_A_SWITCH = ("gpt_neox", "gpt_neox_japanese")
+"""They have `is_decoder`, which others use to say that they read both ways, but never look at it."""
 ADAPTER_NAME = "default"
+MERGED_ADAPTERS = ("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "VERA")
+"""Types of adapters that can be merged into their base, as playing does."""
 
 
 def load_errors() -> tuple[type[Exception], ...]:
@@ -36,6 +45,30 @@ def reason_of(error: BaseException) -> str:
     return (words[:397] + "...") if len(words) > 400 else words or type(error).__name__
 
 
+def why_it_writes_no_text(config: Any) -> str | None:
+    """Why a config of transformers is not one of a causal language model; None where it is one."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind, named = config.model_type, config.architectures or []
+    if getattr(config, "is_encoder_decoder", False):
+        return f"it is of the type {kind!r}, which has an encoder and a decoder"
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return f"it is of the type {kind!r}, which has no causal language model"
+    if getattr(config, "is_decoder", None) is False and kind not in _DECODERS_WITH_A_SWITCH:
+        return f"it is of the type {kind!r}, which reads both ways (an encoder)"
+    if named and all(name.endswith(_OTHER_ENDS) for name in named):
+        return f"it is a {first_of(named)}, which writes no text"
+    return None
+
+
+def misfit_of(error: Exception) -> str:
+    """What PEFT says of an adapter that does not fit its base, in one line: shapes first, where that is it."""
+    shapes = [f"{key} ({came}) in place of ({expected})" for key, came, expected in _SIZE_MISMATCH.findall(str(error))]
+    if shapes:
+        return f"weights have another shape than there: {first_of(shapes)}"
+    return f"its weights lack {reason_of(error)}" if isinstance(error, KeyError) else reason_of(error)
+
+
 def weight_faults(model: Any, info: Mapping[str, Any]) -> list[str]:
     """What of transformers' loading info makes a model another one than its files hold; empty where nothing does."""
     missing = sorted(info["missing_keys"])
@@ -43,12 +76,12 @@ def weight_faults(model: Any, info: Mapping[str, Any]) -> list[str]:
     needed = sorted(key for key in info["unexpected_keys"] if _is_needed(key, model))
     faults = []
     if missing:
-        faults.append(f"{len(missing):,} weights are missing and would be filled at random: {first_of(missing)}")
+        faults.append(f"weights are missing, and would be filled at random: {first_of(missing)}")
     if shapes:
         told = [f"{key} {tuple(came)} in place of {tuple(expected)}" for key, came, expected in shapes]
-        faults.append(f"{len(shapes):,} weights have another shape than config.json makes: {first_of(told)}")
+        faults.append(f"weights have another shape than config.json makes: {first_of(told)}")
     if needed:
-        faults.append(f"{len(needed):,} weights have no place in what config.json describes: {first_of(needed)}")
+        faults.append(f"weights have no place in what config.json describes: {first_of(needed)}")
     return faults
 
 
@@ -80,9 +113,9 @@ def adapter_faults(missing: Iterable[str], unexpected: Iterable[str]) -> list[st
     extra = sorted(unexpected)
     faults = []
     if lacking:
-        faults.append(f"{len(lacking):,} of its weights are missing: {first_of(lacking)}")
+        faults.append(f"some of its weights are missing: {first_of(lacking)}")
     if extra:
-        faults.append(f"{len(extra):,} of its weights have no place in the base: {first_of(extra)}")
+        faults.append(f"some of its weights have no place in the base: {first_of(extra)}")
     return faults
 
 

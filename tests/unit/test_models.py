@@ -127,7 +127,7 @@ def test_the_base_of_an_adapter_may_be_on_the_hub(fingerprint, tmp_path):
 )
 def test_an_adapter_that_does_not_name_its_base_is_refused(fingerprint, tmp_path, config):
     adapter = write_model(tmp_path / "adapter", {"adapter_config.json": config})
-    with pytest.raises(StudentError, match=r"adapter_config\.json is damaged or does not name the adapter's base"):
+    with pytest.raises(StudentError, match=r"adapter_config\.json (is damaged|holds list)"):
         fingerprint(adapter)
 
 

@@ -9,12 +9,10 @@ from leap_core.students.examination.findings import Notes
 from leap_core.students.examination.skeleton import quietly, tied_modules
 from leap_core.students.examination.targets import check_tied
 from leap_core.students.examination.weights import Tensor, find_adapter_tensors
-from leap_core.students.matching import ADAPTER_NAME, adapter_faults, load_errors, reason_of
+from leap_core.students.matching import ADAPTER_NAME, MERGED_ADAPTERS, adapter_faults, load_errors, misfit_of
 
 ADAPTER_CONFIG = "adapter_config.json"
 TRAINED = "LORA"
-PLAYED = (TRAINED, "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "VERA")
-"""Types of adapters that can be merged into their base, as playing does."""
 _MOST_RANK = 16_384
 _NOT_ITS_BASE = (
     "An adapter fits only the base that it was trained on: mend base_model_name_or_path, or download both again."
@@ -32,9 +30,9 @@ def read_adapter(directory: Path, training: TrainingConfig | None, notes: Notes)
 
 def _check_kind(settings: dict[str, Any], training: TrainingConfig | None, notes: Notes) -> None:
     kind, task = settings.get("peft_type"), settings.get("task_type")
-    if kind not in PLAYED:
+    if kind not in MERGED_ADAPTERS:
         came = f"it is of the type {kind!r}, which cannot be merged into its base"
-        notes.error("adapter", came, f"one of {', '.join(PLAYED)}", f"Only {TRAINED} is trained further.")
+        notes.error("adapter", came, f"one of {', '.join(MERGED_ADAPTERS)}", f"Only {TRAINED} is trained further.")
     elif kind != TRAINED and training is not None and training.method == "lora":
         came = f"it is of the type {kind!r}, which can be played, but is not trained further"
         remedy = "--set training.method=full merges it and trains all weights; or give the merged model."
@@ -63,13 +61,13 @@ def check_adapter(directory: Path, settings: dict[str, Any], base: Any, notes: N
     tensors = find_adapter_tensors(directory, notes)
     tied = tied_modules(base)
     _check_saved_modules(settings, tied, notes)
-    if notes.has_error or not tensors:
+    if notes.errors or not tensors:
         return
     with quietly():
         try:
             adapted, faults = _put_on(directory, base, tensors)
         except load_errors() as error:
-            notes.error("adapter", f"it does not fit its base: {_shortly(error)}", remedy=_NOT_ITS_BASE)
+            notes.error("adapter", f"it does not fit its base: {misfit_of(error)}", remedy=_NOT_ITS_BASE)
             return
     check_tied(adapted, tied, f"{ADAPTER_CONFIG}: target_modules", notes)
     for fault in faults:
@@ -96,10 +94,3 @@ def _put_on(directory: Path, base: Any, tensors: dict[str, Tensor]) -> tuple[lis
     weights = {name: torch.empty(tensor.shape, device="meta") for name, tensor in tensors.items()}
     result = set_peft_model_state_dict(model, weights, ADAPTER_NAME)
     return list(model.base_model.targeted_module_names), adapter_faults(result.missing_keys, result.unexpected_keys)
-
-
-def _shortly(error: Exception) -> str:
-    """What PEFT says, without the class of the model that it says it of."""
-    if isinstance(error, KeyError):
-        return f"its weights lack {reason_of(error)}"
-    return reason_of(error).partition("PeftModelForCausalLM: ")[2] or reason_of(error)

@@ -51,7 +51,7 @@ class _Look:
             adapter = read_adapter(directory, self._purpose.training, self.notes)
             with self.notes.catching("base"):
                 base = _directory_of(str(base_of_adapter(directory)))
-            if self.notes.has_error and base == directory:
+            if self.notes.errors and base == directory:
                 return
             self.facts["adapter"] = f"{(adapter or {}).get('peft_type')}, on {base}"
         skeleton = self._look_at_model(base)
@@ -63,12 +63,12 @@ class _Look:
     def _look_at_model(self, directory: Path) -> Any:
         """Config and weights; the model without its weights, where one can be made."""
         settings = read_settings(directory, self.notes)
-        files_are_bounded = not self.notes.has_error
+        files_are_bounded = not self.notes.errors
         tensors = find_tensors(directory, self.notes)
         _check_generation_config(directory, self.notes)
         if settings is None:
             return None
-        check_quantization(settings, self._purpose, self.notes)
+        check_quantization(settings, tensors, self._purpose, self.notes)
         if tensors and num_layers(settings) > len(tensors):
             came = f"config.json has {num_layers(settings):,} layers, and the files {len(tensors):,} weights"
             self.notes.error("weights", came, "at least one weight a layer", "Download both again.")
@@ -76,7 +76,7 @@ class _Look:
         self._tell_weights(tensors, settings)
         if not files_are_bounded:
             return None
-        whole = bool(tensors) and not any(found.what == "weights" for found in self.notes.found)
+        whole = bool(tensors) and not any(found.what == "weights" for found in self.notes.errors)
         return make_skeleton(directory, settings, whole, self.notes)
 
     def _tell_weights(self, tensors: dict[str, Tensor], settings: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class _Look:
         kinds = sorted({tensor.dtype for tensor in tensors.values()})
         size = sum(tensor.num_elements for tensor in tensors.values())
         quantized = quantization_of(settings)
-        self.facts["weights"] = f"{size / 1e6:,.1f} million numbers, {', '.join(kinds)}" + (
+        self.facts["weights"] = f"{size:,} numbers, {', '.join(kinds)}" + (
             f", quantized ({quantized})" if quantized else ""
         )
         stored = sum(_BYTES.get(tensor.dtype, 4) * tensor.num_elements for tensor in tensors.values())
@@ -100,7 +100,8 @@ class _Look:
         source = directory
         with self.notes.catching("tokenizer"):
             source = _directory_of(str(tokenizer_source(directory)))
-        tokenizer = read_vocabulary(source, self.notes)
+        has_config = not any(found.what in ("config", "base") for found in self.notes.errors)
+        tokenizer = read_vocabulary(source, self.notes, has_config=has_config)
         if tokenizer is None:
             return
         self.facts["tokenizer"] = f"{len(tokenizer):,} tokens, ends with {tokenizer.eos_token!r}"
@@ -112,7 +113,7 @@ class _Look:
     def _look_at_room(self, skeleton: Any, tokenizer: Any) -> None:
         """Whether the shortest prompt and a reply fit into what the model reads."""
         context, needed = context_of(skeleton), self._purpose.num_new_tokens
-        if self._purpose.prompt and not self.notes.has_error:
+        if self._purpose.prompt and not self.notes.errors:
             with self.notes.catching("tokenizer"):
                 needed += len(encode_prompt(tokenizer, self._purpose.prompt))
         if context is not None and needed > context:

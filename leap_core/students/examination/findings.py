@@ -86,6 +86,6 @@ class Notes:
             self.error(what, str(error))
 
     @property
-    def has_error(self) -> bool:
-        """Whether anything so far would end a run."""
-        return any(finding.fatal for finding in self.found)
+    def errors(self) -> list[ModelFinding]:
+        """What so far would end a run."""
+        return [finding for finding in self.found if finding.fatal]

@@ -1,13 +1,14 @@
 """What a model's config.json says, before any library believes it: sizes within reason, quantization, where code is."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from leap_core.model_files import read_json_object
 from leap_core.students.examination.findings import Notes, Purpose
+from leap_core.students.examination.weights import Tensor
 from leap_core.students.matching import first_of
 
 CONFIG = "config.json"
@@ -55,6 +56,7 @@ _QUANTIZATIONS = {
     "spqr": Quantization(packages=("spqr_quant",), trains=False),
     "fbgemm_fp8": Quantization(packages=("fbgemm_gpu",), trains=False),
 }
+_FEW_BITS = frozenset({"I8", "U8", "I32", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4"})
 _OTHER_QUANTIZATION = Quantization(packages=(), trains=False)
 
 
@@ -126,10 +128,11 @@ def quantization_of(settings: dict[str, Any]) -> str | None:
     return str(found.get("quant_method"))
 
 
-def check_quantization(settings: dict[str, Any], purpose: Purpose, notes: Notes) -> None:
+def check_quantization(settings: dict[str, Any], tensors: Mapping[str, Tensor], purpose: Purpose, notes: Notes) -> None:
     """Whether quantized weights can be read here, and be trained as is set."""
     method = quantization_of(settings)
     if method is None:
+        _check_plain_numbers(tensors, notes)
         return
     known = _QUANTIZATIONS.get(method, _OTHER_QUANTIZATION)
     missing = [name for name in known.packages if not _is_installed(name)]
@@ -145,6 +148,18 @@ def check_quantization(settings: dict[str, Any], purpose: Purpose, notes: Notes)
     elif training is not None and not known.trains:
         came = f"its weights are quantized ({method}), and no low-rank adapter can be trained on such weights"
         notes.error("quantization", came, remedy="Take the model that is not quantized.")
+
+
+def _check_plain_numbers(tensors: Mapping[str, Tensor], notes: Notes) -> None:
+    """Numbers of few bits mean nothing without the scales that only a quantization_config tells of."""
+    found = [name for name, tensor in tensors.items() if tensor.dtype in _FEW_BITS and len(tensor.shape) > 1]
+    if found:
+        came = f"weights are stored as {tensors[found[0]].dtype}, but config.json has no quantization_config"
+        notes.error(
+            "quantization",
+            f"{came}: {first_of(found)}",
+            remedy="Take the model that is not quantized, or its whole config.json.",
+        )
 
 
 def _is_installed(package: str) -> bool:

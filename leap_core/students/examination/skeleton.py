@@ -13,11 +13,8 @@ from typing import Any
 
 from leap_core.students.examination.findings import Notes
 from leap_core.students.examination.settings import quantization_of
-from leap_core.students.matching import first_of, load_errors, reason_of, weight_faults
+from leap_core.students.matching import load_errors, reason_of, weight_faults, why_it_writes_no_text
 
-_OTHER_ENDS = ("ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "ForQuestionAnswering")
-_DECODERS_WITH_A_SWITCH = ("gpt_neox", "gpt_neox_japanese")
-"""They have `is_decoder`, which others use to say that they read both ways, but never look at it."""
 _OWN_ATTENTION = (None, "sdpa", "eager")
 _TAKE_ANOTHER = (
     "Take a model that writes text from left to right (a ...ForCausalLM), for example of Llama, Qwen or Mistral."
@@ -78,6 +75,7 @@ def _make(directory: Path, settings: dict[str, Any], has_weights: bool, notes: N
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(str(directory), trust_remote_code=False)
+    _check_quantization_is_known(settings, notes)
     if not (_writes_text(config, notes) and _attends_here(config, notes)):
         return None
     if has_weights and quantization_of(settings) is None:
@@ -98,20 +96,21 @@ def _make(directory: Path, settings: dict[str, Any], has_weights: bool, notes: N
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
+def _check_quantization_is_known(settings: dict[str, Any], notes: Notes) -> None:
+    """What transformers does not know it passes over, and takes the weights as they are."""
+    from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
+
+    method = quantization_of(settings)
+    if method is not None and not any(
+        known.partition("_")[0] == method.partition("_")[0] for known in AUTO_QUANTIZER_MAPPING
+    ):
+        remedy = "Take the model that is not quantized."
+        notes.error("quantization", f"transformers knows no quantization {method!r}", remedy=remedy)
+
+
 def _writes_text(config: Any, notes: Notes) -> bool:
     """Whether the config is of a causal language model."""
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
-
-    kind, named = config.model_type, config.architectures or []
-    came = None
-    if getattr(config, "is_encoder_decoder", False):
-        came = f"it is of the type {kind!r}, which has an encoder and a decoder"
-    elif type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        came = f"it is of the type {kind!r}, which has no causal language model"
-    elif getattr(config, "is_decoder", None) is False and kind not in _DECODERS_WITH_A_SWITCH:
-        came = f"it is of the type {kind!r}, which reads both ways (an encoder)"
-    elif named and all(name.endswith(_OTHER_ENDS) for name in named):
-        came = f"it is a {first_of(named)}, which writes no text"
+    came = why_it_writes_no_text(config)
     if came is not None:
         notes.error("config", came, "a causal language model", _TAKE_ANOTHER)
     return came is None

@@ -24,8 +24,11 @@ _PROBE = (
 _MOST_UNUSED_SHARE = 0.5
 
 
-def read_vocabulary(directory: Path, notes: Notes) -> Any:
-    """Load the tokenizer of a model directory; None where that cannot be done, which is then in `notes`."""
+def read_vocabulary(directory: Path, notes: Notes, *, has_config: bool) -> Any:
+    """Load the tokenizer of a model directory; None where that cannot be done, which is then in `notes`.
+
+    Without a config.json that can be read, which transformers looks into, its files alone are looked at.
+    """
     before = len(notes.found)
     for name in _ALL:
         if (directory / name).exists() or (directory / name).is_symlink():
@@ -34,7 +37,7 @@ def read_vocabulary(directory: Path, notes: Notes) -> Any:
     if not any((directory / name).exists() for name in FILES):
         came, expected = f"{directory} has no tokenizer", f"{FILES[0]} and tokenizer_config.json"
         notes.error("tokenizer", came, expected, "Copy the tokenizer of the model there.")
-    if len(notes.found) > before:
+    if len(notes.found) > before or not has_config:
         return None
     with notes.catching("tokenizer"), quietly():
         return load_tokenizer(directory)
@@ -51,12 +54,15 @@ def _check_file(path: Path) -> None:
 def check_vocabulary(tokenizer: Any, num_rows: int, notes: Notes) -> None:
     """Whether each id that playing and training can meet has a row in the model's embedding of `num_rows`."""
     has = f"the model has rows for 0 to {num_rows - 1:,}"
-    for name, token in (("eos_token", tokenizer.eos_token), ("pad_token", tokenizer.pad_token)):
+    named = {"eos_token": tokenizer.eos_token, "pad_token": tokenizer.pad_token}
+    if named["pad_token"] == named["eos_token"]:  # as it is where a tokenizer has no pad_token
+        named.pop("pad_token")
+    for name, token in named.items():
         number = tokenizer.convert_tokens_to_ids(token)
         if number is None or tokenizer.convert_ids_to_tokens(number) != str(token):
             notes.error("tokenizer", f"its {name} {token!r} is not in its vocabulary", remedy=f"Set a {name} that is.")
         elif number >= num_rows:
-            remedy = f"Set {name} in tokenizer_config.json to a token that it knows, such as that of eos_token."
+            remedy = f"Set {name} in tokenizer_config.json to a token that the model knows."
             notes.error("tokenizer", f"its {name} {token!r} has the id {number:,}, but {has}", remedy=remedy)
     if tokenizer.vocab_size > num_rows:
         notes.error("tokenizer", f"it has {tokenizer.vocab_size:,} tokens, but {has}", remedy=_OTHER)
