@@ -73,6 +73,7 @@ def _is_worth_a_look(config: LeapConfig, to_run: set[str]) -> bool:
 
 def _purpose(config: LeapConfig, to_run: set[str]) -> Purpose:
     return Purpose(
+        device=config.execution.device,
         training=config.training if TRAINING.name in to_run else None,
         num_new_tokens=config.student.max_new_tokens,
         prompt=_shortest_prompt(config),

@@ -163,26 +163,6 @@ def require_model(model: str) -> None:
     )
 
 
-def estimate_parameters(model: str) -> float:
-    """About how many parameters a model has, by its config.json alone; 0 where that does not tell.
-
-    The model must be on this machine or at the hub (`require_model`).
-    """
-    directory = find_model(model)
-    if directory is None:
-        from huggingface_hub import hf_hub_download
-
-        directory = Path(hf_hub_download(model, _MODEL_FILES[0])).parent
-    try:
-        config = read_json_object(directory / _MODEL_FILES[0])
-        hidden, layers, vocabulary = (int(config[key]) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
-    except (StudentError, ValueError, KeyError, TypeError):  # an adapter, or a model of another build
-        return 0.0
-    return (
-        layers * (4 * hidden**2 + 3 * hidden * int(config.get("intermediate_size", 4 * hidden))) + vocabulary * hidden
-    )
-
-
 def has_weights(model: str) -> bool:
     """Whether a hub model's weights are in the cache of this machine."""
     from huggingface_hub import snapshot_download

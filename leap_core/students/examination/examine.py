@@ -14,8 +14,10 @@ from leap_core.students.examination.skeleton import context_of, has_table_of_pos
 from leap_core.students.examination.targets import check_targets
 from leap_core.students.examination.vocabulary import check_vocabulary, read_vocabulary, template_of
 from leap_core.students.examination.weights import Tensor, find_tensors
-from leap_core.students.loading import base_of_adapter, is_adapter, tokenizer_source
+from leap_core.students.loading import base_of_adapter, is_adapter, resolve_device, tokenizer_source
 
+MOST_BILLIONS_ON_CPU = 1
+"""Larger students are warned of where there is no GPU."""
 _GENERATION = "generation_config.json"
 _BYTES_TRAINED = 16
 """Of a weight that is trained: itself, its gradient and two moments of AdamW, in fp32."""
@@ -122,7 +124,12 @@ class _Look:
             self.notes.error("context", came, remedy=remedy)
 
     def _look_at_use(self, skeleton: Any) -> None:
-        """Facts on the context, and whether rows as long as is set can be trained on."""
+        """Whether the device is up to the model, and rows as long as is set can be trained on."""
+        billions = sum(weight.numel() for weight in skeleton.parameters()) / 1e9
+        if billions > MOST_BILLIONS_ON_CPU and resolve_device(self._purpose.device) == "cpu":
+            came = f"it has about {billions:.0f} billion parameters, and there is no GPU here: a reply takes minutes"
+            remedy = "Training takes weeks. Take a machine with a GPU, or a smaller student.model."
+            self.notes.remark("device", came, remedy=remedy)
         context, training = context_of(skeleton), self._purpose.training
         if context is None:
             return

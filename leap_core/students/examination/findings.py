@@ -32,13 +32,14 @@ class ModelFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class Purpose:
-    """What a model is to be used for.
+    """What a model is to be used for, and on which device.
 
     `training` is None where it is played only. `num_new_tokens` are those of one reply; no prompt is shorter than
     `prompt`.
     """
 
     training: TrainingConfig | None = None
+    device: str = "auto"
     num_new_tokens: int = 1
     prompt: tuple[Message, ...] = ()
 
