@@ -14,6 +14,8 @@ _SIZE_MISMATCH = re.compile(
     r"size mismatch for (\S+): copying a param with shape torch\.Size\(\[(.*?)\]\) from checkpoint, "
     r"the shape in current model is torch\.Size\(\[(.*?)\]\)"
 )
+_IN_PARTS = "automatic conversion of the weights"
+"""In what transformers says where it cannot put a weight together; which one it only logs."""
 _HARMLESS = re.compile(
     r"(inv_freq|masked_bias|\battn\.bias|\battention\.bias|(cos|sin)_cached|position_ids|causal_mask|[kv](_cache)?_scale)$"
 )
@@ -41,6 +43,8 @@ def load_errors() -> tuple[type[Exception], ...]:
 
 def reason_of(error: BaseException) -> str:
     """What an error says, in one line of bounded length."""
+    if _IN_PARTS in str(error):
+        return "weights that are stored in parts, as those of experts are, are not all there or do not fit together"
     words = " ".join(str(error).split()).rstrip(".")
     return (words[:397] + "...") if len(words) > 400 else words or type(error).__name__
 
@@ -109,8 +113,7 @@ def _is_needed(key: str, model: Any) -> bool:
 
 def adapter_faults(missing: Iterable[str], unexpected: Iterable[str]) -> list[str]:
     """What of PEFT's load result makes an adapter another one than its file holds; empty where nothing does."""
-    lacking = sorted(key for key in missing if ADAPTER_NAME in key.split("."))
-    extra = sorted(unexpected)
+    lacking, extra = sorted(missing), sorted(unexpected)
     faults = []
     if lacking:
         faults.append(f"some of its weights are missing: {first_of(lacking)}")

@@ -85,6 +85,7 @@ def _put_on(directory: Path, base: Any, tensors: dict[str, Tensor]) -> tuple[lis
     """The modules that PEFT puts the adapter on, and what is wrong with its weights there."""
     import torch
     from peft import PeftConfig, PeftModelForCausalLM, set_peft_model_state_dict
+    from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 
     config = PeftConfig.from_pretrained(str(directory))
     config.inference_mode = True
@@ -93,4 +94,7 @@ def _put_on(directory: Path, base: Any, tensors: dict[str, Tensor]) -> tuple[lis
     model = PeftModelForCausalLM(base, config, ADAPTER_NAME, low_cpu_mem_usage=True)
     weights = {name: torch.empty(tensor.shape, device="meta") for name, tensor in tensors.items()}
     result = set_peft_model_state_dict(model, weights, ADAPTER_NAME)
-    return list(model.base_model.targeted_module_names), adapter_faults(result.missing_keys, result.unexpected_keys)
+    # As PEFT's own `load_adapter` does: the base's weights are missing too, and what an adapter works out by itself.
+    own = PEFT_TYPE_TO_PREFIX_MAPPING[config.peft_type]
+    missing = [key for key in result.missing_keys if own in key and ADAPTER_NAME in key.split(".")]
+    return list(model.base_model.targeted_module_names), adapter_faults(missing, result.unexpected_keys)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from leap_core.config import TrainingConfig
+from leap_core.errors import StudentError
 from leap_core.model_files import check_plain, read_json_object
 from leap_core.models import find_model, require_model, snapshot_of
 from leap_core.students.encoding import encode_prompt
@@ -50,6 +51,11 @@ class _Look:
         adapter = None
         base = directory
         if is_adapter(directory):
+            if find_model(self._model) is None:
+                how = f"`hf download {self._model} --local-dir DIR`"
+                raise StudentError(
+                    f"{self._model} is an adapter on the hub. Download it: {how}, and give the directory."
+                )
             adapter = read_adapter(directory, self._purpose.training, self.notes)
             with self.notes.catching("base"):
                 base = _directory_of(str(base_of_adapter(directory)))
@@ -154,7 +160,7 @@ class _Look:
     def _tell_trained(self, num_weights: int | None, training: TrainingConfig) -> None:
         if num_weights is not None:
             need = _gigabytes(_BYTES_TRAINED * num_weights)
-            self.facts["new adapter"] = f"{num_weights / 1e6:,.1f} million weights at rank {training.lora.rank}, {need}"
+            self.facts["new adapter"] = f"{num_weights:,} weights at rank {training.lora.rank}, {need}"
 
 
 def _directory_of(model: str) -> Path:

@@ -15,6 +15,7 @@ from leap_core.students.examination.findings import Notes
 from leap_core.students.examination.settings import quantization_of
 from leap_core.students.matching import load_errors, reason_of, weight_faults, why_it_writes_no_text
 
+_OF_ONE_MODEL = "config.json and the weights must be those of one model: download both again."
 _OWN_ATTENTION = (None, "sdpa", "eager")
 _TAKE_ANOTHER = (
     "Take a model that writes text from left to right (a ...ForCausalLM), for example of Llama, Qwen or Mistral."
@@ -49,9 +50,7 @@ def make_skeleton(directory: Path, settings: dict[str, Any], has_weights: bool, 
         try:
             return _make(directory, settings, has_weights, notes)
         except load_errors() as error:
-            notes.error(
-                "config", f"transformers cannot make this model: {reason_of(error)}", remedy="Mend config.json."
-            )
+            notes.error("config", f"transformers cannot make this model: {reason_of(error)}", remedy=_OF_ONE_MODEL)
     return None
 
 
@@ -89,8 +88,7 @@ def _make(directory: Path, settings: dict[str, Any], has_weights: bool, notes: N
             output_loading_info=True,
         )
         for fault in weight_faults(model, info):
-            remedy = "config.json and the weights must be those of one model: download both again."
-            notes.error("weights", fault, remedy=remedy)
+            notes.error("weights", fault, remedy=_OF_ONE_MODEL)
         return model
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
