@@ -75,11 +75,14 @@ def _make(directory: Path, settings: dict[str, Any], has_weights: bool, notes: N
 
     config = AutoConfig.from_pretrained(str(directory), trust_remote_code=False)
     _check_quantization_is_known(settings, notes)
-    if not (_writes_text(config, notes) and _attends_here(config, notes)):
+    if not _writes_text(config, notes):
         return None
+    if not _attends_here(config, notes):
+        config._attn_implementation = "eager"  # so that the rest of the model can still be looked at
     if has_weights and quantization_of(settings) is None:
         model, info = AutoModelForCausalLM.from_pretrained(
             str(directory),
+            config=config,
             device_map="meta",
             dtype="auto",
             trust_remote_code=False,
