@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flows.asking import check_endpoints
 from leap_core.config import LeapConfig
 from leap_core.loading import load_suite
-from leap_core.models import BUNDLED, TINY
+from leap_core.models import BUNDLED, TINY, find_model
 from leap_core.prompts import load_prompts
 from leap_core.students.examination.findings import Purpose
 from leap_core.students.loading import resolve_device
@@ -50,8 +50,7 @@ def check_student(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> list[
     """
     to_run = {outcome.stage for outcome in outcomes if outcome.state == "run"}
     begins_here = any(outcome.stage == BASE.name for outcome in outcomes)
-    loaded = TRAINING.name in to_run or (to_run and (config.student.kind == "hf" or config.student.serve is not None))
-    if not begins_here or not loaded or not _is_worth_a_look(config, to_run):
+    if not (begins_here and _is_loaded(config, to_run) and _is_worth_a_look(config, to_run)):
         return []
     from leap_core.students.examination.examine import examine_model
 
@@ -60,6 +59,13 @@ def check_student(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> list[
     examination = examine_model(model, _purpose(config, to_run))
     examination.check()
     return [f"note: {config.student.model}: {one.text}" for one in examination.findings]
+
+
+def _is_loaded(config: LeapConfig, to_run: set[str]) -> bool:
+    """Whether a stage that is to run loads the model; one behind an endpoint may be no more than a name there."""
+    if config.student.kind == "hf" or config.student.serve is not None:
+        return bool(to_run)
+    return TRAINING.name in to_run and find_model(config.student.model) is not None
 
 
 def _is_worth_a_look(config: LeapConfig, to_run: set[str]) -> bool:
