@@ -1,0 +1,292 @@
+"""Tiny random models in the manner of the families that people bring, each with a tokenizer and a chat template of its
+family's habits: who opens with BOS, who has no system role, who writes today's date, who drops thoughts.
+
+The templates are written for these tests. They keep the habits of the originals that have tripped somebody, not their text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from student_models import texts
+
+_TURNS = "{% for message in messages %}"
+_ALTERNATE = (
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Roles must alternate user and assistant') }}{% endif %}"
+)
+_WITHOUT_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] %}{% set turns = messages[1:] %}"
+    "{% else %}{% set system = '' %}{% set turns = messages %}{% endif %}"
+)
+
+LLAMA2 = (
+    _WITHOUT_SYSTEM + "{% for message in turns %}" + _ALTERNATE + "{% if message['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + ('<<SYS>>\n' + system + '\n<</SYS>>\n\n' if loop.first and system else '') "
+    "+ message['content'] | trim + ' [/INST]' }}"
+    "{% else %}{{ ' ' + message['content'] | trim + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
+_HEADER = (
+    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
+)
+_LLAMA3_ANSWER = "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+LLAMA3 = "{{ bos_token }}" + _TURNS + _HEADER + "{% endfor %}" + _LLAMA3_ANSWER
+LLAMA32 = (
+    "{{ bos_token }}{% if date_string is not defined %}{% if strftime_now is defined %}"
+    "{% set date_string = strftime_now('%d %b %Y') %}{% else %}{% set date_string = '26 Jul 2024' %}{% endif %}{% endif %}"
+    + _WITHOUT_SYSTEM
+    + "{{ '<|start_header_id|>system<|end_header_id|>\n\nToday Date: ' + date_string + '\n\n' + system | trim + '<|eot_id|>' }}"
+    + "{% for message in turns %}"
+    + _HEADER
+    + "{% endfor %}"
+    + _LLAMA3_ANSWER
+)
+GEMMA = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    + _TURNS
+    + _ALTERNATE
+    + "{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\n' "
+    "+ message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+PHI3 = (
+    "{{ bos_token }}" + _TURNS + "{% if message['role'] == 'user' %}"
+    "{{ '<|user|>\n' + message['content'] + '<|end|>\n<|assistant|>\n' }}"
+    "{% elif message['role'] == 'assistant' %}{{ message['content'] + '<|end|>\n' }}{% endif %}{% endfor %}"
+)
+_CHATML_ANSWER = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+QWEN25 = (
+    "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}"
+    + _TURNS
+    + "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endfor %}"
+    + _CHATML_ANSWER
+)
+QWEN3 = (
+    "{% set last = namespace(query=-1) %}"
+    + _TURNS
+    + "{% if message.role == 'user' %}{% set last.query = loop.index0 %}{% endif %}"
+    "{% endfor %}"
+    + _TURNS
+    + "{% if message.role == 'assistant' %}{% set answer = message.content.split('</think>')[-1].lstrip('\n') %}"
+    "{{ '<|im_start|>assistant\n' + ('<think>\n\n</think>\n\n' if loop.index0 > last.query else '') + answer + '<|im_end|>\n' }}"
+    "{% else %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    + _CHATML_ANSWER
+    + "{% if add_generation_prompt and enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+)
+SMOLLM2 = (
+    "{{ '' if messages[0]['role'] == 'system' and messages[0]['content'] else "
+    "'<|im_start|>system\nYou are a helpful AI assistant<|im_end|>\n' }}"
+    + _TURNS
+    + "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    + _CHATML_ANSWER
+)
+MISTRAL = (
+    _WITHOUT_SYSTEM + "{{ bos_token }}{% for message in turns %}" + _ALTERNATE + "{% if message['role'] == 'user' %}"
+    "{{ '[INST] ' + (system + '\n\n' if loop.last and system else '') + message['content'] + '[/INST]' }}"
+    "{% else %}{{ ' ' + message['content'] | trim + eos_token }}{% endif %}{% endfor %}"
+)
+R1 = (
+    "{{ bos_token }}" + _TURNS + "{% if message['role'] == 'system' %}{{ message['content'] }}"
+    "{% elif message['role'] == 'user' %}{{ '<｜User｜>' + message['content'] }}"
+    "{% else %}{{ '<｜Assistant｜>' + message['content'].split('</think>')[-1] + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\n' }}{% endif %}"
+)
+PARTS = (
+    _TURNS
+    + "{{ '<|im_start|>' + message.role + '\n' }}{% if message.content is not string %}{% for part in message.content %}"
+    "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
+    + _CHATML_ANSWER
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How models of one family are built: `special` tokens in the order of their ids, the first three by name."""
+
+    model_type: str
+    special: tuple[str, ...]
+    bos: str | None = None
+    eos: str
+    pad: str | None = None
+    template: str | None
+    pieces: bool = False
+    """Whether blanks are part of the words after them (SentencePiece), with one put before the text."""
+    adds_bos: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+_LLAMA3_SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+_CHATML_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_GEMMA_SPECIAL = ("<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<unk>")
+_SENTENCEPIECE = ("<unk>", "<s>", "</s>")
+_LONG_FACTORS = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [3.0] * 4,
+    "original_max_position_embeddings": 320,
+}
+
+
+def _llama3(template: str, **config: Any) -> Family:
+    special = _LLAMA3_SPECIAL
+    return Family(model_type="llama", special=special, bos=special[0], eos=special[4], template=template, config=config)
+
+
+def _chatml(model_type: str, template: str, **config: Any) -> Family:
+    special = _CHATML_SPECIAL
+    return Family(
+        model_type=model_type, special=special, eos=special[2], pad=special[0], template=template, config=config
+    )
+
+
+def _gemma(model_type: str, **config: Any) -> Family:
+    return Family(
+        model_type=model_type,
+        special=_GEMMA_SPECIAL,
+        bos="<bos>",
+        eos="<eos>",
+        pad="<pad>",
+        template=GEMMA,
+        config={"head_dim": 8, **config},
+    )
+
+
+def _pieces(model_type: str, template: str | None, *more: str, adds_bos: bool = False, **config: Any) -> Family:
+    return Family(
+        model_type=model_type,
+        special=(*_SENTENCEPIECE, *more),
+        bos="<s>",
+        eos="</s>",
+        template=template,
+        pieces=True,
+        adds_bos=adds_bos,
+        config=config,
+    )
+
+
+def _phi3(**config: Any) -> Family:
+    special = ("<|endoftext|>", "<s>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>")
+    return Family(
+        model_type="phi3", special=special, bos="<s>", eos=special[0], pad=special[0], template=PHI3, config=config
+    )
+
+
+FAMILIES: dict[str, Family] = {
+    "llama2": _pieces("llama", LLAMA2, adds_bos=True),
+    "llama3": _llama3(LLAMA3),
+    "llama32": _llama3(LLAMA32, tie_word_embeddings=True),
+    "llama-base": _pieces("llama", None, adds_bos=True),
+    "gemma": _gemma("gemma"),
+    "gemma2": _gemma("gemma2", sliding_window=64, query_pre_attn_scalar=8),
+    "gemma3": _gemma(
+        "gemma3_text",
+        sliding_window=64,
+        query_pre_attn_scalar=8,
+        layer_types=["sliding_attention", "full_attention"],
+    ),
+    "phi3": _phi3(),
+    "phi3-long": _phi3(rope_parameters=_LONG_FACTORS, original_max_position_embeddings=320),
+    "qwen2.5": _chatml("qwen2", QWEN25, tie_word_embeddings=True),
+    "qwen3": _chatml("qwen3", QWEN3, head_dim=8),
+    "qwen3-moe": _chatml(
+        "qwen3_moe", QWEN3, head_dim=8, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32
+    ),
+    "smollm2": _chatml("llama", SMOLLM2, tie_word_embeddings=True),
+    "content-parts": _chatml("llama", PARTS),
+    "mistral": _pieces("mistral", MISTRAL, "[INST]", "[/INST]", sliding_window=None),
+    "mistral-window": _pieces("mistral", MISTRAL, "[INST]", "[/INST]", sliding_window=64),
+    "r1": Family(
+        model_type="qwen2",
+        special=("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"),
+        bos="<｜begin▁of▁sentence｜>",
+        eos="<｜end▁of▁sentence｜>",
+        pad="<｜end▁of▁sentence｜>",
+        template=R1,
+    ),
+    "gpt2": Family(
+        model_type="gpt2", special=("<|endoftext|>",), bos="<|endoftext|>", eos="<|endoftext|>", template=None
+    ),
+}
+"""Every family that README names as tried."""
+
+
+def make_tokenizer(family: Family, vocab_size: int = 420) -> Any:
+    """Train the family's kind of tokenizer on the spot."""
+    from tokenizers import Tokenizer, models, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    unknown = "<unk>" if family.pieces else None
+    raw = Tokenizer(models.BPE(unk_token=unknown, byte_fallback=family.pieces))
+    trainer: dict[str, Any] = {"vocab_size": vocab_size, "special_tokens": list(family.special), "show_progress": False}
+    if family.pieces:
+        trainer["special_tokens"] += [f"<0x{byte:02X}>" for byte in range(256)]
+        trainer["vocab_size"] += 256
+    else:
+        trainer["initial_alphabet"] = _as_bytes(raw)
+    if family.pieces:
+        _as_pieces(raw)
+    raw.train_from_iterator(sorted(texts()), trainers.BpeTrainer(**trainer))
+    if family.adds_bos:
+        bos = (str(family.bos), family.special.index(str(family.bos)))
+        raw.post_processor = processors.TemplateProcessing(single=f"{bos[0]} $A", special_tokens=[bos])
+    named = {"bos_token": family.bos, "eos_token": family.eos, "pad_token": family.pad, "unk_token": unknown}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        additional_special_tokens=list(family.special),
+        clean_up_tokenization_spaces=False,
+        **{name: token for name, token in named.items() if token},
+    )
+    tokenizer.chat_template = family.template
+    return tokenizer
+
+
+def _as_bytes(raw: Any) -> list[str]:
+    from tokenizers import decoders, pre_tokenizers
+
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    return list(pre_tokenizers.ByteLevel.alphabet())
+
+
+def _as_pieces(raw: Any) -> None:
+    from tokenizers import decoders, normalizers
+
+    raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    raw.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+
+
+def make_family(name: str, folder: Any, seed: int = 0, **config: Any) -> Any:
+    """Write a model of a family, in fp32, into `folder`; return it with its tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    family = FAMILIES[name]
+    tokenizer = make_tokenizer(family)
+    id_of = {token: number for number, token in enumerate(family.special)}
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "max_position_embeddings": 2048}
+    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    if family.model_type == "gpt2":
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 1024}
+    settings = AutoConfig.for_model(
+        family.model_type,
+        **{
+            "vocab_size": len(tokenizer),
+            "bos_token_id": id_of.get(str(family.bos)),
+            "eos_token_id": id_of[family.eos],
+            "pad_token_id": id_of.get(str(family.pad)),
+            "initializer_range": 0.3,
+            **shape,
+            **family.config,
+            **config,
+        },
+    )
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(settings).eval()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model, tokenizer
