@@ -1,102 +1,18 @@
 """Tiny random models in the manner of the families that people bring, each with a tokenizer and a chat template of its
 family's habits: who opens with BOS, who has no system role, who writes today's date, who drops thoughts.
 
-The templates are written for these tests. They keep the habits of the originals that have tripped somebody, not their text.
+The templates (`templates/`) are written for these tests: they keep those habits of the originals that have tripped
+somebody, not their text.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from student_models import texts
 
-_TURNS = "{% for message in messages %}"
-_ALTERNATE = (
-    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Roles must alternate user and assistant') }}{% endif %}"
-)
-_WITHOUT_SYSTEM = (
-    "{% if messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] %}{% set turns = messages[1:] %}"
-    "{% else %}{% set system = '' %}{% set turns = messages %}{% endif %}"
-)
-
-LLAMA2 = (
-    _WITHOUT_SYSTEM + "{% for message in turns %}" + _ALTERNATE + "{% if message['role'] == 'user' %}"
-    "{{ bos_token + '[INST] ' + ('<<SYS>>\n' + system + '\n<</SYS>>\n\n' if loop.first and system else '') "
-    "+ message['content'] | trim + ' [/INST]' }}"
-    "{% else %}{{ ' ' + message['content'] | trim + ' ' + eos_token }}{% endif %}{% endfor %}"
-)
-_HEADER = (
-    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
-)
-_LLAMA3_ANSWER = "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
-LLAMA3 = "{{ bos_token }}" + _TURNS + _HEADER + "{% endfor %}" + _LLAMA3_ANSWER
-LLAMA32 = (
-    "{{ bos_token }}{% if date_string is not defined %}{% if strftime_now is defined %}"
-    "{% set date_string = strftime_now('%d %b %Y') %}{% else %}{% set date_string = '26 Jul 2024' %}{% endif %}{% endif %}"
-    + _WITHOUT_SYSTEM
-    + "{{ '<|start_header_id|>system<|end_header_id|>\n\nToday Date: ' + date_string + '\n\n' + system | trim + '<|eot_id|>' }}"
-    + "{% for message in turns %}"
-    + _HEADER
-    + "{% endfor %}"
-    + _LLAMA3_ANSWER
-)
-GEMMA = (
-    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
-    + _TURNS
-    + _ALTERNATE
-    + "{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\n' "
-    "+ message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
-)
-PHI3 = (
-    "{{ bos_token }}" + _TURNS + "{% if message['role'] == 'user' %}"
-    "{{ '<|user|>\n' + message['content'] + '<|end|>\n<|assistant|>\n' }}"
-    "{% elif message['role'] == 'assistant' %}{{ message['content'] + '<|end|>\n' }}{% endif %}{% endfor %}"
-)
-_CHATML_ANSWER = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-QWEN25 = (
-    "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}"
-    + _TURNS
-    + "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endfor %}"
-    + _CHATML_ANSWER
-)
-QWEN3 = (
-    "{% set last = namespace(query=-1) %}"
-    + _TURNS
-    + "{% if message.role == 'user' %}{% set last.query = loop.index0 %}{% endif %}"
-    "{% endfor %}"
-    + _TURNS
-    + "{% if message.role == 'assistant' %}{% set answer = message.content.split('</think>')[-1].lstrip('\n') %}"
-    "{{ '<|im_start|>assistant\n' + ('<think>\n\n</think>\n\n' if loop.index0 > last.query else '') + answer + '<|im_end|>\n' }}"
-    "{% else %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
-    + _CHATML_ANSWER
-    + "{% if add_generation_prompt and enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
-)
-SMOLLM2 = (
-    "{{ '' if messages[0]['role'] == 'system' and messages[0]['content'] else "
-    "'<|im_start|>system\nYou are a helpful AI assistant<|im_end|>\n' }}"
-    + _TURNS
-    + "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
-    + _CHATML_ANSWER
-)
-MISTRAL = (
-    _WITHOUT_SYSTEM + "{{ bos_token }}{% for message in turns %}" + _ALTERNATE + "{% if message['role'] == 'user' %}"
-    "{{ '[INST] ' + (system + '\n\n' if loop.last and system else '') + message['content'] + '[/INST]' }}"
-    "{% else %}{{ ' ' + message['content'] | trim + eos_token }}{% endif %}{% endfor %}"
-)
-R1 = (
-    "{{ bos_token }}" + _TURNS + "{% if message['role'] == 'system' %}{{ message['content'] }}"
-    "{% elif message['role'] == 'user' %}{{ '<｜User｜>' + message['content'] }}"
-    "{% else %}{{ '<｜Assistant｜>' + message['content'].split('</think>')[-1] + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\n' }}{% endif %}"
-)
-PARTS = (
-    _TURNS
-    + "{{ '<|im_start|>' + message.role + '\n' }}{% if message.content is not string %}{% for part in message.content %}"
-    "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
-    + _CHATML_ANSWER
-)
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +25,7 @@ class Family:
     eos: str
     pad: str | None = None
     template: str | None
+    """A file in `templates/`."""
     pieces: bool = False
     """Whether blanks are part of the words after them (SentencePiece), with one put before the text."""
     adds_bos: bool = False
@@ -147,7 +64,7 @@ def _gemma(model_type: str, **config: Any) -> Family:
         bos="<bos>",
         eos="<eos>",
         pad="<pad>",
-        template=GEMMA,
+        template="gemma",
         config={"head_dim": 8, **config},
     )
 
@@ -168,14 +85,14 @@ def _pieces(model_type: str, template: str | None, *more: str, adds_bos: bool = 
 def _phi3(**config: Any) -> Family:
     special = ("<|endoftext|>", "<s>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>")
     return Family(
-        model_type="phi3", special=special, bos="<s>", eos=special[0], pad=special[0], template=PHI3, config=config
+        model_type="phi3", special=special, bos="<s>", eos=special[0], pad=special[0], template="phi3", config=config
     )
 
 
 FAMILIES: dict[str, Family] = {
-    "llama2": _pieces("llama", LLAMA2, adds_bos=True),
-    "llama3": _llama3(LLAMA3),
-    "llama32": _llama3(LLAMA32, tie_word_embeddings=True),
+    "llama2": _pieces("llama", "llama2", adds_bos=True),
+    "llama3": _llama3("llama3"),
+    "llama32": _llama3("llama32", tie_word_embeddings=True),
     "llama-base": _pieces("llama", None, adds_bos=True),
     "gemma": _gemma("gemma"),
     "gemma2": _gemma("gemma2", sliding_window=64, query_pre_attn_scalar=8),
@@ -187,22 +104,22 @@ FAMILIES: dict[str, Family] = {
     ),
     "phi3": _phi3(),
     "phi3-long": _phi3(rope_parameters=_LONG_FACTORS, original_max_position_embeddings=320),
-    "qwen2.5": _chatml("qwen2", QWEN25, tie_word_embeddings=True),
-    "qwen3": _chatml("qwen3", QWEN3, head_dim=8),
+    "qwen2.5": _chatml("qwen2", "qwen25", tie_word_embeddings=True),
+    "qwen3": _chatml("qwen3", "qwen3", head_dim=8),
     "qwen3-moe": _chatml(
-        "qwen3_moe", QWEN3, head_dim=8, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32
+        "qwen3_moe", "qwen3", head_dim=8, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32
     ),
-    "smollm2": _chatml("llama", SMOLLM2, tie_word_embeddings=True),
-    "content-parts": _chatml("llama", PARTS),
-    "mistral": _pieces("mistral", MISTRAL, "[INST]", "[/INST]", sliding_window=None),
-    "mistral-window": _pieces("mistral", MISTRAL, "[INST]", "[/INST]", sliding_window=64),
+    "smollm2": _chatml("llama", "smollm2", tie_word_embeddings=True),
+    "content-parts": _chatml("llama", "content-parts"),
+    "mistral": _pieces("mistral", "mistral", "[INST]", "[/INST]", sliding_window=None),
+    "mistral-window": _pieces("mistral", "mistral", "[INST]", "[/INST]", sliding_window=64),
     "r1": Family(
         model_type="qwen2",
         special=("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"),
         bos="<｜begin▁of▁sentence｜>",
         eos="<｜end▁of▁sentence｜>",
         pad="<｜end▁of▁sentence｜>",
-        template=R1,
+        template="r1",
     ),
     "gpt2": Family(
         model_type="gpt2", special=("<|endoftext|>",), bos="<|endoftext|>", eos="<|endoftext|>", template=None
@@ -237,7 +154,8 @@ def make_tokenizer(family: Family, vocab_size: int = 420) -> Any:
         clean_up_tokenization_spaces=False,
         **{name: token for name, token in named.items() if token},
     )
-    tokenizer.chat_template = family.template
+    if family.template is not None:
+        tokenizer.chat_template = (TEMPLATES / f"{family.template}.jinja").read_text(encoding="utf-8")
     return tokenizer
 
 

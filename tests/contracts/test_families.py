@@ -129,8 +129,8 @@ def test_the_prompt_opens_once(tokenizer):
         assert ids[1] != opening
 
 
-def test_what_is_learned_is_what_the_template_writes_and_reads_back_as_the_answer(tokenizer, family):
-    messages, text = conversation(1, 1), answer(1, 1)
+def test_what_is_learned_is_what_the_template_writes_and_reads_back_as_the_answer(tokenizer):
+    text = answer(1, 1)
     ids = encode_completion(tokenizer, text)
     assert ids[-1] in end_ids(tokenizer)
     assert not set(ids[:-1]) & set(tokenizer.all_special_ids)
