@@ -5,15 +5,26 @@ from collections.abc import Sequence
 from flows.asking import check_endpoints
 from leap_core.config import LeapConfig
 from leap_core.loading import load_suite
+from leap_core.models import BUNDLED, TINY
+from leap_core.prompts import load_prompts
+from leap_core.students.examination.findings import Purpose
 from leap_core.students.loading import resolve_device
+from leap_core.types import Message, Observation, Spec
+from tasks.base_student import BASE
 from tasks.stage import Run, StageOutcome
+from tasks.training import TRAINING
 
 
-def check_plan(run: Run) -> None:
-    """Raise LeapError where stages of a planned run lack data, a device, a key, or the price of a budget."""
+def check_plan(run: Run) -> list[str]:
+    """What of a planned run may not be meant, in lines.
+
+    Raises:
+        LeapError: stages lack data, a device, a key, or the price of a budget; or the model cannot be used so.
+    """
     check_data(run.config, run.outcomes)
     check_device(run.config, run.outcomes)
     check_endpoints(run)
+    return check_student(run.config, run.outcomes)
 
 
 def check_device(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:
@@ -29,3 +40,48 @@ def check_data(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:
     """Raise LeapError where a stage of a plan needs data that are not there."""
     if any(outcome.stage == "specs" and outcome.state == "run" for outcome in outcomes):
         load_suite(config.environment).check_data()
+
+
+def check_student(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> list[str]:
+    """Look at the model that a plan begins with, where a stage would load it; return what is worth a note, in lines.
+
+    Raises:
+        StudentError: it cannot be played, or trained as is set; says all that is wrong.
+    """
+    to_run = {outcome.stage for outcome in outcomes if outcome.state == "run"}
+    begins_here = any(outcome.stage == BASE.name for outcome in outcomes)
+    loaded = TRAINING.name in to_run or (to_run and (config.student.kind == "hf" or config.student.serve is not None))
+    if not begins_here or not loaded or not _is_worth_a_look(config, to_run):
+        return []
+    from leap_core.students.examination.examine import examine_model
+
+    # A tiny student is not made yet: it has the modules of the bundled one.
+    model = BUNDLED if config.student.model == TINY else config.student.model
+    examination = examine_model(model, _purpose(config, to_run))
+    examination.check()
+    return [f"note: {config.student.model}: {one.text}" for one in examination.findings]
+
+
+def _is_worth_a_look(config: LeapConfig, to_run: set[str]) -> bool:
+    """Not of our own students, unless an adapter is to be put on modules that somebody has named."""
+    if config.student.model not in (TINY, BUNDLED):
+        return True
+    training = config.training
+    default = type(training.lora)().target_modules
+    return TRAINING.name in to_run and training.method == "lora" and training.lora.target_modules != default
+
+
+def _purpose(config: LeapConfig, to_run: set[str]) -> Purpose:
+    return Purpose(
+        device=config.execution.device,
+        training=config.training if TRAINING.name in to_run else None,
+        num_new_tokens=config.student.max_new_tokens,
+        prompt=_shortest_prompt(config),
+    )
+
+
+def _shortest_prompt(config: LeapConfig) -> tuple[Message, ...]:
+    """The prompt of an episode in which there is nothing to be done and nothing to be seen."""
+    spec = Spec(id="", env=config.environment.name, split="train", instruction="")
+    prompts = load_prompts(config.environment.name, config.student.prompt)
+    return prompts.student_messages(spec, (), Observation(text=""))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leap_core.errors import LeapError, UnknownNameError
+from leap_core.errors import ConfigError, LeapError, UnknownNameError
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -121,14 +121,14 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     One line a stage, in order: `cached` with its artifact, or `run` with the reason. Of each stage that would ask an
     endpoint what that may cost, from prompts made of sampled episodes, and whether the budgets are enough; then what
     would keep `leap run` from beginning: no key, no price to count a budget in. Data that are not where
-    `environment.data` says are an error. Nothing is done, nobody is asked.
+    `environment.data` says are an error, and so is a model that cannot be used so. Nothing is done, nobody is asked.
 
     \b
     leap plan demo
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
     from flows.asking import find_blindness, find_problems
-    from flows.checking import check_data
+    from flows.checking import check_data, check_student
     from flows.costs import foresee_costs
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import plan_experiment
@@ -138,12 +138,13 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     run = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
     outcomes = run.outcomes
     check_data(config, outcomes)
+    notes = check_student(config, outcomes)
     costs = foresee_costs([run])
     for outcome in outcomes:
         typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for line in (*costs.lines, *find_problems([run]), *find_blindness(run)):
+    for line in (*costs.lines, *notes, *find_problems([run]), *find_blindness(run)):
         typer.echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
@@ -219,19 +220,20 @@ def _plan_evaluation(
 ) -> None:
     """Print one line a model, what endpoints may cost, and what would keep them from being asked."""
     from flows.asking import find_problems
-    from flows.checking import check_data
+    from flows.checking import check_data, check_student
     from flows.costs import foresee_costs
     from flows.planning import plan_evaluation
 
     runs = plan_evaluation(models, split, preset, overrides, _open_store(where))
     for run in runs:
         check_data(run.config, run.outcomes)
+    notes = dict.fromkeys(note for run in runs for note in check_student(run.config, run.outcomes))
     costs, rows = foresee_costs(runs), []
     for model, run in zip(models, runs, strict=True):
         judged = run.outcomes[-1]
         rows.append({"model": model, "state": judged.state, "why": judged.why, "artifact": judged.artifact})
         typer.echo(f"{model:<20} {judged.state:<7} {judged.why or judged.artifact}")
-    for line in (*costs.lines, *find_problems(runs)):
+    for line in (*costs.lines, *notes, *find_problems(runs)):
         typer.echo(line)
     if as_json:
         typer.echo(json.dumps({"preset": preset, "split": split, "models": rows} | costs.model_dump(mode="json")))
@@ -258,7 +260,8 @@ def report(
 
 @app.command()
 def doctor(
-    what: Annotated[str | None, typer.Argument(help="An environment to look at instead.")] = None,
+    what: Annotated[str | None, typer.Argument(help="What to look at instead: an environment, or 'model'.")] = None,
+    model: Annotated[str | None, typer.Argument(help="After 'model': a directory or a hub id.")] = None,
     home: Home = None,
 ) -> None:
     """Check what a run needs on this machine.
@@ -272,16 +275,21 @@ def doctor(
     leap doctor --home /data/leap      is there room, and may I write?
     leap doctor alfworld               which of ALFWorld's own games are there ($ALFWORLD_DATA)?
     leap doctor webshop                which of WebShop's own products and goals are there ($WEBSHOP_DATA)?
+    leap doctor model DIR              can this model or adapter be played and trained? No weights are loaded.
     """
-    from flows.diagnosis import EXAMINATIONS, diagnose
+    from flows.diagnosis import EXAMINATIONS, MODEL, diagnose, diagnose_model
     from flows.opening import resolve_home
 
+    if (what == MODEL) != (model is not None):
+        raise ConfigError("`leap doctor model DIR` takes one model: a directory or a hub id. Others take none.")
     if what is None:
         findings = diagnose(resolve_home(home))
+    elif model is not None:
+        findings = diagnose_model(model)
     elif what in EXAMINATIONS:
         findings = EXAMINATIONS[what]()
     else:
-        raise UnknownNameError("subject of leap doctor", what, EXAMINATIONS)
+        raise UnknownNameError("subject of leap doctor", what, [*EXAMINATIONS, MODEL])
     for finding in findings:
         typer.echo(finding.line)
     if any(finding.is_bad for finding in findings):

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +57,7 @@ def diagnose(home: Path) -> list[Finding]:
     if all(finding.ok for finding in findings):  # Prefect's own data may go there
         findings.append(_prefect_api(home))
     more = ", ".join(f"`leap doctor {name}`" for name in EXAMINATIONS)
+    more += "; of a model that you bring: `leap doctor model DIR`"
     return [*findings, Finding(what="environments", ok=True, text=f"more about each: {more}")]
 
 
@@ -271,6 +272,29 @@ def _split(index: "DataIndex", split: str) -> Finding:
     return Finding(what=split, ok=ok, text=f"{text}. First that is not as it should be: {broken}" if broken else text)
 
 
+def diagnose_model(model: str) -> list[Finding]:
+    """Look at a model or an adapter without loading it. What only keeps it from being trained is worth a note."""
+    from leap_core.config import TrainingConfig
+    from leap_core.models import resolve_model
+    from leap_core.students.examination.examine import examine_model
+    from leap_core.students.examination.findings import Purpose
+
+    if Path(resolve_model(model)).exists():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    look = examine_model(model, Purpose())
+    trained = examine_model(model, Purpose(training=TrainingConfig(max_length=16)))
+    only_trained = [replace(one, fatal=False) for one in trained.errors if one not in look.findings]
+    facts = [Finding(what=name, ok=True, text=text) for name, text in look.facts.items()]
+    faults = [
+        Finding(what=one.what, ok=False, text=one.text, optional=not one.fatal)
+        for one in (*look.findings, *only_trained)
+    ]
+    verdict = "cannot be used so" if look.errors else "can be played"
+    if not look.errors:
+        verdict += ", but not trained by a low-rank adapter" if only_trained else " and trained"
+    return [Finding(what=MODEL, ok=not look.errors, text=f"{model}: {verdict}"), *facts, *faults]
+
+
 def diagnose_webshop() -> list[Finding]:
     """Look at everything that playing in the original's shop needs."""
     from leap_core.envs.webshop.data_files import DATA_VARIABLE, HOW_TO_GET, find_folder, find_sets
@@ -326,5 +350,7 @@ def _stock(report: "ShopReport") -> str:
     return f"{text}; left out: {describe_counts(report.left_out)}" if report.left_out else text
 
 
+MODEL = "model"
+"""What `leap doctor` is asked for with the directory or hub id of one."""
 EXAMINATIONS = {"alfworld": diagnose_alfworld, "intercode": diagnose_intercode, "webshop": diagnose_webshop}
 """What `leap doctor NAME` looks at, by the environment's name."""

@@ -50,10 +50,10 @@ def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) ->
             price that a budget is counted in.
     """
     run = plan_next(config, store)[0] if only_next else plan_experiment(config, store)
-    check_plan(run)
+    notes = check_plan(run)
     to_run = sum(outcome.state == "run" for outcome in run.outcomes)
     about = f"{config.experiment}: {to_run} of {len(run.outcomes)} stages are to be made."
-    return "\n".join([about, *find_blindness(run)])
+    return "\n".join([about, *notes, *find_blindness(run)])
 
 
 def foresee_evaluation(
@@ -65,7 +65,6 @@ def foresee_evaluation(
         LeapError: as for a run; or there is no such model.
     """
     runs = plan_evaluation(models, split, preset, overrides, store)
-    for run in runs:
-        check_plan(run)
+    notes = dict.fromkeys(note for run in runs for note in check_plan(run))
     about = f"To be judged on the {split} split by the settings of {preset}: {', '.join(models)}."
-    return "\n".join([about, *foresee_costs(runs).lines])
+    return "\n".join([about, *notes, *foresee_costs(runs).lines])

@@ -6,20 +6,24 @@ that everything trained from it is keyed by what the model *is*, not by where it
 
 import json
 import os
+import re
 from hashlib import sha256
 from pathlib import Path
 
 from leap_core.canonical import canonical_json
 from leap_core.errors import StudentError
 from leap_core.files import sha256_file, write_json
+from leap_core.model_files import check_plain, read_json_object
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 TINY = "tiny"
 BUNDLED = "bundled"
 BUNDLED_DIRECTORY = Path(__file__).parents[1] / "data" / "base_student"
 SOURCE = "source.json"
 _BASE, _ADAPTER_CONFIG = "base", "adapter_config.json"
 _MODEL_FILES = ("config.json", _ADAPTER_CONFIG)
-_FINGERPRINTED = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt")
+_SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
+_FINGERPRINTED = ("*.safetensors", "*.bin", *_SMALL_FILES)
 
 
 def fingerprint_model(model: str, cache: Path) -> str:
@@ -29,7 +33,8 @@ def fingerprint_model(model: str, cache: Path) -> str:
     file in `cache`.
 
     Raises:
-        StudentError: a path that is not a model directory, or an adapter that does not name its base or lacks it.
+        StudentError: a path that is not a model directory, one of its files is no plain file, or an adapter that does
+            not name its base or lacks it.
     """
     directory = find_model(model)
     if directory is None:
@@ -49,6 +54,7 @@ def _files_of(directory: Path) -> list[Path]:
 
 
 def _hash(path: Path, known: dict[str, str]) -> str:
+    check_plain(path)
     stat = path.stat()
     # The change time and the inode are what no copy and no `touch` can bring back.
     signature = f"{path.absolute()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
@@ -70,19 +76,44 @@ def _base_directory(adapter: Path) -> Path | None:
     Raises:
         StudentError: the adapter does not name its base, or names a path that is no directory.
     """
-    config = adapter / _ADAPTER_CONFIG
-    if not config.is_file():
+    if not (adapter / _ADAPTER_CONFIG).is_file():
         return None
+    base = base_of_adapter(adapter)
+    return base if isinstance(base, Path) else None
+
+
+def base_of_adapter(adapter: Path | str) -> Path | str:
+    """The directory or hub id of the model that an adapter belongs to.
+
+    Raises:
+        StudentError: the adapter does not say, or what it names is not there, or is an adapter itself.
+    """
+    config = Path(adapter) / _ADAPTER_CONFIG
+    base = read_json_object(config).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise StudentError(
+            f"{config} is damaged or does not name the adapter's base: base_model_name_or_path is {base!r}. Write the "
+            "directory or the hub id of the model there that the adapter was trained on."
+        )
+    found = next((path for path in (Path(adapter) / base, Path(base).expanduser()) if _is_directory(path)), None)
+    if found is None and (looks_like_path(base) or not HUB_ID.fullmatch(base)):
+        raise StudentError(
+            f"{config} names {base!r} as the adapter's base, but there is no such directory. Write the directory or "
+            "the hub id of the model there that the adapter was trained on."
+        )
+    if found is not None and (found / _ADAPTER_CONFIG).exists():
+        raise StudentError(
+            f"{config} names {base!r} as the adapter's base, but that is an adapter itself. Merge that one into its "
+            "own base (peft: merge_and_unload, then save_pretrained), and name the merged model."
+        )
+    return base if found is None else found
+
+
+def _is_directory(path: Path) -> bool:
     try:
-        base = json.loads(config.read_bytes())["base_model_name_or_path"]
-        if not isinstance(base, str) or not base:
-            raise ValueError(f"base_model_name_or_path is {base!r}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudentError(f"{config} is damaged or does not name the adapter's base ({error!r}).") from error
-    found = next((path for path in (adapter / base, Path(base)) if path.is_dir()), None)
-    if found is None and looks_like_path(base):
-        raise StudentError(f"{config} names {base!r} as the adapter's base, but there is no such directory.")
-    return found
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file system takes
+        return False
 
 
 def find_model(model: str) -> Path | None:
@@ -93,7 +124,7 @@ def find_model(model: str) -> Path | None:
     """
     directory = Path(resolve_model(model))
     if directory.exists():
-        if any((directory / name).is_file() for name in _MODEL_FILES):
+        if any((directory / name).exists() for name in _MODEL_FILES):
             return directory
         raise StudentError(f"{model} is no model directory: it has neither {' nor '.join(_MODEL_FILES)}.")
     if looks_like_path(model) or model == BUNDLED:
@@ -132,26 +163,6 @@ def require_model(model: str) -> None:
     )
 
 
-def estimate_parameters(model: str) -> float:
-    """About how many parameters a model has, by its config.json alone; 0 where that does not tell.
-
-    The model must be on this machine or at the hub (`require_model`).
-    """
-    directory = find_model(model)
-    if directory is None:
-        from huggingface_hub import hf_hub_download
-
-        directory = Path(hf_hub_download(model, _MODEL_FILES[0])).parent
-    try:
-        config = json.loads((directory / _MODEL_FILES[0]).read_bytes())
-        hidden, layers, vocabulary = (int(config[key]) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
-    except (OSError, ValueError, KeyError, TypeError):  # an adapter, or a model of another build
-        return 0.0
-    return (
-        layers * (4 * hidden**2 + 3 * hidden * int(config.get("intermediate_size", 4 * hidden))) + vocabulary * hidden
-    )
-
-
 def has_weights(model: str) -> bool:
     """Whether a hub model's weights are in the cache of this machine."""
     from huggingface_hub import snapshot_download
@@ -162,6 +173,18 @@ def has_weights(model: str) -> bool:
     except LocalEntryNotFoundError:
         return False
     return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+
+
+def snapshot_of(model: str) -> Path:
+    """The directory of a hub model's files on this machine; those that are small are fetched where they are not there.
+
+    The model must be on this machine or at the hub (`require_model`).
+    """
+    from huggingface_hub import snapshot_download
+
+    if has_weights(model):
+        return Path(snapshot_download(model, local_files_only=True))
+    return Path(snapshot_download(model, allow_patterns=list(_SMALL_FILES)))
 
 
 def looks_like_path(model: str) -> bool:

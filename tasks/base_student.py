@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 from leap_core.config import Section
 from leap_core.demonstrations import demonstrate
 from leap_core.loading import load_suite
-from leap_core.models import TINY, estimate_parameters, fingerprint_model, require_model, write_source
+from leap_core.models import TINY, fingerprint_model, write_source
 from leap_core.prompts import load_prompts
 from leap_core.tables import read_privileged, read_specs
 from leap_core.types import ArtifactRef, Level
@@ -17,8 +17,6 @@ from tasks.stage import Run, Stage, StageReport, StageWork
 
 NUM_VOCABULARY_SPECS = 600
 """Specs whose texts the tiny student's tokenizer is fitted to: enough to meet every kind of thing in every role."""
-MOST_BILLIONS_ON_CPU = 1
-"""Larger students are warned of where there is no GPU."""
 
 
 class BaseIdentity(Section):
@@ -55,7 +53,6 @@ def _what_it_reads(run: Run) -> dict[str, ArtifactRef]:
 
 def _provide(work: StageWork[BaseIdentity]) -> StageReport:
     if work.identity.source != TINY:
-        _look_ahead(work)
         write_source(work.output, work.identity.source)
         return StageReport()
     from leap_core.students.tiny import TinyParams, make_tiny_student
@@ -63,22 +60,6 @@ def _provide(work: StageWork[BaseIdentity]) -> StageReport:
     params = TinyParams.read(work.identity.params)
     make_tiny_student(work.output, _texts(work), work.identity.seed, params)
     return StageReport()
-
-
-def _look_ahead(work: StageWork[BaseIdentity]) -> None:
-    """Find out now, and not after the demonstrations, whether the student's weights can be had, and be used here."""
-    student = work.config.student
-    if student.kind != "hf" and student.serve is None:
-        return  # a name at an endpoint
-    require_model(student.model)
-    from leap_core.students.loading import resolve_device
-
-    billions = estimate_parameters(student.model) / 1e9
-    if billions > MOST_BILLIONS_ON_CPU and resolve_device(work.config.execution.device) == "cpu":
-        work.say(
-            f"warning: {student.model} has about {billions:.0f} billion parameters, and there is no GPU here: a reply "
-            "takes minutes, training weeks. Take a machine with a GPU, or a smaller student.model."
-        )
 
 
 def _texts(work: StageWork[BaseIdentity]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from leap_core.config import Section, TrainingConfig
 from leap_core.files import write_json
 from leap_core.loading import load_trainer
 from leap_core.models import locate_model
+from leap_core.students.examination.published import check_published
 from leap_core.tables import TRAIN_ROWS, VALIDATION_ROWS
 from leap_core.trainers.base import TrainingJob
 from leap_core.types import ArtifactRef
@@ -52,6 +53,7 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
             progress=work.progress,
         )
     )
+    check_published(work.output)
     write_json(work.output / LOG, result.log)
     return StageReport(
         counts={"rows": result.num_rows, "steps": result.num_steps, "truncated_rows": result.num_truncated},

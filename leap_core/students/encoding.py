@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from leap_core.errors import StudentError
-from leap_core.students.loading import base_of_adapter, is_adapter
+from leap_core.students.loading import base_of_adapter, is_adapter, read_tokenizer
 from leap_core.students.templates import (
     AnswerFrame,
     check_template,
@@ -47,7 +47,7 @@ def load_tokenizer(path: Path | str) -> Any:
     Raises:
         StudentError: there is no usable tokenizer there, it has no end-of-text token, or its template is of no use.
     """
-    tokenizer = _read_tokenizer(path)
+    tokenizer = read_tokenizer(path)
     if tokenizer.eos_token_id is None:
         raise StudentError(f"The tokenizer of {str(path)!r} has no eos_token, so no reply could ever end. Set one.")
     pin_template(tokenizer, _template_of_base(path) if tokenizer.chat_template is None else None)
@@ -63,7 +63,7 @@ def has_own_template(path: Path | str) -> bool:
     Raises:
         StudentError: there is no usable tokenizer.
     """
-    return _read_tokenizer(path).chat_template is not None or _template_of_base(path) is not None
+    return read_tokenizer(path).chat_template is not None or _template_of_base(path) is not None
 
 
 def prepare(tokenizer: Any, messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -211,23 +211,11 @@ def _encode(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _read_tokenizer(path: Path | str) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(str(path))
-    except (OSError, ValueError) as error:
-        raise StudentError(
-            f"No tokenizer could be loaded from {str(path)!r}: {error}. Expected the files of a Hugging Face tokenizer "
-            "(tokenizer.json, tokenizer_config.json) in a model directory, or a hub id."
-        ) from error
-
-
 def _template_of_base(path: Path | str) -> str | None:
     """The template of an adapter's base: adapters are often saved without one."""
     if not is_adapter(path):
         return None
-    base = _read_tokenizer(base_of_adapter(path))
+    base = read_tokenizer(base_of_adapter(path))
     if base.chat_template is None:
         return None
     pin_template(base)

@@ -25,10 +25,10 @@ from leap_core.students.loading import (
     base_of_adapter,
     expand_home,
     is_adapter,
+    load_adapter,
     load_model,
     resolve_device,
     tokenizer_source,
-    wrapping_in_adapter,
 )
 from leap_core.students.slot_engine import SlotEngine
 from leap_core.students.tiny import TinyParams
@@ -168,11 +168,7 @@ def _load_for_playing(path: Path | str, device: str) -> Any:
     # Many CPUs emulate bf16, so there fp32 is both exact and faster.
     dtype = torch.float32 if device == "cpu" else "auto"
     if is_adapter(path):
-        from peft import PeftModel
-
-        base = load_model(base_of_adapter(path), dtype)
-        with wrapping_in_adapter():
-            model = PeftModel.from_pretrained(base, str(path)).merge_and_unload()
+        model = load_adapter(load_model(base_of_adapter(path), dtype), path).merge_and_unload()
     else:
         model = load_model(path, dtype)
     return model.eval().requires_grad_(False).to(device)

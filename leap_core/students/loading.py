@@ -4,8 +4,6 @@ An adapter directory names its base in adapter_config.json: a hub id, or a direc
 the adapter (the trainer writes "base", a folder inside), so that artifacts can be moved.
 """
 
-import json
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from leap_core.errors import ConfigError, StudentError
+from leap_core.model_files import read_json_object
+from leap_core.models import HUB_ID
+from leap_core.models import base_of_adapter as base_of_adapter
+from leap_core.students.matching import (
+    ADAPTER_NAME,
+    MERGED_ADAPTERS,
+    adapter_faults,
+    load_errors,
+    misfit_of,
+    reason_of,
+    weight_faults,
+    why_it_writes_no_text,
+)
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_TOKENIZER_JSON = ("tokenizer.json", _TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "vocab.json")
+_LOOK = "`leap doctor model` says more."
 
 
 def resolve_device(name: str) -> str:
@@ -66,26 +80,9 @@ def tokenizer_source(path: Path | str) -> Path | str:
     return path
 
 
-def base_of_adapter(path: Path | str) -> Path | str:
-    """The directory or hub id of the model that an adapter belongs to.
-
-    Raises:
-        StudentError: the adapter does not say, or what it names is not there.
-    """
-    file = Path(path) / "adapter_config.json"
-    base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise StudentError(f"{file} has no base_model_name_or_path. Write the adapter's base there.")
-    for candidate in (Path(path) / base, Path(base)):
-        if candidate.is_dir():
-            return candidate
-    check_source(base, f"the base of the adapter {path}")
-    return str(base)
-
-
 def check_source(source: Path | str, what: str) -> None:
     """Raise StudentError unless `source` is a directory or could be a hub id; `what` is the word for the error."""
-    if Path(source).is_dir() or (not Path(source).exists() and _HUB_ID.fullmatch(str(source))):
+    if Path(source).is_dir() or (not Path(source).exists() and HUB_ID.fullmatch(str(source))):
         return
     raise StudentError(
         f"No model at {str(source)!r} ({what}). Expected a directory with config.json and weights, a directory with "
@@ -96,20 +93,108 @@ def check_source(source: Path | str, what: str) -> None:
 def load_model(source: Path | str, dtype: Any) -> Any:
     """Load a causal language model on the CPU, with SDPA attention where the model has it.
 
+    Only safetensors are opened, and no code of the model's own runs.
+
     Raises:
-        StudentError: it is missing, damaged or not a causal language model.
+        StudentError: it is missing, damaged or not a causal language model, or its weights are not those of its config.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     check_source(source, "student.model")
     try:
-        return AutoModelForCausalLM.from_pretrained(str(source), dtype=dtype)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        why = " ".join(str(error).split()).rstrip(".")  # in one line
+        model, info = AutoModelForCausalLM.from_pretrained(
+            str(source),
+            dtype=dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # `weight_faults` does not
+            output_loading_info=True,
+        )
+    except load_errors() as error:
         raise StudentError(
-            f"The model {str(source)!r} could not be loaded: {why}. Expected config.json and weights that belong "
-            "together (safetensors), or a hub id that is in the local cache or can be reached."
+            f"The model {str(source)!r} could not be loaded: {reason_of(error)}. Expected config.json and weights that "
+            f"belong together (safetensors), or a hub id that is in the local cache or can be reached. {_LOOK}"
         ) from error
+    other = why_it_writes_no_text(model.config)
+    if other is not None:
+        raise StudentError(f"The model {str(source)!r} is no causal language model: {other}. {_LOOK}")
+    faults = weight_faults(model, info)
+    if faults:
+        raise StudentError(
+            f"The weights of {str(source)!r} do not belong to its config.json: {'; '.join(faults)}. {_LOOK}"
+        )
+    return model
+
+
+def load_adapter(base: Any, adapter: Path | str, *, is_trainable: bool = False) -> Any:
+    """Put the adapter in a directory on its `base`, a loaded model.
+
+    Raises:
+        StudentError: it is missing, damaged or of a type without a merge, or its weights are not those of this base.
+    """
+    from peft import PeftConfig, PeftModelForCausalLM
+
+    if not (Path(adapter) / _ADAPTER_WEIGHTS).is_file():
+        raise StudentError(f"The adapter {adapter} has no {_ADAPTER_WEIGHTS}; others, pickled ones, are not opened.")
+    try:
+        config = PeftConfig.from_pretrained(str(adapter))
+        if config.peft_type not in MERGED_ADAPTERS:
+            raise ValueError(f"it is of the type {config.peft_type.value!r}, not of {', '.join(MERGED_ADAPTERS)}")
+        config.inference_mode = not is_trainable
+        with wrapping_in_adapter():
+            model = PeftModelForCausalLM(base, config, ADAPTER_NAME)
+            # What `PeftModel.from_pretrained` does too, which keeps what could not be loaded to itself.
+            result = model.load_adapter(
+                str(adapter),
+                ADAPTER_NAME,
+                is_trainable=is_trainable,
+                key_mapping=getattr(base, "_checkpoint_conversion_mapping", {}),
+            )
+    except load_errors() as error:
+        raise StudentError(
+            f"The adapter {adapter} could not be put on its base: {misfit_of(error)}. {_LOOK}"
+        ) from error
+    faults = adapter_faults(result.missing_keys, result.unexpected_keys)
+    if faults:
+        raise StudentError(f"The adapter {adapter} does not belong to its base: {'; '.join(faults)}. {_LOOK}")
+    return model
+
+
+def read_tokenizer(source: Path | str) -> Any:
+    """Load the tokenizer of a model directory or hub id, as it is; no code of its own runs.
+
+    Raises:
+        StudentError: there is none, or its files are damaged.
+    """
+    from transformers import AutoTokenizer
+
+    _check_tokenizer_files(Path(source))
+    try:
+        return AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
+    except Exception as error:
+        # The package `tokenizers` raises the bare class, for a file that it cannot read.
+        if type(error) is not Exception and not isinstance(error, load_errors()):
+            raise
+        if _has_code(Path(source)):
+            raise StudentError(
+                f"The tokenizer of {str(source)!r} is code of its own (auto_map in {_TOKENIZER_CONFIG}), never "
+                "run here. Give a model with a tokenizer.json of a kind that transformers has."
+            ) from error
+        raise StudentError(
+            f"No tokenizer could be loaded from {str(source)!r}: {reason_of(error)}. Expected the files of a Hugging "
+            "Face tokenizer (tokenizer.json, tokenizer_config.json) in a model directory, or a hub id."
+        ) from error
+
+
+def _has_code(directory: Path) -> bool:
+    file = directory / _TOKENIZER_CONFIG
+    return file.exists() and bool(read_json_object(file).get("auto_map"))
+
+
+def _check_tokenizer_files(directory: Path) -> None:
+    """Raise StudentError where a file that transformers would read as JSON has no end, or no bottom."""
+    for name in _TOKENIZER_JSON:
+        if (directory / name).exists():
+            read_json_object(directory / name)

@@ -26,6 +26,7 @@ from leap_core.students.loading import (
     base_of_adapter,
     expand_home,
     is_adapter,
+    load_adapter,
     load_model,
     resolve_device,
     tokenizer_source,
@@ -111,8 +112,7 @@ class _Learner:
         model = load_model(base, "auto" if lora and config.precision == "bf16" else torch.float32)
         packs = takes_own_mask(model.config)
         if is_adapter(start):
-            with wrapping_in_adapter():
-                model = PeftModel.from_pretrained(model, str(start), is_trainable=lora)
+            model = load_adapter(model, start, is_trainable=lora)
             # PEFT looks there when it saves; the relative name would be taken for a hub id.
             model.peft_config["default"].base_model_name_or_path = str(base)
             model = model if lora else model.merge_and_unload().requires_grad_(True)

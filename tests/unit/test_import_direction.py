@@ -12,7 +12,7 @@ HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld"
 LAYERS = [
     {"types", "errors", "registry"},
     {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "markup", "names", "parts"},
-    {"artifacts", "prompts", "lineage", "parquet", "models", "realizability"},
+    {"artifacts", "prompts", "lineage", "parquet", "models", "model_files", "realizability"},
     {"envs", "students", "teachers", "trainers", "chat"},
     {"loading", "rollout", "correction", "dataset", "demonstrations", "evaluation", "tables", "report"},
 ]

@@ -10,7 +10,6 @@ from leap_core.errors import StudentError
 from leap_core.models import (
     BUNDLED,
     BUNDLED_DIRECTORY,
-    estimate_parameters,
     find_model,
     fingerprint_model,
     has_weights,
@@ -127,7 +126,7 @@ def test_the_base_of_an_adapter_may_be_on_the_hub(fingerprint, tmp_path):
 )
 def test_an_adapter_that_does_not_name_its_base_is_refused(fingerprint, tmp_path, config):
     adapter = write_model(tmp_path / "adapter", {"adapter_config.json": config})
-    with pytest.raises(StudentError, match=r"adapter_config\.json is damaged or does not name the adapter's base"):
+    with pytest.raises(StudentError, match=r"adapter_config\.json (is damaged|holds list)"):
         fingerprint(adapter)
 
 
@@ -199,10 +198,3 @@ def test_a_model_without_weights_is_not_there(hub, files):
 def test_a_model_that_cannot_be_had_is_named_with_what_to_do(hub):
     with pytest.raises(StudentError, match=r"'org/none' is not on this machine, and HF_HUB_OFFLINE is set: unset it"):
         require_model("org/none")
-
-
-def test_how_large_a_model_is(hub, model):
-    sizes = {"hidden_size": 4096, "num_hidden_layers": 32, "vocab_size": 128256, "intermediate_size": 14336}
-    write_cached(hub, "org/name", {"config.json": json.dumps(sizes)})
-    assert estimate_parameters("org/name") == pytest.approx(8e9, rel=0.1)
-    assert estimate_parameters(str(model)) == 0

@@ -1,0 +1,92 @@
+"""What a look at a model is for, and what comes of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from leap_core.config import TrainingConfig
+from leap_core.errors import StudentError
+from leap_core.types import Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFinding:
+    """One thing that is not as it should be: what was expected, what came, and what to do.
+
+    What is not `fatal` is worth a note, and no run fails for it.
+    """
+
+    what: str
+    came: str
+    expected: str = ""
+    remedy: str = ""
+    fatal: bool = True
+
+    @property
+    def text(self) -> str:
+        """The finding for people, in one line."""
+        expected = f" Expected {self.expected.rstrip('.')}." if self.expected else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{self.came.rstrip('.')}.{expected}{remedy}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purpose:
+    """What a model is to be used for, and on which device.
+
+    `training` is None where it is played only. `num_new_tokens` are those of one reply; no prompt is shorter than
+    `prompt`.
+    """
+
+    training: TrainingConfig | None = None
+    device: str = "auto"
+    num_new_tokens: int = 1
+    prompt: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What is known of a model (`facts`, each with its name, in order), and what is wrong with it."""
+
+    model: str
+    facts: dict[str, str] = field(default_factory=dict)
+    findings: tuple[ModelFinding, ...] = ()
+
+    @property
+    def errors(self) -> list[ModelFinding]:
+        """What would end a run."""
+        return [finding for finding in self.findings if finding.fatal]
+
+    def check(self) -> None:
+        """Raise StudentError with all that would end a run."""
+        if self.errors:
+            lines = "".join(f"\n  {finding.what}: {finding.text}" for finding in self.errors)
+            raise StudentError(f"The model {self.model!r} cannot be used so:{lines}")
+
+
+class Notes:
+    """Findings as they come. What keeps on going after an error has it written down with `catching`."""
+
+    def __init__(self) -> None:
+        self.found: list[ModelFinding] = []
+
+    def error(self, what: str, came: str, expected: str = "", remedy: str = "") -> None:
+        """Write down what would end a run."""
+        self.found.append(ModelFinding(what=what, came=came, expected=expected, remedy=remedy))
+
+    def remark(self, what: str, came: str, expected: str = "", remedy: str = "") -> None:
+        """Write down what no run fails for."""
+        self.found.append(ModelFinding(what=what, came=came, expected=expected, remedy=remedy, fatal=False))
+
+    @contextmanager
+    def catching(self, what: str) -> Iterator[None]:
+        """Write down, in place of raising, what the block raises as StudentError."""
+        try:
+            yield
+        except StudentError as error:
+            self.error(what, str(error))
+
+    @property
+    def errors(self) -> list[ModelFinding]:
+        """What so far would end a run."""
+        return [finding for finding in self.found if finding.fatal]
