@@ -204,17 +204,17 @@ class Reply:
 def choose(logits: torch.Tensor, replies: Sequence[Reply], temperature: float) -> list[int]:
     """Choose the next token of each reply from its row of `logits` (replies x vocabulary).
 
-    A reply whose row is not a number fails, with the cause; its token is 0.
+    A reply whose row holds what is no number fails, with the cause; its token is 0.
     """
     scores = logits.float()
-    broken = torch.isnan(scores).any(dim=-1)
+    broken = (torch.isnan(scores) | torch.isposinf(scores)).any(dim=-1)
     if bool(broken.any()):
         for index in broken.nonzero().flatten().tolist():
             replies[index].fail(
                 f"The model gave logits that are not numbers at token {len(replies[index].ids)} of the reply. Its "
                 "weights have probably diverged: check the training log, lower training.learning_rate."
             )
-        scores = torch.nan_to_num(scores)
+        scores = torch.nan_to_num(scores, nan=0.0, posinf=0.0)
     scores = _only_allowed(scores, replies)
     if temperature == 0:
         greedy: list[int] = scores.argmax(dim=-1).tolist()

@@ -16,6 +16,7 @@ from student_models import answer, conversation, write_rows
 
 from leap_core.config import EndpointConfig, ExecutionConfig, LoraSection, StudentConfig, TrainingConfig
 from leap_core.prompts import format_reply, read_reply
+from leap_core.students.architecture import one_regime_length
 from leap_core.students.base import ActRequest
 from leap_core.students.decoding import Vocabulary
 from leap_core.students.encoding import encode_completion, encode_prompt, end_ids, load_tokenizer, opened_thought
@@ -58,6 +59,8 @@ def adapter(folder, tmp_path_factory):
 
 
 def make_job(start, home, **settings):
+    from transformers import AutoConfig
+
     config = TrainingConfig(
         method="lora",
         lora=LoraSection(rank=4, alpha=8, dropout=0.0),
@@ -66,7 +69,8 @@ def make_job(start, home, **settings):
         warmup_steps=0,
         epochs=2,
         batch_size=2,
-        max_length=1000,
+        max_length=one_regime_length(AutoConfig.from_pretrained(start)) or 1000,
+        max_truncated_share=0.9,
     )
     return TrainingJob(
         rows=write_rows(home / "rows.parquet", episodes=4, steps=3),
