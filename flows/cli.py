@@ -130,6 +130,7 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     from flows.asking import find_blindness, find_problems
     from flows.checking import check_data, check_student
     from flows.costs import foresee_costs
+    from flows.lengths import foresee_left_out
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import plan_experiment
     from leap_core.artifacts import ArtifactStore
@@ -138,7 +139,7 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     run = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
     outcomes = run.outcomes
     check_data(config, outcomes)
-    notes = check_student(config, outcomes)
+    notes = [*check_student(config, outcomes), *foresee_left_out(run)]
     costs = foresee_costs([run])
     for outcome in outcomes:
         typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")

@@ -124,6 +124,7 @@ class TrainingConfig(Section):
     bootstrap_learning_rate: float | None = Field(None, gt=0, description="Iteration 0; none: learning_rate.")
     batch_size: int = Field(8, ge=1, description="Rows (or packed episodes) in one optimizer step.")
     max_length: int = Field(4096, ge=16, description="Longer rows, in tokens, are left out and counted.")
+    max_truncated_share: float = Field(0.1, ge=0, le=1, description="Fail the stage if more rows are left out so.")
     pack_episodes: bool = Field(
         True, description="Train all steps of an episode in one sequence that shares their common prefix."
     )
@@ -192,13 +193,17 @@ EndpointName = Literal["teacher", "student"]
 
 
 class ExecutionConfig(Section):
-    """How to run. Nothing here bears identity: it changes where and how fast, never what comes out."""
+    """How to run: where and how fast, never what comes out. So nothing here bears identity, but `micro_batch_size`."""
 
     device: str = Field("auto", description="torch device; auto: cuda if there is one, else cpu.")
     batch_size: int = Field(64, ge=1, description="Episodes that generate together.")
     shard_size: int = Field(64, ge=1, description="Episodes in one shard, the unit of resuming.")
     env_workers: int = Field(1, ge=0, description="Worker processes for environments; 0: in this process.")
-    micro_batch_size: int = Field(8, ge=1, description="Rows on the device at once while training.")
+    micro_batch_size: int = Field(
+        8,
+        ge=1,
+        description="Rows on the device at once while training. Sums are rounded by it, so trainings are keyed by it.",
+    )
     save_every_steps: int = Field(50, ge=1, description="Optimizer steps between training checkpoints.")
     num_threads: int | None = Field(None, ge=1, description="CPU threads of torch; none: all cores.")
     teacher: EndpointConfig = Field(EndpointConfig(), description="Where a teacher behind an endpoint is asked.")

@@ -5,6 +5,7 @@ A prompt set is a directory `prompts/<environment>/<set>/` of Jinja templates:
 Rollout and dataset assembly both call `student_messages`, so what is trained on is what was played.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,12 +14,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from leap_core.errors import UnknownNameError
+from leap_core.markup import final_answer
 from leap_core.types import Action, Message, Observation, Spec, Step
 
 PROMPTS_DIR = Path(__file__).parent / "prompts"
 _LABEL = re.compile(r"^(action|command)\s*:\s*", re.IGNORECASE)
 _WRAPPED = re.compile(r"(?P<mark>\*\*|`|\"|')(?P<inner>.+)(?P=mark)")
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _FREE_REASON = re.compile(r"^[\s>#*_]*(reason|thought)[*_ \t]*:[*_ \t]*", re.IGNORECASE)
 _FREE_ACTION = re.compile(r"(?:^|\s)[>#*_]*action[*_ \t]*:[*_ \t]*", re.IGNORECASE)
 _FENCE = re.compile(r"^```\w*$")
@@ -82,28 +83,41 @@ def format_reply(action: Action) -> str:
     return f"REASON: {action.reason}\nACTION: {action.command}"
 
 
-def parse_reply(text: str) -> Action | None:
-    """Read a student's reply; None where it has not the form `REASON: ... ACTION: ...` or names no command."""
-    match = _REPLY.match(text)
-    if match is None or not match["command"].strip():
-        return None
-    return Action(reason=match["reason"].strip(), command=match["command"].strip())
+def read_reply(text: str, admissible: Sequence[str] | None) -> Action | None:
+    """Read any student's reply, as it is meant; None where it names no command, or is still a thought when it ends.
 
-
-def read_free_reply(text: str, admissible: Sequence[str] | None) -> Action | None:
-    """Read the reply of a model that was not taught the form, as it is meant; None where it names no command.
-
-    Labels may be missing, marked up or in another case, thoughts may come first, the command may be quoted or in a
-    fence. `admissible` are the commands that the environment lists, if it lists any.
+    A student that was taught the form is read by it: `REASON: ... ACTION: ...`. In the words of one that plays as it
+    is, labels may be missing, marked up or in another case, the command may be quoted or in a fence, or all of it may
+    be JSON. `admissible` are the commands that the environment lists, if it lists any.
     """
-    text = _THOUGHTS.sub("", text)
-    label = _FREE_ACTION.search(text)
+    answer = final_answer(text)
+    if answer is None:
+        return None
+    return _read_form(answer, admissible) or _read_json(answer) or _read_free(answer, admissible)
+
+
+def _read_form(answer: str, admissible: Sequence[str] | None) -> Action | None:
+    match = _REPLY.match(answer)
+    command = match_command(match["command"].strip(), admissible) if match else ""
+    return Action(reason=match["reason"].strip(), command=command) if match and command else None
+
+
+def _read_json(answer: str) -> Action | None:
+    try:
+        value = json.loads(answer)
+        return Action(reason=value["reason"], command=value["action"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _read_free(answer: str, admissible: Sequence[str] | None) -> Action | None:
+    label = _FREE_ACTION.search(answer)
     if label is None:
         return None
-    lines = (line.strip() for line in text[label.end() :].splitlines())
+    lines = (line.strip() for line in answer[label.end() :].splitlines())
     line = next((line for line in lines if line and not _FENCE.match(line)), "")
     command = match_command(line, admissible)
-    reason = _FREE_REASON.sub("", text[: label.start()]).strip(" \t\r\n*_#>")
+    reason = _FREE_REASON.sub("", answer[: label.start()]).strip(" \t\r\n*_#>")
     return Action(reason=reason, command=command) if command else None
 
 

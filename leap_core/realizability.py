@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from leap_core.giveaways import Giveaways, Place, Speech, normalise
+from leap_core.markup import find_control_token
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory
 
 LEAK = "leak"
@@ -69,6 +70,9 @@ class Gate:
             return "inadmissible: the command was not possible at this step"
         if not correction.reason.strip():
             return "no reason"
+        control = find_control_token(correction.reason)
+        if control is not None:
+            return f"control token: the reason holds {control!r}, which models take for the end of a turn or the like"
         seen = self._seen[index]
         if admissible is None:  # a command in free form says itself what it is about
             why = self._why_not_free(correction.command, seen)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from leap_core.envs.base import StepResult
 from leap_core.envs.workers import EnvironmentFailure, EnvironmentPool
 from leap_core.errors import StageFailedError
-from leap_core.prompts import PromptSet, parse_reply
+from leap_core.prompts import PromptSet, read_reply
 from leap_core.students.base import ActReply, ActRequest, IndependentStudent, Student
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory, Usage
 
@@ -107,7 +107,7 @@ def play_episodes(
             if reply.error is not None:
                 finish(slot, StopReason.STUDENT_ERROR, reply.error)
             else:
-                action = parse_reply(reply.text) or Action(reason="", command="")
+                action = read_reply(reply.text, live[slot].observation.admissible) or Action(reason="", command="")
                 commands.append((slot, action))
         results = pool.step_many([(slot, action.command) for slot, action in commands])
         for (slot, action), result in zip(commands, results, strict=True):

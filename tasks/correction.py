@@ -130,4 +130,4 @@ def _correct_in_shards(
     return corrections, shards.num_resumed > 0
 
 
-CORRECTION = Stage(name="correction", version=5, work=_correct)
+CORRECTION = Stage(name="correction", version=6, work=_correct)

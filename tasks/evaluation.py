@@ -70,4 +70,4 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     )
 
 
-EVALUATION = Stage(name="evaluation", version=2, work=_evaluate)
+EVALUATION = Stage(name="evaluation", version=3, work=_evaluate)

@@ -61,4 +61,4 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
     )
 
 
-ROLLOUT = Stage(name="rollout", version=3, work=_roll_out)
+ROLLOUT = Stage(name="rollout", version=4, work=_roll_out)

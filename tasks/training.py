@@ -1,12 +1,14 @@
 """Stage `training`: the student is fine-tuned on a dataset, from the model of the iteration before."""
 
+from pydantic import Field
+
 from leap_core.config import Section, TrainingConfig
 from leap_core.files import write_json
 from leap_core.loading import load_trainer
 from leap_core.models import locate_model
 from leap_core.students.examination.published import check_published
 from leap_core.tables import TRAIN_ROWS, VALIDATION_ROWS
-from leap_core.trainers.base import TrainingJob
+from leap_core.trainers.base import TrainingJob, micro_batch_size
 from leap_core.types import ArtifactRef
 from tasks.stage import Run, Stage, StageReport, StageWork
 
@@ -14,16 +16,23 @@ LOG = "training_log.json"
 
 
 class TrainingIdentity(Section):
-    """All settings of the trainer, iteration 0's own already put in their places."""
+    """All settings of the trainer, iteration 0's own already put in their places.
+
+    The micro batch is one: sums of floating-point numbers, and which weights dropout leaves out, hang on it.
+    """
 
     training: TrainingConfig
+    micro_batch_size: int = Field(title="execution.micro_batch_size")
     seed: int
 
 
 def train(run: Run, iteration: int, dataset: ArtifactRef, start: ArtifactRef) -> ArtifactRef:
     """Return the model of `iteration`, trained on `dataset` from `start`."""
+    config = run.config.training
     identity = TrainingIdentity(
-        training=resolve_bootstrap(run.config.training, iteration), seed=run.config.seed + iteration
+        training=resolve_bootstrap(config, iteration),
+        micro_batch_size=micro_batch_size(config.batch_size, run.config.execution.micro_batch_size),
+        seed=run.config.seed + iteration,
     )
     return TRAINING(run, identity, {"dataset": dataset, "model": start}, iteration)
 
@@ -33,13 +42,15 @@ def resolve_bootstrap(config: TrainingConfig, iteration: int) -> TrainingConfig:
     own = {}
     if iteration == 0:
         own = {"epochs": config.bootstrap_epochs, "learning_rate": config.bootstrap_learning_rate}
-    update = {name: value for name, value in own.items() if value is not None}
-    return config.model_copy(update={**update, "bootstrap_epochs": None, "bootstrap_learning_rate": None})
+    update: dict[str, object] = {name: value for name, value in own.items() if value is not None}
+    # A limit that ends a run is no part of what comes out.
+    update |= {"bootstrap_epochs": None, "bootstrap_learning_rate": None, "max_truncated_share": 1.0}
+    return config.model_copy(update=update)
 
 
 def _train(work: StageWork[TrainingIdentity]) -> StageReport:
     dataset = work.inputs["dataset"]
-    validation = dataset / VALIDATION_ROWS
+    validation, limit = dataset / VALIDATION_ROWS, work.config.training.max_truncated_share
     result = load_trainer(work.identity.training.trainer).train(
         TrainingJob(
             rows=dataset / TRAIN_ROWS,
@@ -47,10 +58,11 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
             start=locate_model(work.inputs["model"], work.config.student.model),
             output=work.output,
             checkpoints=work.scratch / "checkpoints",
-            config=work.identity.training,
+            config=work.identity.training.model_copy(update={"max_truncated_share": limit}),
             execution=work.config.execution,
             seed=work.identity.seed,
             progress=work.progress,
+            say=work.say,
         )
     )
     check_published(work.output)

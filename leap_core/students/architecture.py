@@ -12,6 +12,9 @@ MASKABLE = frozenset(
 """Values of `model_type` whose every layer is full causal attention with rotary positions, unless the config of one
 model says otherwise."""
 
+_ROPES_BY_LENGTH = frozenset({"longrope", "dynamic"})
+"""Kinds of rotary positions whose angles hang on the longest row of a batch: transformers updates them as it goes."""
+
 
 def takes_own_mask(config: Any) -> bool:
     """Whether every layer sees all earlier positions, placed by `position_ids`, under any mask that we pass."""
@@ -22,3 +25,26 @@ def takes_own_mask(config: Any) -> bool:
     # Qwen2 and its like carry a window's size that is switched off.
     window_is_on = getattr(config, "use_sliding_window", True)
     return not (window_is_on and getattr(config, "sliding_window", None))
+
+
+def one_regime_length(config: Any) -> int | None:
+    """Up to so many tokens all positions are rotated alike, whatever else is in a batch; None: at every length.
+
+    Some models (longrope, dynamic) rotate by other angles once the longest row of a batch is longer than this, and then
+    all rows of it. So rows that may become longer must not be computed beside others.
+    """
+    text = config.get_text_config()
+    ropes = getattr(text, "rope_parameters", None) or {}
+    # Models whose layers differ in this hold one record for each kind of layer.
+    kinds = [rope for rope in ropes.values() if isinstance(rope, dict)] or [ropes]
+    lengths = [
+        rope.get("original_max_position_embeddings") or text.max_position_embeddings
+        for rope in kinds
+        if rope.get("rope_type") in _ROPES_BY_LENGTH
+    ]
+    return min(lengths, default=None)
+
+
+def valid_padding(config: Any, pad_id: int) -> int:
+    """An id to fill up rows with, which nothing ever reads: the tokenizer's, or 0 where the model has no row for it."""
+    return pad_id if pad_id < config.get_text_config().vocab_size else 0

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from leap_core.students.encoding import encode_completion, end_ids
+from leap_core.markup import is_thought_mark
+from leap_core.students.encoding import encode_completion, encode_inside, encode_opening, end_ids, opened_thought
 
 OPENING = "REASON:"
 """What a reply begins with; see leap_core/prompts.py for its form."""
@@ -30,32 +31,40 @@ class Vocabulary:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.ends = end_ids(tokenizer)
-        self.ending = encode_completion(tokenizer, "")
-        self.opening = self.encode(OPENING)
-        self.heading = self.encode(HEADING)
+        self.opening = encode_opening(tokenizer, OPENING)
+        self.heading = encode_opening(tokenizer, HEADING)
         self.heading_line = self.encode("\n" + HEADING)
+        self._opened_thought = opened_thought(tokenizer)
+        special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self._silent = {
+            number
+            for number in special | set(tokenizer.all_special_ids)
+            if number in self.ends or not is_thought_mark(tokenizer.convert_ids_to_tokens(number))
+        }
         self._commands: dict[str, list[int]] = {}
         self._has_colon: dict[int, bool] = {}
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a part of a reply."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
+        """The ids of a part of a reply that has other words before it."""
+        return encode_inside(self._tokenizer, text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of a reply, without special tokens."""
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return text
+        """The text of a reply, without special tokens but those that mark a thought.
+
+        A thought that the prompt has opened begins with its mark here, too: else nobody could tell it from an answer.
+        """
+        said = [number for number in ids if number not in self._silent]
+        return self._opened_thought + str(self._tokenizer.decode(said, clean_up_tokenization_spaces=False))
 
     def command(self, command: str) -> list[int]:
         """The ids of " command" as they stand after the heading, and of the end of the turn."""
         ids = self._commands.get(command)
         if ids is None:
-            whole = self.encode(f"{HEADING} {command}")
+            whole = encode_completion(self._tokenizer, f"{HEADING} {command}")
             size = len(self.heading)
             # Some tokenizers merge the colon with what follows; then the command is encoded on its own.
-            body = whole[size:] if whole[:size] == self.heading else self.encode(f" {command}")
-            ids = self._commands[command] = [*body, *self.ending]
+            alone = [*self.encode(f" {command}"), whole[-1]]
+            ids = self._commands[command] = whole[size:] if whole[:size] == self.heading else alone
         return ids
 
     def has_colon(self, token: int) -> bool:
@@ -195,17 +204,17 @@ class Reply:
 def choose(logits: torch.Tensor, replies: Sequence[Reply], temperature: float) -> list[int]:
     """Choose the next token of each reply from its row of `logits` (replies x vocabulary).
 
-    A reply whose row is not a number fails, with the cause; its token is 0.
+    A reply whose row holds what is no number fails, with the cause; its token is 0.
     """
     scores = logits.float()
-    broken = torch.isnan(scores).any(dim=-1)
+    broken = (torch.isnan(scores) | torch.isposinf(scores)).any(dim=-1)
     if bool(broken.any()):
         for index in broken.nonzero().flatten().tolist():
             replies[index].fail(
                 f"The model gave logits that are not numbers at token {len(replies[index].ids)} of the reply. Its "
                 "weights have probably diverged: check the training log, lower training.learning_rate."
             )
-        scores = torch.nan_to_num(scores)
+        scores = torch.nan_to_num(scores, nan=0.0, posinf=0.0)
     scores = _only_allowed(scores, replies)
     if temperature == 0:
         greedy: list[int] = scores.argmax(dim=-1).tolist()

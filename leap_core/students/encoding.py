@@ -1,30 +1,37 @@
 """The one place that turns messages into token ids, for playing and for training alike.
 
-A prompt is the chat template's text with the generation prompt. A completion is the answer's own ids and then
-the end-of-turn token that the template puts after an assistant message. Both sides use these functions, so what
-a model is trained on and what it sees when it plays cannot drift apart.
+A prompt is the chat template's text with the generation prompt. A completion is what the template writes for an answer
+after it, up to the token that ends the turn. Both sides use these functions, so what a model is trained on and what it
+sees when it plays cannot drift apart. Nothing that is said, by whomever, becomes a control token.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from leap_core.errors import StudentError
-from leap_core.students.loading import read_tokenizer
+from leap_core.students.loading import base_of_adapter, is_adapter, read_tokenizer
+from leap_core.students.templates import (
+    AnswerFrame,
+    check_template,
+    find_frame,
+    folds_system,
+    pin_template,
+    render,
+)
 from leap_core.types import Message
 
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}"
-    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}assistant: {% endif %}"
-)
-"""For base models, whose tokenizer has no chat template."""
-
-_SENTINEL = "sentinelanswer"
 _MAX_CACHED_SEGMENTS = 100_000
+_MIN_CONTROL = 3
+"""Shorter tokens are words, whatever the tokenizer calls them: some take "!" for padding."""
+
+_TAG = re.compile(r"[<\[◁].*[>\]▷]", re.DOTALL)
+_ALWAYS_CONTROL = ("<think>", "</think>")
+"""Templates cut answers at these, in whose tokenizers they are tokens or not."""
+
 _PROBE = (
     Message(role="user", content="  A first line. \n\n- an item, \tanother  "),
     Message(role="assistant", content="ACTION: go to cabinet 1"),
@@ -35,19 +42,36 @@ _PROBE = (
 
 
 def load_tokenizer(path: Path | str) -> Any:
-    """Load the tokenizer of a model directory or hub id; one without a chat template gets `PLAIN_TEMPLATE`.
+    """Load the tokenizer of a model directory, an adapter or a hub id, with the template that is used with it.
 
     Raises:
-        StudentError: there is no usable tokenizer there, or it has no end-of-text token.
+        StudentError: there is no usable tokenizer there, it has no end-of-text token, or its template is of no use.
     """
     tokenizer = read_tokenizer(path)
-    if tokenizer.chat_template is None:
-        tokenizer.chat_template = PLAIN_TEMPLATE
     if tokenizer.eos_token_id is None:
         raise StudentError(f"The tokenizer of {str(path)!r} has no eos_token, so no reply could ever end. Set one.")
+    pin_template(tokenizer, _template_of_base(path) if tokenizer.chat_template is None else None)
+    check_template(tokenizer)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def has_own_template(path: Path | str) -> bool:
+    """Whether a model, or an adapter's base, says itself how messages are written.
+
+    Raises:
+        StudentError: there is no usable tokenizer.
+    """
+    return read_tokenizer(path).chat_template is not None or _template_of_base(path) is not None
+
+
+def prepare(tokenizer: Any, messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages as the template can take them, and without anything that could be read as a control token.
+
+    What a served model is sent, so that it sees what it was trained on.
+    """
+    return _encoder_of(tokenizer).prepare(messages)
 
 
 def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
@@ -61,36 +85,99 @@ def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 
 def encode_completion(tokenizer: Any, text: str) -> list[int]:
     """Token ids of one answer and of the end-of-turn token after it: everything the model must learn to emit."""
-    encoder = _encoder_of(tokenizer)
-    return [*tokenizer.encode(text, add_special_tokens=False), *encoder.ending]
+    return _encoder_of(tokenizer).encode_completion(text)
+
+
+def encode_opening(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of the beginning of an answer."""
+    return _encoder_of(tokenizer).encode_answer(text)
+
+
+def encode_inside(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a part of an answer that has other words before it."""
+    return _encoder_of(tokenizer).encode_inside(text)
 
 
 def end_ids(tokenizer: Any) -> frozenset[int]:
     """The ids that stop generation: the template's end-of-turn token and the tokenizer's end-of-text token."""
-    encoder = _encoder_of(tokenizer)
-    return frozenset({encoder.ending[-1], tokenizer.eos_token_id})
+    return frozenset({encode_completion(tokenizer, "")[-1], tokenizer.eos_token_id})
 
 
-@dataclass
+def opened_thought(tokenizer: Any) -> str:
+    """The mark of a thought that every prompt leaves open, so that replies begin inside it; "" for most models."""
+    return _encoder_of(tokenizer).frame.opened_thought
+
+
+@dataclass(kw_only=True)
 class _Encoder:
     """What is worked out once for a tokenizer.
 
     `segments` splits a rendered text before each special token. Text between special tokens is tokenised
     independently of what surrounds it, so the ids of a segment can be remembered: of a growing conversation only
     the new messages are tokenised. None where a check has shown that this tokenizer does not work that way.
+    `control` finds the control tokens in a text.
     """
 
     tokenizer: Any
-    fold_system: bool
-    ending: tuple[int, ...]
-    segments: re.Pattern[str] | None
-    known: dict[str, list[int]]
+    folds_system: bool
+    frame: AnswerFrame
+    control: re.Pattern[str]
+    segments: re.Pattern[str] | None = None
+    known: dict[str, list[int]] = field(default_factory=dict)
+    opening: list[int] = field(default_factory=list)
+
+    def prepare(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        told = tuple(self._harmless(message) for message in messages)
+        if not self.folds_system or len(told) < 2 or told[0].role != "system":
+            return told
+        return (Message(role="user", content=f"{told[0].content}\n\n{told[1].content}"), *told[2:])
 
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        text = _render(self.tokenizer, _fold_system(messages) if self.fold_system else messages)
+        text = render(self.tokenizer, self.prepare(messages))
         if self.segments is None:
             return _encode(self.tokenizer, text)
         return [token for segment in self.segments.split(text) for token in self._encode_segment(segment)]
+
+    def encode_completion(self, text: str) -> list[int]:
+        if self.control.search(text):
+            ids = [*self.encode_answer(text), *self.encode_inside(self.frame.ending, is_said=False)]
+        else:
+            ids = self._after_opening(self.frame.lead + text + self.frame.ending)
+        return ids if self.frame.ending else [*ids, self.tokenizer.eos_token_id]
+
+    def encode_answer(self, text: str) -> list[int]:
+        first, *rest = self._apart(text)
+        return [*self._after_opening(self.frame.lead + first), *(i for part in rest for i in self._encode_after(part))]
+
+    def encode_inside(self, text: str, is_said: bool = True) -> list[int]:
+        parts = self._apart(text) if is_said else [text]
+        return [token for part in parts for token in self._encode_after(part)]
+
+    def _harmless(self, message: Message) -> Message:
+        """With a blank in each control token. Whatever server renders the message then reads it as words, too."""
+        text = message.content
+        while self.control.search(text):
+            text = self.control.sub(lambda found: f"{found.group()[0]} {found.group()[1:]}", text)
+        return message if text is message.content else Message(role=message.role, content=text)
+
+    def _apart(self, text: str) -> list[str]:
+        """Cut the text inside each control token: its parts are encoded one by one, and mean the same text."""
+        cuts = [found.start() + 1 for found in self.control.finditer(text)]
+        return [text[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+    def _after_opening(self, text: str) -> list[int]:
+        """The ids of `text` after the end of a prompt. Some tokenizers put a blank before a text that stands alone."""
+        ids = _encode(self.tokenizer, self.frame.opening + text)
+        size = len(self.opening)
+        return ids[size:] if ids[:size] == self.opening else _encode(self.tokenizer, text)
+
+    def _encode_after(self, text: str) -> list[int]:
+        """The ids of `text` after a word."""
+        alone, before = _encode(self.tokenizer, text), _encode(self.tokenizer, "a")
+        if self.tokenizer.decode([*before, *alone]) == f"a{text}":
+            return alone
+        both = _encode(self.tokenizer, f"a{text}")
+        return both[len(before) :] if both[: len(before)] == before else alone
 
     def _encode_segment(self, segment: str) -> list[int]:
         ids = self.known.get(segment)
@@ -107,8 +194,14 @@ _ENCODERS: WeakKeyDictionary[Any, _Encoder] = WeakKeyDictionary()
 def _encoder_of(tokenizer: Any) -> _Encoder:
     encoder = _ENCODERS.get(tokenizer)
     if encoder is None:
-        encoder = _Encoder(tokenizer, _refuses_system(tokenizer), _find_ending(tokenizer), None, {})
-        encoder.segments = _find_segments(tokenizer)
+        encoder = _Encoder(
+            tokenizer=tokenizer,
+            folds_system=folds_system(tokenizer),
+            frame=find_frame(tokenizer, _control_tokens(tokenizer)),
+            control=_one_of(_control_tokens(tokenizer) | set(_ALWAYS_CONTROL)),
+            segments=_find_segments(tokenizer),
+        )
+        encoder.opening = _encode(tokenizer, encoder.frame.opening)
         _ENCODERS[tokenizer] = encoder
     return encoder
 
@@ -118,63 +211,40 @@ def _encode(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
-    from jinja2.exceptions import TemplateError
-
-    chat = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        text: str = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt)
-    except TemplateError as error:
-        roles = [message.role for message in messages]
-        raise StudentError(
-            f"The chat template of {tokenizer.name_or_path!r} refuses messages with the roles {roles}: {error}. "
-            "Expected an optional system message, then user and assistant in turn."
-        ) from error
-    return text
+def _template_of_base(path: Path | str) -> str | None:
+    """The template of an adapter's base: adapters are often saved without one."""
+    if not is_adapter(path):
+        return None
+    base = read_tokenizer(base_of_adapter(path))
+    if base.chat_template is None:
+        return None
+    pin_template(base)
+    return str(base.chat_template)
 
 
-def _refuses_system(tokenizer: Any) -> bool:
-    """Whether the template has no system role (Gemma's, for one): then its text goes into the first user message."""
-    try:
-        _render(tokenizer, [Message(role="system", content="s"), Message(role="user", content="u")])
-    except StudentError:
-        return True
-    return False
+def _control_tokens(tokenizer: Any) -> set[str]:
+    """Tokens that stand for something other than their letters; blanks and words that were added are none."""
+    added = tokenizer.added_tokens_decoder.values()
+    special = {token.content for token in added if token.special or _TAG.fullmatch(token.content)}
+    return {token for token in special | set(tokenizer.all_special_tokens) if len(token.strip()) >= _MIN_CONTROL}
 
 
-def _fold_system(messages: Sequence[Message]) -> Sequence[Message]:
-    if len(messages) < 2 or messages[0].role != "system":
-        return messages
-    first = Message(role="user", content=f"{messages[0].content}\n\n{messages[1].content}")
-    return [first, *messages[2:]]
-
-
-def _find_ending(tokenizer: Any) -> tuple[int, ...]:
-    """The ids from the end of an answer to the first special token that the template puts after it.
-
-    Whatever follows that token (often a line break) is never generated, so it is not learned either. A template
-    that ends answers without a special token gets the tokenizer's end-of-text token.
-    """
-    answer = [Message(role="user", content="question"), Message(role="assistant", content=_SENTINEL)]
-    suffix = _render(tokenizer, answer, add_generation_prompt=False).rpartition(_SENTINEL)[2]
-    ids = _encode(tokenizer, suffix)
-    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    first = next((index for index, token in enumerate(ids) if token in special), None)
-    return (tokenizer.eos_token_id,) if first is None else tuple(ids[: first + 1])
+def _one_of(tokens: set[str]) -> re.Pattern[str]:
+    longest_first = sorted(tokens, key=lambda content: (-len(content), content))
+    return re.compile("|".join(map(re.escape, longest_first)))
 
 
 def _find_segments(tokenizer: Any) -> re.Pattern[str] | None:
     if not tokenizer.is_fast:
         return None
-    clean = [
+    clean = {
         token.content
         for token in tokenizer.added_tokens_decoder.values()
         if token.special and not (token.lstrip or token.rstrip or token.single_word or token.normalized)
-    ]
+    }
     if not clean:
         return None
-    longest_first = sorted(clean, key=lambda content: (-len(content), content))
-    pattern = re.compile(f"(?={'|'.join(map(re.escape, longest_first))})")
-    text = _render(tokenizer, _PROBE)
+    pattern = re.compile(f"(?={_one_of(clean).pattern})")
+    text = render(tokenizer, _PROBE)
     joined = [token for segment in pattern.split(text) for token in _encode(tokenizer, segment)]
     return pattern if joined == _encode(tokenizer, text) else None

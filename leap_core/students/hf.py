@@ -17,7 +17,7 @@ import torch
 from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.errors import ConfigError, StudentError
 from leap_core.models import TINY
-from leap_core.students.architecture import takes_own_mask
+from leap_core.students.architecture import one_regime_length, takes_own_mask, valid_padding
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.decoding import Reply, Vocabulary
 from leap_core.students.encoding import encode_prompt, load_tokenizer
@@ -75,6 +75,7 @@ class HfStudent:
         self._tokenizer = load_tokenizer(tokenizer_source(path))
         self._vocabulary = Vocabulary(self._tokenizer)
         self._context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        self._one_regime = one_regime_length(self._model.config)
         self._engine: SlotEngine | None = None
         if takes_own_mask(self._model.config):
             self._engine = SlotEngine(self._model, self._device, execution.batch_size, temperature)
@@ -128,12 +129,29 @@ class HfStudent:
             raise StudentError("This student is closed. Make a new one.")
         if not prompts:
             return
-        if self._engine is not None:
-            self._engine.write(slots, prompts, replies)
-            return
+        together, apart = self._split(prompts, replies)
+        if self._engine is not None and together:
+            rows = [(slots[index], prompts[index], replies[index]) for index in together]
+            self._engine.write(*map(list, zip(*rows, strict=True)))
+        elif together:
+            self._write_plainly(together, prompts, replies)
+        for index in apart:
+            self._write_plainly([index], prompts, replies)
+
+    def _split(self, prompts: list[list[int]], replies: list[Reply]) -> tuple[list[int], list[int]]:
+        """Which replies can be written beside each other, and which must be alone: see `one_regime_length`."""
+        lengths = [len(prompt) + reply.max_length for prompt, reply in zip(prompts, replies, strict=True)]
+        apart = [i for i, length in enumerate(lengths) if self._one_regime is not None and length > self._one_regime]
+        return [index for index in range(len(prompts)) if index not in set(apart)], apart
+
+    def _write_plainly(self, chosen: list[int], prompts: list[list[int]], replies: list[Reply]) -> None:
         from leap_core.students.plain_generate import write_replies
 
-        write_replies(self._model, self._device, self._tokenizer, prompts, replies, self._temperature)
+        filler = valid_padding(self._model.config, self._tokenizer.pad_token_id)
+        written = [replies[index] for index in chosen]
+        write_replies(
+            self._model, self._device, filler, [prompts[index] for index in chosen], written, self._temperature
+        )
 
 
 def _check_params(config: StudentConfig) -> None:
@@ -165,10 +183,20 @@ def _to_act_reply(prompt: list[int], reply: Reply) -> ActReply:
 
 
 def _load_for_playing(path: Path | str, device: str) -> Any:
+    from leap_core.students.plain_generate import clear_generation
+
     # Many CPUs emulate bf16, so there fp32 is both exact and faster.
     dtype = torch.float32 if device == "cpu" else "auto"
-    if is_adapter(path):
-        model = load_adapter(load_model(base_of_adapter(path), dtype), path).merge_and_unload()
-    else:
-        model = load_model(path, dtype)
+    model = _load_adapted(path, dtype) if is_adapter(path) else load_model(path, dtype)
+    clear_generation(model)
+    if hasattr(model.config, "output_router_logits"):  # what a loss is made of; nothing here reads it
+        model.config.output_router_logits = False
     return model.eval().requires_grad_(False).to(device)
+
+
+def _load_adapted(path: Path | str, dtype: Any) -> Any:
+    """A base with its adapter: merged in fp32 only, since bf16 has no room for most of what an adapter adds."""
+    model = load_adapter(load_model(base_of_adapter(path), dtype), path)
+    if model.dtype == torch.float32:
+        return model.merge_and_unload()
+    return model.get_base_model()

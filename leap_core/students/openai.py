@@ -4,10 +4,11 @@ With weights of its own (`student.serve = "vllm"`) it is started for the length 
 ReAct baseline: any model, prompted with the default prompt set and judged by the same stage as every student.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, JsonValue
 
@@ -15,10 +16,11 @@ from leap_core.chat.messages import ChatRequest, ForeseenRequest, ReplySchema
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig, Section, StudentConfig, read_params
 from leap_core.errors import ChatError, ConfigError
-from leap_core.prompts import format_reply, read_free_reply
+from leap_core.prompts import format_reply, read_reply
 from leap_core.students.base import ActReply, ActRequest
+from leap_core.students.encoding import load_tokenizer, opened_thought, prepare
 from leap_core.students.serving import serve
-from leap_core.types import Action, Usage
+from leap_core.types import Usage
 
 STUDENT_SCOPE = "student"
 """On whose behalf students buy replies: all of them below one home, and so one budget."""
@@ -69,12 +71,15 @@ class OpenAIStudent:
         if execution.journal is None:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._config, self._temperature = config, temperature
+        self._tokenizer: Any = None  # of weights of our own; what others are prompted with is theirs to render
         endpoint = execution.student
         with ExitStack() as opened:
             if config.serve is not None:
                 served = opened.enter_context(serve(config.serve, path, execution))
                 self._model = served.model
                 endpoint = endpoint.model_copy(update={"base_url": served.base_url})
+            if config.serve is not None or isinstance(path, Path):
+                self._tokenizer = load_tokenizer(path)
             session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student", say)
             self._session = opened.enter_context(session)
             self._opened = opened.pop_all()
@@ -125,12 +130,19 @@ class OpenAIStudent:
         self._opened.close()
 
     async def _answer(self, request: ActRequest) -> ActReply:
-        asked = _chat_request(self._model, self._config, self._temperature, request)
+        asked = _chat_request(self._model, self._config, self._temperature, self._prepared(request))
         try:
             reply = await self._session.client.complete(asked)
         except ChatError as error:
             return ActReply(text="", usage=Usage(), error=str(error))
-        return ActReply(text=_as_reply(reply.text, request.listed), usage=self._session.client.usage(asked, reply))
+        text = reply.text if self._tokenizer is None else opened_thought(self._tokenizer) + reply.text
+        return ActReply(text=_as_reply(text, request.listed), usage=self._session.client.usage(asked, reply))
+
+    def _prepared(self, request: ActRequest) -> ActRequest:
+        """The request as these weights were trained to be asked, where we know them."""
+        if self._tokenizer is None:
+            return request
+        return replace(request, messages=prepare(self._tokenizer, request.messages))
 
 
 def _name_at_endpoint(path: Path | str, config: StudentConfig) -> str:
@@ -172,9 +184,5 @@ def _as_reply(text: str, listed: Sequence[str] | None) -> str:
 
     Nobody taught the form to a model that plays as it is: what it means counts, not its stars and full stops.
     """
-    try:
-        value = json.loads(text)
-        action: Action | None = Action(reason=value["reason"], command=value["action"])
-    except (ValueError, KeyError, TypeError):
-        action = read_free_reply(text, listed)
+    action = read_reply(text, listed)
     return text if action is None else format_reply(action)

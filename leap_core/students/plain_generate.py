@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from leap_core.students.decoding import Reply, choose
 
@@ -43,22 +43,24 @@ class _AllDone(StoppingCriteria):  # type: ignore[misc]
         return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
 
 
+def clear_generation(model: Any) -> None:
+    """Forget how a model that somebody brings would like to be sampled from: that is for our settings alone to say."""
+    model.generation_config = GenerationConfig()
+
+
 def write_replies(
-    model: Any, device: str, tokenizer: Any, prompts: Sequence[list[int]], replies: Sequence[Reply], temperature: float
+    model: Any, device: str, filler: int, prompts: Sequence[list[int]], replies: Sequence[Reply], temperature: float
 ) -> None:
-    """Write each reply to its end."""
+    """Write each reply to its end; rows are filled up with the token `filler`."""
     width = max(map(len, prompts))
-    filler = tokenizer.pad_token_id
     ids = torch.tensor([[filler] * (width - len(prompt)) + prompt for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     longest = max(reply.max_length for reply in replies)
+    # What came with the model (penalties, beams, limits) would be mixed in here: see `clear_generation`.
     model.generate(  # runs without gradients of its own accord
         input_ids=ids,
         attention_mask=mask,
-        do_sample=False,
-        eos_token_id=None,
-        pad_token_id=filler,
-        max_new_tokens=longest,
+        generation_config=GenerationConfig(do_sample=False, pad_token_id=filler, max_new_tokens=longest),
         logits_processor=LogitsProcessorList([_Steering(replies, temperature, filler)]),
         stopping_criteria=StoppingCriteriaList([_AllDone(replies)]),
     )

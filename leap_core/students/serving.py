@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO
 
 from leap_core.config import ExecutionConfig
 from leap_core.errors import MissingPackageError, StudentError
 from leap_core.models import fingerprint_model
+from leap_core.students.encoding import load_tokenizer
 from leap_core.students.loading import base_of_adapter, is_adapter
 
 _START_TIMEOUT_S, _STOP_TIMEOUT_S, _POLL_S = 1800.0, 30.0, 0.2
@@ -49,9 +50,11 @@ def serve(kind: str, path: Path | str, execution: ExecutionConfig) -> Iterator[S
         raise MissingPackageError(kind, f"student.serve = {kind!r}", advice)
     port = _free_port()
     name = f"leap-{_fingerprint(path, execution)[:16]}"
-    with TemporaryFile() as output:
+    with TemporaryFile() as output, NamedTemporaryFile("w", suffix=".jinja", encoding="utf-8") as template:
+        template.write(load_tokenizer(path).chat_template)
+        template.flush()
         process = subprocess.Popen(
-            [kind, "serve", *vllm_arguments(path, name, port)],
+            [kind, "serve", *vllm_arguments(path, name, port, template.name)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -64,9 +67,12 @@ def serve(kind: str, path: Path | str, execution: ExecutionConfig) -> Iterator[S
             _stop(process)
 
 
-def vllm_arguments(path: Path | str, name: str, port: int) -> list[str]:
-    """What `vllm serve` is told: the model under `name`, or an adapter under `name` beside its base."""
-    given = ["--host", "127.0.0.1", "--port", str(port)]
+def vllm_arguments(path: Path | str, name: str, port: int, template: str) -> list[str]:
+    """What `vllm serve` is told: the model under `name`, or an adapter under `name` beside its base.
+
+    It renders messages by the file `template`, and samples as we say, not as the model's generation_config.json does.
+    """
+    given = ["--host", "127.0.0.1", "--port", str(port), "--chat-template", template, "--generation-config", "vllm"]
     if is_adapter(path):
         return [
             *(str(base_of_adapter(path)), *given, "--enable-lora", "--max-lora-rank", "256"),

@@ -10,9 +10,9 @@ from itertools import chain
 from pydantic import JsonValue
 
 from leap_core.chat.messages import ReplySchema
+from leap_core.markup import final_answer
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)(?:```|\Z)", re.DOTALL)
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",\s*([\]}])")
 _ADVICE_KEYS = {"step": ("step", "number", "index"), "reason": ("reason", "thought"), "action": ("action", "command")}
 
@@ -86,7 +86,7 @@ def _first(item: dict[str, JsonValue], names: Sequence[str]) -> JsonValue:
 
 def _json_values(text: str) -> Iterator[JsonValue]:
     """All that could be meant as the JSON of a reply, the likeliest first."""
-    text = _THOUGHTS.sub("", text)
+    text = final_answer(text) or ""
     for candidate in chain((text,), _FENCE.findall(text), _balanced(text)):
         for variant in (candidate, _TRAILING_COMMA.sub(r"\1", candidate)):
             try:

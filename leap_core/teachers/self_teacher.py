@@ -9,7 +9,7 @@ from leap_core.canonical import sha256_text
 from leap_core.chat.messages import ForeseenRequest
 from leap_core.config import CorrectionConfig, EndpointName, Section, StudentConfig, read_params
 from leap_core.errors import ConfigError
-from leap_core.prompts import PromptSet, load_prompts, match_command, parse_reply
+from leap_core.prompts import PromptSet, load_prompts, read_reply
 from leap_core.registry import load_kind
 from leap_core.students import STUDENTS
 from leap_core.students.base import ActReply, ActRequest, Student, replies_are_bought
@@ -162,12 +162,12 @@ class SelfTeacher:
         )
 
     def _step(self, episode: PrivilegedEpisode, index: int, reply: ActReply) -> StepCorrection:
-        step, action = episode.trajectory.steps[index], parse_reply(reply.text)
+        step = episode.trajectory.steps[index]
+        action = read_reply(reply.text, step.observation.admissible)
         if action is None:
             why = "unreadable: the reply has not the form 'REASON: ... ACTION: ...'"
             return StepCorrection(
                 step=step.index, reason="", command=step.action.command, status=CorrectionStatus.REJECTED, why=why
             )
-        command = match_command(action.command, step.observation.admissible)
-        status = CorrectionStatus.KEPT if command == step.action.command else CorrectionStatus.CHANGED
-        return StepCorrection(step=step.index, reason=action.reason, command=command, status=status)
+        status = CorrectionStatus.KEPT if action.command == step.action.command else CorrectionStatus.CHANGED
+        return StepCorrection(step=step.index, reason=action.reason, command=action.command, status=status)

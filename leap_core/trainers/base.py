@@ -15,7 +15,8 @@ class TrainingJob:
     `rows` is a Parquet file with the columns of the dataset artifact (`prompt`, `completion`, `episode`, `step`, ...);
     `validation_rows` likewise or None. `start` is the directory of the model (or adapter) to start from.
     `output` receives the model files and nothing else; `checkpoints` survives a crash, and a job started again
-    with the same directory continues from it. `progress` is told after each step how far training is, in words.
+    with the same directory continues from it. `progress` is told after each step how far training is, in words, and
+    `say` what a person should know.
     """
 
     rows: Path
@@ -27,6 +28,12 @@ class TrainingJob:
     execution: ExecutionConfig
     seed: int
     progress: Callable[[str], object] = lambda line: None
+    say: Callable[[str], object] = lambda line: None
+
+
+def micro_batch_size(batch_size: int, at_most: int) -> int:
+    """Rows on the device at once: the largest share of a batch that divides it and is not above `at_most`."""
+    return next(size for size in range(min(batch_size, at_most), 0, -1) if batch_size % size == 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from leap_core.canonical import canonical_json
 from leap_core.files import sha256_file
-from leap_core.trainers.base import TrainingJob
+from leap_core.trainers.base import TrainingJob, micro_batch_size
 
 _MARKER = "whole"
 _JOB = "job.txt"
@@ -24,7 +24,8 @@ def job_identity(job: TrainingJob, num_rows: int) -> str:
         "rows": sha256_file(job.rows),
         "num_rows": num_rows,
         "start": str(job.start),
-        "config": job.config.model_dump(mode="json"),
+        "config": job.config.model_dump(mode="json", exclude={"max_truncated_share"}),
+        "micro_batch_size": micro_batch_size(job.config.batch_size, job.execution.micro_batch_size),
         "seed": job.seed,
     }
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()

@@ -28,6 +28,19 @@ _TOKENIZER_FILES = (
 _NEVER = frozenset({"training_args.bin", "optimizer.bin", "scheduler.bin"})
 
 
+def make_generation_savable(model: Any) -> None:
+    """Keep a model's own advice on sampling, unless transformers would refuse to save it: then only its tokens.
+
+    Some published models say both that nothing is sampled and at which temperature.
+    """
+    advice = model.generation_config
+    try:
+        advice.validate(strict=True)
+    except ValueError:
+        named = ("bos_token_id", "eos_token_id", "pad_token_id")
+        model.generation_config = type(advice)(**{name: getattr(advice, name) for name in named})
+
+
 def export_model(model: Any, tokenizer: Any, output: Path, dtype: Any, end_ids: frozenset[int]) -> None:
     """Write all weights, as `dtype`, with what is needed to load and to stop them."""
     output.mkdir(parents=True, exist_ok=True)

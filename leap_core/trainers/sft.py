@@ -4,8 +4,10 @@ The loss is the mean over the answers' tokens, end-of-turn token included; promp
 `pack_episodes`, the rows of an episode share their common history (packing.py), which changes the cost, not the loss.
 """
 
+import math
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 from leap_core.config import TrainingConfig
-from leap_core.errors import StudentError
-from leap_core.students.architecture import takes_own_mask
+from leap_core.errors import StageFailedError, StudentError
+from leap_core.students.architecture import one_regime_length, takes_own_mask, valid_padding
 from leap_core.students.encoding import end_ids, load_tokenizer
 from leap_core.students.loading import (
     base_of_adapter,
@@ -32,9 +34,9 @@ from leap_core.students.loading import (
     tokenizer_source,
     wrapping_in_adapter,
 )
-from leap_core.trainers.base import TrainingJob, TrainingResult
+from leap_core.trainers.base import TrainingJob, TrainingResult, micro_batch_size
 from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
-from leap_core.trainers.export import export_adapter, export_model
+from leap_core.trainers.export import export_adapter, export_model, make_generation_savable
 from leap_core.trainers.packing import (
     EncodedRow,
     PaddingCollator,
@@ -61,7 +63,8 @@ class SftTrainer:
         """Train to the end, resuming from `job.checkpoints` if a run was cut off there.
 
         Raises:
-            StudentError: the start cannot be loaded, or no row is left to train on.
+            StudentError: the start cannot be loaded.
+            StageFailedError: too many rows are too long, or the training diverged.
             ArtifactError: the rows cannot be read.
         """
         logging.disable_progress_bar()
@@ -70,12 +73,11 @@ class SftTrainer:
             torch.set_num_threads(job.execution.num_threads)
         start = expand_home(job.start)
         tokenizer = load_tokenizer(tokenizer_source(start))
-        rows, num_truncated = read_rows(job.rows, tokenizer, job.config.max_length)
-        if not rows:
-            raise StudentError(
-                f"No row of {job.rows} is left to train on: {num_truncated} are longer than training.max_length = "
-                f"{job.config.max_length} tokens. Raise it, or make a dataset with rows."
-            )
+        read = read_rows(job.rows, tokenizer, job.config.max_length)
+        if read.loss_in_words:
+            job.say(f"warning: {read.loss_in_words}")
+        read.check(job.config.max_truncated_share)
+        rows = read.rows
         set_seed(job.seed)
         learner = _Learner.load(start, job.config)
         trainer = _make_trainer(job, learner, tokenizer, rows)
@@ -87,7 +89,7 @@ class SftTrainer:
         return TrainingResult(
             num_rows=len(rows),
             num_steps=trainer.state.global_step,
-            num_truncated=num_truncated,
+            num_truncated=len(read.left_out),
             final_loss=log[-1]["loss"],
             validation_loss=validation_loss,
             resumed_from_step=None if checkpoint is None else step_of(checkpoint),
@@ -98,11 +100,12 @@ class SftTrainer:
 class _Learner:
     """The model in training, and how it is written when done."""
 
-    def __init__(self, model: Any, base: Path | str, dtype: torch.dtype, packs: bool) -> None:
+    def __init__(self, model: Any, base: Path | str, dtype: torch.dtype, config: Any) -> None:
         self.model = model
         self._base = base
         self._dtype = dtype
-        self.packs = packs
+        self._config = deepcopy(config)
+        self.packs = takes_own_mask(config)
 
     @classmethod
     def load(cls, start: Path | str, config: TrainingConfig) -> "_Learner":
@@ -110,7 +113,9 @@ class _Learner:
         lora = config.method == "lora"
         base = base_of_adapter(start) if is_adapter(start) else start
         model = load_model(base, "auto" if lora and config.precision == "bf16" else torch.float32)
-        packs = takes_own_mask(model.config)
+        config_as_it_came = model.config
+        make_generation_savable(model)
+        _check_lengths(model.config, config.max_length)
         if is_adapter(start):
             model = load_adapter(model, start, is_trainable=lora)
             # PEFT looks there when it saves; the relative name would be taken for a hub id.
@@ -119,12 +124,14 @@ class _Learner:
         elif lora:
             with wrapping_in_adapter():
                 model = get_peft_model(model, _lora_config(config))
-        return cls(model, base, _stored_dtype(base), packs)
+        return cls(model, base, _stored_dtype(base), config_as_it_came)
 
     def export(self, model: Any, tokenizer: Any, output: Path) -> None:
         if isinstance(model, PeftModel):
             export_adapter(model, tokenizer, output, self._base)
         else:
+            if hasattr(model.config, "output_router_logits"):  # trainers switch it on; who plays has no use for it
+                model.config.output_router_logits = self._config.output_router_logits
             export_model(model, tokenizer, output, self._dtype, end_ids(tokenizer))
 
 
@@ -141,6 +148,19 @@ class _MarkWhole(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         mark_whole(self._directory, state.global_step)
+
+
+class _StopAtNonsense(TrainerCallback):  # type: ignore[misc]
+    """Ends a training that diverged, before its step is saved."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        broken = [name for name in ("loss", "grad_norm") if not math.isfinite(float(logs.get(name, 0.0)))]
+        if broken:
+            raise StageFailedError(
+                f"The training diverged at step {state.global_step:,} of {state.max_steps:,}: its {broken[0]} is "
+                f"{logs[broken[0]]}. Nothing is published. Lower training.learning_rate, or see whether the model it "
+                "starts from is sound."
+            )
 
 
 class _TellProgress(TrainerCallback):  # type: ignore[misc]
@@ -160,7 +180,7 @@ def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: lis
         train_dataset=_dataset(sequences),
         processing_class=tokenizer,
         data_collator=_collator(job.config, learner, tokenizer),
-        callbacks=[_MarkWhole(job.checkpoints), _TellProgress(job.progress)],
+        callbacks=[_StopAtNonsense(), _MarkWhole(job.checkpoints), _TellProgress(job.progress)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -173,10 +193,11 @@ def _sequences(config: TrainingConfig, learner: _Learner, rows: list[EncodedRow]
 
 
 def _collator(config: TrainingConfig, learner: _Learner, tokenizer: Any) -> TreeCollator | PaddingCollator:
+    filler = valid_padding(learner.model.config, tokenizer.pad_token_id)
     if not (config.pack_episodes and learner.packs):
-        return PaddingCollator(tokenizer.pad_token_id)
+        return PaddingCollator(filler)
     eager = learner.model.config._attn_implementation != "sdpa"
-    return TreeCollator(tokenizer.pad_token_id, learner.model.dtype if eager else None)
+    return TreeCollator(filler, learner.model.dtype if eager else None)
 
 
 def _dataset(sequences: list[TreeSequence]) -> Dataset:
@@ -187,7 +208,7 @@ def _dataset(sequences: list[TreeSequence]) -> Dataset:
 def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
     config = job.config
     on_cpu = resolve_device(job.execution.device) == "cpu"
-    micro = _micro_batch(min(config.batch_size, num_sequences), job.execution.micro_batch_size)
+    micro = micro_batch_size(min(config.batch_size, num_sequences), job.execution.micro_batch_size)
     return SFTConfig(
         output_dir=str(job.checkpoints),
         per_device_train_batch_size=micro,
@@ -222,16 +243,11 @@ def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
     )
 
 
-def _micro_batch(batch_size: int, at_most: int) -> int:
-    """The largest share of a batch, in rows, that divides it and fits on the device."""
-    return next(size for size in range(min(batch_size, at_most), 0, -1) if batch_size % size == 0)
-
-
 def _validate(job: TrainingJob, trainer: _Trainer, learner: _Learner, tokenizer: Any) -> float | None:
     """Mean loss over the answers' tokens of the validation rows; None without any."""
     if job.validation_rows is None:
         return None
-    rows, _ = read_rows(job.validation_rows, tokenizer, job.config.max_length)
+    rows = read_rows(job.validation_rows, tokenizer, job.config.max_length).rows
     if not rows:
         return None
     metrics = trainer.evaluate(_dataset(_sequences(job.config, learner, rows)))
@@ -249,6 +265,17 @@ def _summarise(entries: list[dict[str, Any]]) -> list[dict[str, float]]:
         }
         for group in groups
     ]
+
+
+def _check_lengths(model_config: Any, max_length: int) -> None:
+    """Raise StudentError where a row could change how the rows beside it are computed: see `one_regime_length`."""
+    limit = one_regime_length(model_config)
+    if limit is not None and max_length > limit:
+        raise StudentError(
+            f"training.max_length is {max_length:,}, but this model rotates positions by other angles in all rows of a "
+            f"batch once one of them is longer than {limit:,} tokens. Rows must not change each other: --set "
+            f"training.max_length={limit}. Longer rows are then left out and counted."
+        )
 
 
 def _lora_config(config: TrainingConfig) -> LoraConfig:

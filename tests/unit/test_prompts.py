@@ -8,8 +8,7 @@ from leap_core.prompts import (
     format_reply,
     load_prompts,
     match_command,
-    parse_reply,
-    read_free_reply,
+    read_reply,
 )
 from leap_core.types import Action, Observation, Spec, Step
 
@@ -56,16 +55,16 @@ def test_unknown_prompt_set():
 @pytest.mark.parametrize("reason", ["short", "two\nlines", "says ACTION without colon", "ünïcode"])
 def test_replies_round_trip(reason):
     action = Action(reason=reason, command="go to mug 1")
-    assert parse_reply(format_reply(action)) == action
+    assert read_reply(format_reply(action), None) == action
 
 
-@pytest.mark.parametrize("text", ["", "go to mug 1", "REASON: x", "REASON: x\nACTION:   ", "ACTION: look"])
+@pytest.mark.parametrize("text", ["", "go to mug 1", "REASON: x", "REASON: x\nACTION:   "])
 def test_what_has_not_the_form_is_not_guessed_at(text):
-    assert parse_reply(text) is None
+    assert read_reply(text, None) is None
 
 
 def test_only_the_first_line_of_a_command_counts():
-    assert parse_reply("REASON: a\nACTION: look\nREASON: b\nACTION: help").command == "look"
+    assert read_reply("REASON: a\nACTION: look\nREASON: b\nACTION: help", None).command == "look"
 
 
 def test_a_shell_shows_output_and_no_list_of_commands():
@@ -96,12 +95,12 @@ LISTED = ("look", "go to bed 1", "put mug 1 in/on bed 1", "click[Buy Now]")
     ],
 )
 def test_a_reply_in_other_words_is_read_as_it_is_meant(text):
-    assert read_free_reply(text, LISTED) == Action(reason="It is late.", command="go to bed 1")
+    assert read_reply(text, LISTED) == Action(reason="It is late.", command="go to bed 1")
 
 
 @pytest.mark.parametrize("text", ["", "go to bed 1", "I am sorry, no.", "REASON: x\nACTION:   ", "an action: "])
 def test_where_no_action_is_named_none_is_guessed(text):
-    assert read_free_reply(text, LISTED) is None
+    assert read_reply(text, LISTED) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_where_no_action_is_named_none_is_guessed(text):
 def test_a_command_in_free_form_keeps_its_quotes_and_stars(command):
     assert match_command(command, None) == command
     assert match_command(f"`{command}`", None) == (command if "`" not in command else f"`{command}`")
-    assert read_free_reply(f"REASON: so.\nACTION: {command}", None).command == command
+    assert read_reply(f"REASON: so.\nACTION: {command}", None).command == command
 
 
 def test_a_command_that_is_listed_is_found_whatever_stands_around_it():

@@ -1,17 +1,27 @@
 """Messages to token ids: exactly the chat template's own, and answers that end."""
 
+import json
+
 import pytest
 from student_models import CHATML, conversation, make_bpe_tokenizer, make_small_tiny
 
 from leap_core.errors import StudentError
-from leap_core.students.encoding import PLAIN_TEMPLATE, encode_completion, encode_prompt, end_ids, load_tokenizer
+from leap_core.students.encoding import (
+    encode_completion,
+    encode_prompt,
+    end_ids,
+    has_own_template,
+    load_tokenizer,
+    prepare,
+)
+from leap_core.students.templates import PLAIN_TEMPLATE
 from leap_core.types import Message
 
 AWKWARD = (
     Message(role="system", content="  be brief \n\n"),
     Message(role="user", content="\n日本 🤖  double  blanks\t"),
     Message(role="assistant", content=""),
-    Message(role="user", content="<|im_end|> inside <|end|> and \x00"),
+    Message(role="user", content="im_end inside <end> and \x00"),
 )
 
 
@@ -84,8 +94,101 @@ def test_a_base_model_gets_the_plain_template(tmp_path):
     tokenizer.save_pretrained(tmp_path)
     loaded = load_tokenizer(tmp_path)
     assert loaded.chat_template == PLAIN_TEMPLATE
-    assert loaded.decode(encode_prompt(loaded, conversation(0, 1))).endswith("assistant: ")
+    assert loaded.decode(encode_prompt(loaded, conversation(0, 1))).endswith("assistant:")
     assert encode_completion(loaded, "ok")[-1] == loaded.eos_token_id
+
+
+def load_with(template, folder, make=make_bpe_tokenizer):
+    tokenizer = make()
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    return load_tokenizer(folder)
+
+
+DATED = (
+    "{% if date_string is not defined %}{% set date_string = strftime_now('%d %B %Y, %A') %}{% endif %}"
+    "Today is {{ date_string }}, {{ strftime_now('%Y-%m-%d') }}.\n" + CHATML
+)
+
+
+def test_a_template_that_asks_for_the_date_gets_the_same_on_every_day(tmp_path):
+    tokenizer = load_with(DATED, tmp_path / "first")
+    text = tokenizer.decode(encode_prompt(tokenizer, conversation(0, 1)))
+    assert text.startswith("Today is 26 Jul 2024, 2024-07-26.\n<|im_start|>")
+    tokenizer.save_pretrained(tmp_path / "published")
+    published = load_tokenizer(tmp_path / "published")
+    assert published.chat_template == tokenizer.chat_template
+    assert encode_prompt(published, conversation(0, 1)) == encode_prompt(tokenizer, conversation(0, 1))
+
+
+@pytest.mark.parametrize("when", ["{% if loop.index0 > 0 %}", "{% if false %}"])
+def test_a_system_message_that_the_template_leaves_out_goes_into_the_first_user_message(when, tmp_path):
+    body = "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    silent = "{% if message.role != 'system' %}" + body + "{% else %}" + when + body + "{% endif %}{% endif %}"
+    tokenizer = load_with("{% for message in messages %}" + silent + "{% endfor %}", tmp_path)
+    text = tokenizer.decode(encode_prompt(tokenizer, conversation(0, 1)))
+    assert text.startswith("<|im_start|>user\nAnswer with REASON: and ACTION:.\n\nGoal:")
+
+
+def test_of_several_templates_the_default_is_taken(tmp_path):
+    tokenizer = load_with({"default": CHATML, "rag": "{{ documents }}"}, tmp_path)
+    assert tokenizer.chat_template == CHATML
+
+
+def test_several_templates_without_a_default_are_an_error_that_names_them(tmp_path):
+    with pytest.raises(StudentError, match=r"rag, tool_use.*chat_template\.jinja"):
+        load_with({"rag": CHATML, "tool_use": CHATML}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        "no words at all",
+        "{{ messages[0].content }}",
+        "{% include 'x' %}",
+        "{% for i in range(10 ** 9) %}a{% endfor %}" + CHATML,
+        "{{ messages[0].nothing.there }}" + CHATML,
+        "{{ 1 / 0 }}" + CHATML,
+        "{{ 'a' * (10 ** 15) }}" + CHATML,
+        "{% for",
+        "{{ raise_exception('never') }}",
+    ],
+)
+def test_a_template_of_no_use_is_an_error_that_says_so(template, tmp_path):
+    with pytest.raises(StudentError, match="chat template") as caught:
+        load_with(template, tmp_path)
+    assert len(str(caught.value)) < 700
+
+
+def test_an_adapter_without_a_template_takes_that_of_its_base(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    load_with(CHATML, base)
+    (base / "config.json").write_text("{}")
+    plain = make_bpe_tokenizer()
+    plain.chat_template = None
+    plain.save_pretrained(adapter)
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    assert load_tokenizer(adapter).chat_template == CHATML
+    assert has_own_template(adapter)
+    (base / "chat_template.jinja").unlink()
+    assert not has_own_template(adapter)
+
+
+def test_a_control_token_in_an_answer_is_taught_as_its_letters(bpe):
+    text = "REASON: I print <|im_end|> once.\nACTION: echo '<|im_start|>'"
+    ids = encode_completion(bpe, text)
+    assert bpe.decode(ids[:-1]) == text
+    assert [token for token in ids if token in bpe.all_special_ids] == [bpe.eos_token_id]
+
+
+def test_what_a_server_is_sent_holds_no_control_token(bpe):
+    messages = (Message(role="user", content="<|<|im_end|>im_end|> and </think>"),)
+    sent = prepare(bpe, messages)
+    assert sent[0].content == "<|< |im_end|>im_end|> and < /think>"
+    assert prepare(bpe, sent) == sent
+    clean = (Message(role="user", content="words"),)
+    assert prepare(bpe, clean)[0] is clean[0]
 
 
 def test_a_missing_tokenizer_is_an_error(tmp_path):

@@ -9,7 +9,7 @@ from student_models import COMMANDS, conversation, make_bpe_tokenizer, make_mode
 
 from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.errors import ConfigError, StudentError
-from leap_core.prompts import parse_reply
+from leap_core.prompts import read_reply
 from leap_core.students.architecture import MASKABLE, takes_own_mask
 from leap_core.students.base import ActRequest
 from leap_core.students.decoding import Reply, Vocabulary, choose
@@ -194,7 +194,7 @@ def test_other_models_are_answered_without_slots(model_type, settings, tmp_path)
     # Loaded again: for some architectures transformers puts a tokenizer class of its own in place of the saved one.
     expected = [plain_reply(model, load_tokenizer(tmp_path), one, 0) for one in asked]
     assert [reply.text for reply in student.act(asked)] == expected
-    assert parse_reply(expected[1]).command in COMMANDS
+    assert read_reply(expected[1], None).command in COMMANDS
 
 
 def adapter_beside(base, folder, reference):

@@ -231,7 +231,7 @@ def test_an_adapter_is_served_beside_its_base(tmp_path):
     base, adapter = make_small_tiny(tmp_path / "base"), tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
-    arguments = vllm_arguments(adapter, "name", 1234)
+    arguments = vllm_arguments(adapter, "name", 1234, "template.jinja")
     assert arguments[0] == str(base)
     assert f"name={adapter}" in arguments
     assert "--enable-lora" in arguments

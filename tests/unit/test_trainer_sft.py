@@ -7,17 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from families import make_family
 from student_models import answer, conversation, make_bpe_tokenizer, make_model, make_small_tiny, write_rows
 
 from leap_core.config import ExecutionConfig, StudentConfig, TrainingConfig
-from leap_core.errors import ArtifactError, StudentError
+from leap_core.errors import ArtifactError, StageFailedError, StudentError
 from leap_core.students.base import ActRequest
+from leap_core.students.encoding import load_tokenizer
 from leap_core.students.hf import HfStudent
 from leap_core.trainers.base import TrainingJob
+from leap_core.trainers.rows import read_rows
 from leap_core.trainers.sft import SftTrainer
 
 pytestmark = pytest.mark.filterwarnings("error:.*is_gradient_checkpointing:FutureWarning")
@@ -196,13 +200,53 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny, tmp_path):
         tmp_path / "rows.parquet", 4, 2, lambda episode, step: answer(episode, step) + " x" * 600 * (episode == 1)
     )
     for name, packed in (("packed", True), ("apart", False)):
-        result = SftTrainer().train(make_job(tiny, long, tmp_path / name, max_length=500, pack_episodes=packed))
+        said = []
+        job = make_job(tiny, long, tmp_path / name, max_length=500, pack_episodes=packed, max_truncated_share=0.25)
+        result = SftTrainer().train(replace(job, say=said.append))
         assert (result.num_rows, result.num_truncated) == (6, 2)
+        assert "2 of 8 rows (25%)" in said[0]
+
+
+def test_more_rows_left_out_than_are_allowed_end_the_training_before_it_begins(tiny, rows, tmp_path):
+    lengths = [row.length for row in read_rows(rows, load_tokenizer(tiny), 10_000).rows]
+    job = make_job(tiny, rows, tmp_path, max_length=sorted(lengths)[8])
+    with pytest.raises(StageFailedError, match=r"max_length.*max_truncated_share"):
+        SftTrainer().train(job)
+    assert not job.checkpoints.exists()
 
 
 def test_nothing_to_train_on_is_an_error(tiny, rows, tmp_path):
-    with pytest.raises(StudentError, match="max_length"):
-        SftTrainer().train(make_job(tiny, rows, tmp_path, max_length=16))
+    with pytest.raises(StageFailedError, match="max_length"):
+        SftTrainer().train(make_job(tiny, rows, tmp_path, max_length=16, max_truncated_share=1.0))
+
+
+def test_a_training_that_diverges_names_its_step_and_writes_nothing(tiny, rows, tmp_path):
+    job = make_job(tiny, rows, tmp_path, learning_rate=1e30, warmup_steps=0, max_grad_norm=1e9)
+    with pytest.raises(StageFailedError, match=r"diverged at step 2 of 6.*learning_rate"):
+        SftTrainer().train(job)
+    assert not job.output.exists()
+
+
+def test_a_model_whose_advice_on_sampling_cannot_be_saved_is_trained_all_the_same(tiny, rows, tmp_path):
+    start = shutil.copytree(tiny, tmp_path / "start")
+    (start / "generation_config.json").write_text(json.dumps({"do_sample": False, "temperature": 0.9}))
+    job = make_job(start, rows, tmp_path, save_every_steps=2)
+    SftTrainer().train(job)
+    assert "temperature" not in json.loads((job.output / "generation_config.json").read_text())
+
+
+def test_a_model_that_rotates_by_the_longest_row_is_not_trained_beyond_its_first_length(rows, tmp_path):
+    make_family("phi3-long", tmp_path / "start")
+    with pytest.raises(StudentError, match=r"training\.max_length=130"):
+        SftTrainer().train(make_job(tmp_path / "start", rows, tmp_path, max_length=1000))
+
+
+def test_another_micro_batch_does_not_go_on_from_a_checkpoint(tiny, rows, tmp_path):
+    job = make_job(tiny, rows, tmp_path, save_every_steps=2, batch_size=4, micro_batch_size=4)
+    SftTrainer().train(job)
+    other = replace(job, execution=job.execution.model_copy(update={"micro_batch_size": 2}))
+    assert SftTrainer().train(other).resumed_from_step is None
+    assert SftTrainer().train(other).resumed_from_step is not None
 
 
 def test_rows_that_cannot_be_read_are_an_error(tiny, tmp_path):

@@ -113,7 +113,7 @@ class _Look:
         if tokenizer is None:
             return
         self.facts["tokenizer"] = f"{len(tokenizer):,} tokens, ends with {tokenizer.eos_token!r}"
-        self.facts["chat template"] = template_of(tokenizer)
+        self.facts["chat template"] = template_of(tokenizer, self.notes)
         if skeleton is not None:
             check_vocabulary(tokenizer, num_rows(skeleton), self.notes)
             self._look_at_room(skeleton, tokenizer)

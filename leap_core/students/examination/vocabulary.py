@@ -6,10 +6,11 @@ from typing import Any
 
 from leap_core.errors import StudentError
 from leap_core.model_files import HOW_TO_PULL, check_plain, is_pointer, read_json_object
-from leap_core.students.encoding import PLAIN_TEMPLATE, encode_completion, encode_prompt, end_ids, load_tokenizer
+from leap_core.students.encoding import encode_completion, encode_prompt, end_ids, load_tokenizer
 from leap_core.students.examination.findings import Notes
 from leap_core.students.examination.skeleton import quietly
 from leap_core.students.matching import first_of
+from leap_core.students.templates import PLAIN_TEMPLATE
 from leap_core.types import Message
 
 FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
@@ -86,8 +87,11 @@ def _added_beyond(tokenizer: Any, num_rows: int) -> Mapping[int, Any]:
     return {number: token for number, token in tokenizer.added_tokens_decoder.items() if number >= num_rows}
 
 
-def template_of(tokenizer: Any) -> str:
-    """Which chat template prompts are written by, in words."""
-    if tokenizer.chat_template == PLAIN_TEMPLATE:
-        return "none: messages are written as plain lines, `user: ...`"
-    return "the tokenizer's own"
+def template_of(tokenizer: Any, notes: Notes) -> str:
+    """Which chat template prompts are written by, in words. That there is none is worth a note."""
+    if not tokenizer.chat_template.endswith(PLAIN_TEMPLATE):
+        return "its own"
+    came = "there is no chat template, so messages are written as plain lines, `user: ...`"
+    remedy = "If the model was trained to chat, put its own into chat_template.jinja."
+    notes.remark("chat template", came, remedy=remedy)
+    return "none: messages are written as plain lines"

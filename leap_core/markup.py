@@ -1,0 +1,71 @@
+"""Marks that models write around their words: thoughts that are no answer, and control tokens that are no words.
+
+Families differ in their marks; what is known of them stands here and nowhere else.
+"""
+
+import re
+from dataclasses import dataclass
+
+_TAGS = r"think(?:ing)?|thoughts?|reasoning|analysis|scratchpad|reflection"
+_OPENED = re.compile(
+    rf"<(?:seed:)?(?:{_TAGS})\s*>|\[(?:THINK|REASONING)\]|<\|?(?:START_THINKING|begin_of_thought)\|?>|◁think▷"
+    r"|<\|channel\|?>\s*(?!final\b)\w+|(?-i:^\s*analysis(?=[A-Z]))",
+    re.IGNORECASE,
+)
+_CLOSED = re.compile(
+    rf"</(?:seed:)?(?:{_TAGS})\s*>|\[/(?:THINK|REASONING)\]|<\|?(?:END_THINKING|end_of_thought)\|?>|◁/think▷"
+    r"|<\|channel\|>\s*final\b(?:\s*<\|constrain\|>\s*\w+)?\s*<\|message\|>|<channel\|>|(?-i:assistantfinal)",
+    re.IGNORECASE,
+)
+_PART_OF_MARK = re.compile(r"<\|?(?:channel|message|constrain)\|?>")
+_WRAPPED_ANSWER = re.compile(r"^\s*<answer>(?P<inner>.*?)(?:</answer>)?\s*$", re.DOTALL | re.IGNORECASE)
+_END = re.compile(r"(?:<\|(?:return|end|im_end|eot_id|endoftext|end_of_text)\|>|<｜end▁of▁sentence｜>)\s*$")
+_CONTROL = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|<｜[^<>｜]{1,40}｜>|<\|?(?:start|end)_of_\w{1,20}\|?>|</?s>|<(?:bos|eos|pad|unk|mask)>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|<</?SYS>>|\[(?:CLS|SEP|MASK|PAD|UNK)\]"
+    rf"|</?(?:seed:)?(?:{_TAGS}|tool_call|tool_response)\s*>|\[/?THINK\]|◁/?think▷"
+)
+
+
+def final_answer(text: str) -> str | None:
+    """The part of a reply that answers; None where the reply ends inside a thought.
+
+    What stands before the last mark that closes a thought was thought, whether or not a mark opened it: some templates
+    open it in the prompt. A thought that nothing closes has no end, so nothing after its opening mark is an answer, and
+    neither is what stands before it: a reply that goes on thinking has not been given yet.
+    """
+    closings = list(_CLOSED.finditer(text))
+    answer = text[closings[-1].end() :] if closings else text
+    if _OPENED.search(answer):
+        return None
+    answer = _END.sub("", answer)
+    wrapped = _WRAPPED_ANSWER.match(answer)
+    return wrapped["inner"] if wrapped else answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenThought:
+    """The mark that opened a thought, and the one that would close it."""
+
+    opening: str
+    closing: str
+
+
+def find_open_thought(text: str) -> OpenThought | None:
+    """The thought that `text` ends in, if it does."""
+    openings = list(_OPENED.finditer(text))
+    if not openings or final_answer(text) is not None:
+        return None
+    mark = openings[-1].group()
+    return OpenThought(opening=mark, closing=mark[0] + "/" + mark[1:])
+
+
+def is_thought_mark(token: str) -> bool:
+    """Whether a token opens or closes a thought, or is part of the marks that do."""
+    return bool(_OPENED.search(token) or _CLOSED.search(token) or _PART_OF_MARK.fullmatch(token))
+
+
+def find_control_token(text: str) -> str | None:
+    """The first thing in `text` that is a control token in some family of models, or looks like one."""
+    found = _CONTROL.search(text)
+    return found.group() if found else None

@@ -1,0 +1,90 @@
+"""Models that somebody brings, in play: what comes with them decides nothing, and nothing of them is lost."""
+
+import json
+
+import pytest
+import torch
+from families import make_family
+from student_models import conversation, write_rows
+
+from leap_core.config import ExecutionConfig, LoraSection, StudentConfig, TrainingConfig
+from leap_core.students.architecture import one_regime_length, valid_padding
+from leap_core.students.base import ActRequest
+from leap_core.students.hf import HfStudent, _load_adapted
+from leap_core.trainers.base import TrainingJob
+from leap_core.trainers.sft import SftTrainer
+
+
+def first_reply(folder, admissible=None, **config):
+    student = HfStudent(folder, StudentConfig(max_new_tokens=12, **config), ExecutionConfig(device="cpu"), 0.0)
+    asked = ActRequest(slot="e", messages=conversation(1, 1), admissible=admissible, seed=0)
+    return student.act([asked])[0]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"suppress_tokens": list(range(20))},
+        {"stop_strings": ["a", "e"]},
+        {"num_beams": 4},
+        {"max_time": 1e-9},
+        {"min_new_tokens": 11},
+        {"forced_eos_token_id": 1},
+        {"do_sample": False, "temperature": 0.9},
+    ],
+    ids=lambda foreign: next(iter(foreign)),
+)
+@pytest.mark.parametrize("admissible", [None, ("look", "go to cabinet 1")], ids=["free", "constrained"])
+def test_how_a_model_would_be_sampled_elsewhere_decides_nothing(foreign, admissible, tmp_path):
+    make_family("gemma2", tmp_path)
+    expected = first_reply(tmp_path, admissible)
+    (tmp_path / "generation_config.json").write_text(json.dumps(foreign))
+    assert first_reply(tmp_path, admissible).text == expected.text
+    assert expected.error is None
+
+
+def test_a_padding_token_without_a_row_pads_with_another(tmp_path):
+    model, tokenizer = make_family("gemma2", tmp_path)
+    expected = first_reply(tmp_path).text
+    tokenizer.add_special_tokens({"pad_token": "<|padding|>"})
+    tokenizer.save_pretrained(tmp_path)
+    assert valid_padding(model.config, tokenizer.pad_token_id) == 0
+    assert first_reply(tmp_path).text == expected
+
+
+def test_models_that_rotate_by_the_longest_row_are_known_by_their_ropes(tmp_path):
+    long, _ = make_family("phi3-long", tmp_path / "long")
+    assert one_regime_length(long.config) == 130
+    for name in ("llama3", "gemma3", "gpt2"):
+        assert one_regime_length(make_family(name, tmp_path / name)[0].config) is None
+    dynamic = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    assert one_regime_length(make_family("llama3", tmp_path / "dynamic", rope_parameters=dynamic)[0].config) == 2048
+
+
+def test_an_adapter_on_a_model_in_bf16_keeps_all_that_it_learned(tmp_path):
+    """A sum of 8 bits has no room for a small update: it must be computed beside the base."""
+    model, _ = make_family("llama3", tmp_path / "base")
+    model.to(torch.bfloat16).save_pretrained(tmp_path / "base")
+    job = TrainingJob(
+        rows=write_rows(tmp_path / "rows.parquet", episodes=2, steps=2),
+        validation_rows=None,
+        start=tmp_path / "base",
+        output=tmp_path / "adapter",
+        checkpoints=tmp_path / "checkpoints",
+        config=TrainingConfig(
+            method="lora", lora=LoraSection(rank=4, alpha=8), learning_rate=1e-4, warmup_steps=0, precision="fp32"
+        ),
+        execution=ExecutionConfig(device="cpu", num_threads=1),
+        seed=0,
+    )
+    SftTrainer().train(job)
+    exact = _load_adapted(job.output, torch.float32)
+    base = type(model).from_pretrained(tmp_path / "base", dtype=torch.float32)
+    adapted = _load_adapted(job.output, torch.bfloat16)
+    assert adapted.dtype == torch.bfloat16
+    name = "model.layers.1.mlp.down_proj"
+    learned = exact.get_submodule(name).weight - base.get_submodule(name).weight
+    layer = adapted.get_submodule(name)
+    assert torch.allclose(layer.get_delta_weight("default"), learned, atol=1e-7)
+    merged = (layer.base_layer.weight + learned.bfloat16()).float() - layer.base_layer.weight.float()
+    assert float((merged - learned).norm() / learned.norm()) > 0.5  # what would have been lost
