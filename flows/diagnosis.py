@@ -276,6 +276,7 @@ def diagnose_model(model: str) -> list[Finding]:
     """Look at a model or an adapter without loading it. What only keeps it from being trained is worth a note."""
     from leap_core.config import TrainingConfig
     from leap_core.models import resolve_model
+    from leap_core.shown import shown
     from leap_core.students.examination.examine import examine_model
     from leap_core.students.examination.findings import Purpose
 
@@ -284,7 +285,7 @@ def diagnose_model(model: str) -> list[Finding]:
     look = examine_model(model, Purpose())
     trained = examine_model(model, Purpose(training=TrainingConfig(max_length=16)))
     only_trained = [replace(one, fatal=False) for one in trained.errors if one not in look.findings]
-    facts = [Finding(what=name, ok=True, text=text) for name, text in look.facts.items()]
+    facts = [Finding(what=name, ok=True, text=shown(text)) for name, text in look.facts.items()]
     faults = [
         Finding(what=one.what, ok=False, text=one.text, optional=not one.fatal)
         for one in (*look.findings, *only_trained)

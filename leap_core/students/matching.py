@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from leap_core.shown import shown
+
 _MOST_NAMED = 3
 _LAYER = re.compile(r"(?P<layers>.*?\b(?:layers|h|blocks|block|layer))\.(?P<number>\d+)\.")
 _SIZE_MISMATCH = re.compile(
@@ -45,7 +47,7 @@ def reason_of(error: BaseException) -> str:
     """What an error says, in one line of bounded length."""
     if _IN_PARTS in str(error):
         return "weights that are stored in parts, as those of experts are, are not all there or do not fit together"
-    words = " ".join(str(error).split()).rstrip(".")
+    words = shown(" ".join(str(error).split())).rstrip(".")
     return (words[:397] + "...") if len(words) > 400 else words or type(error).__name__
 
 
@@ -124,5 +126,5 @@ def adapter_faults(missing: Iterable[str], unexpected: Iterable[str]) -> list[st
 
 def first_of(names: Sequence[object]) -> str:
     """The first of a list, in order, and how many more there are."""
-    shown = ", ".join(map(str, names[:_MOST_NAMED]))
-    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED:,} more"
+    first = ", ".join(shown(str(name)) for name in names[:_MOST_NAMED])
+    return first if len(names) <= _MOST_NAMED else f"{first} and {len(names) - _MOST_NAMED:,} more"

@@ -42,7 +42,7 @@ def test_a_whole_model_has_no_findings_and_is_described(model):
     assert look.findings == ()
     assert look.facts["family"] == "llama, 2 layers"
     assert look.facts["context"] == "1,024 tokens"
-    assert look.facts["chat template"] == "the tokenizer's own"
+    assert look.facts["chat template"] == "its own"
 
 
 def test_shards_are_as_good_as_one_file(model):
@@ -218,3 +218,12 @@ def test_weights_of_few_bits_need_a_word_on_their_scales(model):
     name = "model.layers.0.mlp.up_proj.weight"
     edit_weights(model, lambda weights: weights.update({name: weights[name].to(torch.float8_e4m3fn)}))
     assert f"weights are stored as F8_E4M3, but config.json has no quantization_config: {name}" in the_error_of(model)
+
+
+def test_names_in_files_steer_no_terminal(model):
+    edit_weights(model, lambda weights: weights.update({"model.layers.1.\x1b[2J\u202e": weights.pop("lm_head.weight")}))
+    edit_json(model, "config.json", model_type="llama", attn_implementation="\x1b[31mred")
+    told = " ".join(errors_of(model))
+    assert "model.layers.1.\\x1b[2J\\u202e" in told
+    assert "\\x1b[31mred" in told
+    assert told.isprintable()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from leap_core.config import TrainingConfig
 from leap_core.errors import StudentError
+from leap_core.shown import shown
 from leap_core.types import Message
 
 
@@ -27,7 +28,7 @@ class ModelFinding:
         """The finding for people, in one line."""
         expected = f" Expected {self.expected.rstrip('.')}." if self.expected else ""
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{self.came.rstrip('.')}.{expected}{remedy}"
+        return shown(f"{self.came.rstrip('.')}.{expected}{remedy}")
 
 
 @dataclass(frozen=True, kw_only=True)
