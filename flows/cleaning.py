@@ -10,6 +10,7 @@ from flows.summary import SUMMARY, read_summary
 from leap_core.artifacts import ArtifactRecord, ArtifactStore
 from leap_core.lineage import WORKSPACE_AGE_S, gc, lineage
 from leap_core.types import ArtifactRef
+from tasks import STAGES
 from tasks.base_student import BASE
 from tasks.evaluation import EVALUATION
 
@@ -28,7 +29,7 @@ def collect_garbage(home: Path, *, delete: bool) -> Iterator[str]:
         for record in store.records()
         if record.ref.id in used or _is_unfinished(record, ended.get(record.experiment, 0.0))
     ]
-    removed = gc(store, [*keep, *_judgements(store, keep)], dry_run=not delete)
+    removed = gc(store, [*keep, *_judgements(store, keep)], dry_run=not delete, stages=STAGES)
     for item in removed:
         yield f"{'deleted' if delete else 'unused'}  {item.size / 1e6:8.1f} MB  {item.path}"
     total = sum(item.size for item in removed) / 1e6
@@ -41,8 +42,8 @@ def _judgements(store: ArtifactStore, keep: list[ArtifactRef]) -> Iterator[Artif
     """Evaluations that `leap eval` may have made, of models that are not going to be deleted."""
     kept = {ancestor.key for ref in keep for ancestor in [ref, *lineage(store, ref)]}
     for record in store.records(EVALUATION.name):
-        model = record.inputs["model"]
-        if model.stage == BASE.name or model.key in kept:
+        model = record.inputs.get("model")
+        if model is None or model.stage == BASE.name or model.key in kept:
             yield record.ref
 
 

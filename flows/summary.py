@@ -8,7 +8,7 @@ from flows.iteration import Iteration
 from flows.opening import experiment_directory
 from leap_core.envs.skipped import describe_counts
 from leap_core.errors import ArtifactError
-from leap_core.files import write_json
+from leap_core.files import read_small, write_json
 from leap_core.types import ArtifactRef, EvaluationResult, Record
 from tasks.evaluation import read_result
 from tasks.specs import SKIPPED, SPECS
@@ -131,7 +131,7 @@ def read_summary(home: Path, experiment: str) -> Summary:
     """
     path = experiment_directory(home, experiment) / SUMMARY
     try:
-        summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        summary = Summary.model_validate_json(read_small(path))
         return summary.model_copy(update={"home": str(home), "report": str(path.with_name(REPORT))})
     except OSError as error:
         known = sorted(file.parent.name for file in path.parent.parent.glob(f"*/{SUMMARY}"))

@@ -11,6 +11,7 @@ differences and cleaning up are in lineage.py, keys in canonical.py, tables in t
 import logging
 import shutil
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -21,14 +22,14 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from leap_core.canonical import files_digest
 from leap_core.errors import ArtifactError
-from leap_core.files import disk_errors, fsync, sha256_file, write_json
+from leap_core.files import disk_errors, fsync, read_small, sha256_file, write_json
 from leap_core.locks import file_lock, is_locked
 from leap_core.names import find_named
 from leap_core.provenance import git_revision, package_versions
+from leap_core.shown import shown
 from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
-from leap_core.verification import FileEntry, find_problem
+from leap_core.verification import RECORD, FileEntry, find_problem
 
-RECORD = "record.json"
 _SUFFIX_LENGTHS = (8, 12, 16, 24, 64)
 """Hex digits of the key in a directory's name: the first that no other key has taken."""
 
@@ -352,13 +353,37 @@ def _check_may_be_made(home: Path) -> None:
 def load_record(directory: Path) -> ArtifactRecord | str:
     """Return the record in an artifact's directory, or why there is none to be had; its files are not looked at."""
     try:
-        return ArtifactRecord.model_validate_json((directory / RECORD).read_bytes())
+        record = ArtifactRecord.model_validate_json(read_small(directory / RECORD))
     except FileNotFoundError:
         return f"{RECORD} is missing"
     except OSError as error:
         return f"{RECORD} cannot be read: {error.strerror}"
     except ValidationError as error:
         return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
+    why = _find_untruth(record, directory)
+    return record if why is None else f"{RECORD} is damaged: {why}"
+
+
+def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
+    """Return what a record says that cannot be: of another place, of no time, or of files outside of its own."""
+    own = directory.name.removeprefix(f"{record.name}-")
+    if record.stage != directory.parent.name or own == directory.name or not (own and record.key.startswith(own)):
+        return f"it is that of {shown(record.ref.id)}"
+    try:
+        datetime.fromisoformat(record.created_at).timestamp()
+    except (ValueError, OverflowError):
+        return f"created_at is {shown(record.created_at)!r}, which is no time"
+    strange = next((name for name in record.files if not _is_inside(name)), None)
+    if strange is not None:
+        return f"it lists {shown(strange)!r}, which is no file of its own"
+    if len({unicodedata.normalize("NFC", name).casefold() for name in record.files}) != len(record.files):
+        return "it lists two files whose names differ by case or spelling alone"
+    return None
+
+
+def _is_inside(name: str) -> bool:
+    parts = name.split("/")
+    return name != RECORD and "\0" not in name and not {"", ".", ".."} & set(parts)
 
 
 def _seal(output: Path) -> dict[str, FileEntry]:
@@ -367,6 +392,8 @@ def _seal(output: Path) -> dict[str, FileEntry]:
     for path in sorted(output.rglob("*")):
         if path.is_symlink():
             raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()  # a record cannot list it
         if path.is_file() and path != output / RECORD:
             fsync(path)
             entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)

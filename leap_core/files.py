@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, BinaryIO
 from leap_core.errors import ArtifactError
 
 TEMPORARY_SUFFIX = ".tmp"
+SMALL_FILE = 64 * 2**20
+"""Bytes; records, summaries and the like are far below it."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.EEXIST}
 
@@ -48,6 +51,32 @@ def write_json(path: Path, value: Any) -> None:
     """
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, lambda file: file.write(text.encode("utf-8") + b"\n"))
+
+
+def read_small(path: Path) -> bytes:
+    """Return the bytes of a file that is small if it is ours; a pipe is not waited for, an endless file not read.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than SMALL_FILE.
+    """
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        content = file.read(SMALL_FILE + 1)
+    if len(content) > SMALL_FILE:
+        raise OSError(errno.EINVAL, f"it is larger than {SMALL_FILE >> 20} MiB", str(path))
+    return content
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Open a file without waiting; return its descriptor.
+
+    Raises:
+        OSError: it cannot be opened, or is a directory, a pipe or a device.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def sha256_file(path: Path) -> str:

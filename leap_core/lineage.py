@@ -1,8 +1,9 @@
 """Over many artifacts at once: where one comes from, in what two differ, and what nobody needs any more."""
 
+import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from leap_core.artifacts import ArtifactRecord, ArtifactStore, load_record
@@ -10,9 +11,15 @@ from leap_core.canonical import diff_configs
 from leap_core.errors import ArtifactError
 from leap_core.files import directory_size, disk_errors
 from leap_core.types import ArtifactRef, Record
+from leap_core.verification import RECORD, find_unlisted
 
 WORKSPACE_AGE_S = 7 * 24 * 3600.0
 """Work that nobody has touched for so long is not going to be resumed."""
+
+
+_ARTIFACT = re.compile(r".+-[0-9a-f]{8,64}")
+_WORKSPACE = re.compile(r"\.work-[0-9a-f]{16}")
+_SET_ASIDE = re.compile(r".+-[0-9]{16,20}")
 
 
 class Removal(Record):
@@ -29,14 +36,16 @@ def lineage(store: ArtifactStore, ref: ArtifactRef) -> list[ArtifactRef]:
     One that is not in the store any more is listed, but not what it was made from.
     """
     ordered: dict[str, ArtifactRef] = {}
+    seen: set[str] = set()  # an altered record may name itself, or one that was made from it
     pending = [(ref, False)]
     while pending:
         current, inputs_done = pending.pop()
-        if current.key in ordered:
-            continue
         if inputs_done:
             ordered[current.key] = current
             continue
+        if current.key in seen:
+            continue
+        seen.add(current.key)
         pending.append((current, True))
         pending += [(parent, False) for parent in reversed(_inputs(store, current))]
     del ordered[ref.key]
@@ -65,10 +74,14 @@ def diff(store: ArtifactStore, first: ArtifactRef, second: ArtifactRef) -> list[
     return lines + [f"package {line}" for line in diff_configs(old.packages, new.packages)]
 
 
-def gc(store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool) -> list[Removal]:
+def gc(
+    store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool, stages: Container[str] | None = None
+) -> list[Removal]:
     """Remove what is neither in `keep` nor an ancestor of it, and leftovers of crashed or damaged work.
 
     Work in progress stays while its lock is held, and, if it can still be resumed, for a week after its last change.
+    Only what is ours goes: a folder of one of the `stages` (None: of any) with our record, or with our name for work in
+    progress, that holds no file of others. What is linked to stays, and so does the link.
     Not for use while a flow runs in the same home: what it has just found in the store could go.
 
     Returns:
@@ -78,7 +91,8 @@ def gc(store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool) -> l
         ArtifactError: something cannot be removed; what came before it is gone.
     """
     needed = {ancestor.key for ref in keep for ancestor in [ref, *lineage(store, ref)]}
-    removals = [*_unneeded(store, needed), *_abandoned(store), *_damaged(store)]
+    found = [*_unneeded(store, needed), *_abandoned(store)]
+    removals = [one for one in found if stages is None or one.path.parent.name in stages] + list(_damaged(store))
     if not dry_run:
         for removal in removals:
             with disk_errors(removal.path):
@@ -89,6 +103,8 @@ def gc(store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool) -> l
 def _unneeded(store: ArtifactStore, needed: set[str]) -> Iterator[Removal]:
     for directory in store.directories():
         record = load_record(directory)
+        if not _is_ours(directory, record):
+            continue
         if isinstance(record, str):
             yield _removal(directory, record)
         elif record.key not in needed:
@@ -97,6 +113,8 @@ def _unneeded(store: ArtifactStore, needed: set[str]) -> Iterator[Removal]:
 
 def _abandoned(store: ArtifactStore) -> Iterator[Removal]:
     for workspace in store.workspaces():
+        if not _WORKSPACE.fullmatch(workspace.name) or _is_linked(workspace):
+            continue
         stage, key_start = workspace.parent.name, workspace.name.rpartition("-")[2]
         if store.is_locked(stage, key_start):
             continue
@@ -108,7 +126,21 @@ def _abandoned(store: ArtifactStore) -> Iterator[Removal]:
 
 def _damaged(store: ArtifactStore) -> Iterator[Removal]:
     for directory in sorted(store.damaged.glob("*")):
-        yield _removal(directory, "it was set aside as damaged")
+        if _SET_ASIDE.fullmatch(directory.name) and not _is_linked(directory) and directory.is_dir():
+            yield _removal(directory, "it was set aside as damaged")
+
+
+def _is_ours(directory: Path, record: ArtifactRecord | str) -> bool:
+    """Whether a directory is an artifact, whole or broken, and nothing else."""
+    if _is_linked(directory) or not _ARTIFACT.fullmatch(directory.name):
+        return False
+    if isinstance(record, ArtifactRecord):
+        return find_unlisted(directory, record.files) is None
+    return record.startswith(f"{RECORD} is damaged") and not (directory / RECORD).is_symlink()
+
+
+def _is_linked(directory: Path) -> bool:
+    return directory.is_symlink() or directory.parent.is_symlink()
 
 
 def _removal(path: Path, why: str) -> Removal:

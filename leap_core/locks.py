@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from leap_core.errors import ArtifactError
+from leap_core.files import open_regular
+
 
 @contextmanager
 def file_lock(path: Path, on_wait: Callable[[str], object] | None = None) -> Iterator[bool]:
@@ -22,7 +25,7 @@ def file_lock(path: Path, on_wait: Callable[[str], object] | None = None) -> Ite
     Yields:
         Whether it had to wait; if so, the work may have been done meanwhile: look again before doing it.
     """
-    with path.open("a+b") as file:
+    with _open(path) as file:
         waited = not _take(file)
         if waited:
             if on_wait is not None:
@@ -38,8 +41,15 @@ def is_locked(path: Path) -> bool:
     """Tell whether someone holds the lock at this moment."""
     if not path.exists():
         return False
-    with path.open("a+b") as file:
+    with _open(path) as file:
         return not _take(file)
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return os.fdopen(open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+b")
+    except OSError as error:
+        raise ArtifactError(f"Cannot lock {path}: {error.strerror}. Remove what is there, or allow it.") from error
 
 
 def _take(file: BinaryIO) -> bool:

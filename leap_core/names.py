@@ -7,6 +7,9 @@ from pathlib import Path
 from leap_core.errors import ArtifactError
 from leap_core.types import ArtifactRef
 
+_LONGEST = 200
+"""Characters of a name that are compared with others, and shown."""
+
 
 def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = "") -> ArtifactRef:
     """Return the one artifact that `name` stands for; a more exact match goes before a looser one.
@@ -24,8 +27,14 @@ def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = 
             return found[0]
         if found:
             names = "\n  ".join(sorted(ref.id for ref in found))
-            raise ArtifactError(f"{name!r} stands for {len(found)} artifacts. Name one of them:\n  {names}")
-    raise ArtifactError(f"There is no artifact {name!r}. {_near(wanted, [ref.id for ref in known], home, stage)}")
+            raise ArtifactError(f"{_cut(name)!r} stands for {len(found)} artifacts. Name one of them:\n  {names}")
+    raise ArtifactError(
+        f"There is no artifact {_cut(name)!r}. {_near(wanted[:_LONGEST], [ref.id for ref in known], home, stage)}"
+    )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
 
 
 def _is_exactly(ref: ArtifactRef, wanted: str) -> bool:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
-from leap_core.files import write_json
+from leap_core.files import read_small, write_json
 from leap_core.rollout import check_episodes, find_impossible, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
@@ -46,7 +46,7 @@ def evaluate(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef, s
 
 def read_result(directory: Path) -> EvaluationResult:
     """Read the result from an evaluation artifact."""
-    return EvaluationResult.model_validate(json.loads((directory / RESULT).read_text(encoding="utf-8")))
+    return EvaluationResult.model_validate(json.loads(read_small(directory / RESULT)))
 
 
 def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:

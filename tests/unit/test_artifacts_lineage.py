@@ -109,3 +109,30 @@ def test_work_that_can_be_resumed_stays_until_it_is_a_week_old(store):
 def test_leftover_work_of_a_published_artifact_goes(store, chain):
     work = store.workspace("specs", chain["specs"].key)
     assert [removal.path for removal in gc(store, chain.values(), dry_run=False)] == [work]
+
+
+def test_what_is_not_ours_and_what_is_linked_is_never_deleted(store, chain, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    store.path(chain["correction"]).rename(elsewhere)
+    (store.home / "correction" / "demo-00000000").symlink_to(elsewhere)
+    (store.home / "linked").symlink_to(tmp_path)
+    mine = [store.home / "specs" / "mine" / "a", store.home / "notes" / "demo-ab12cd34" / "a", elsewhere / "a"]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    (store.path(chain["alone"]) / "notes.txt").write_text("mine")
+    for _ in range(2):
+        gc(store, [], dry_run=False, stages={"specs", "privileged", "rollout", "correction"})
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+    assert (store.path(chain["alone"]) / "notes.txt").exists()
+    with pytest.raises(ArtifactError):
+        store.path(chain["rollout"])
+
+
+def test_artifacts_that_name_each_other_as_input_come_to_an_end(store, chain):
+    path = store.path(chain["specs"]) / "record.json"
+    record = store.record(chain["specs"])
+    inputs = {"self": chain["specs"], "later": chain["correction"]}
+    path.write_text(record.model_copy(update={"inputs": inputs}).model_dump_json())
+    assert {ref.stage for ref in lineage(store, chain["correction"])} == {"specs", "privileged", "rollout"}
+    assert len(gc(store, [chain["correction"]], dry_run=True)) == 1

@@ -315,3 +315,62 @@ def test_a_key_of_a_stage_is_not_found_under_another_stage(store):
     ref = publish(store, {"a": "1"}, stage="specs")
     assert store.lookup("rollout", ref.key) is None
     assert ref.key == stage_key("specs", 1, {}, {})
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "base/model.bin", ".hidden"])
+def test_what_the_record_does_not_list_is_damage_and_is_set_aside_not_deleted(store, name):
+    ref = publish(store, {"a.txt": "alpha"})
+    see(store, ref)
+    stranger = store.path(ref) / name
+    stranger.parent.mkdir(exist_ok=True)
+    stranger.write_text("mine")
+    assert "is not in the record" in store.verify(ref)
+    assert store.lookup("rollout", ref.key) is None
+    assert publish(store, {"a.txt": "alpha"}) == ref
+    (aside,) = store.damaged.iterdir()
+    assert (aside / name).read_text() == "mine"
+
+
+def test_what_file_managers_leave_is_no_damage_and_a_link_is(store, tmp_path):
+    ref = publish(store, {"a.txt": "alpha"})
+    (store.path(ref) / ".DS_Store").write_text("")
+    assert store.verify(ref) is None
+    (tmp_path / "same").write_text("alpha")
+    (store.path(ref) / "a.txt").unlink()
+    (store.path(ref) / "a.txt").symlink_to(tmp_path / "same")
+    assert "not a regular file" in store.verify(ref)
+
+
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+def huge(path):
+    with path.open("wb") as file:
+        file.truncate(10**11)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, endless, huge])
+def test_a_record_that_is_no_small_file_is_damage_and_never_waited_for(store, make):
+    ref = publish(store, {"a": "1"})
+    record = store.path(ref) / "record.json"
+    record.unlink()
+    make(record)
+    assert store.lookup("rollout", ref.key) is None
+    assert "record.json cannot be read" in store.problems()[0].why
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../x", "a/../../x", "a\0", "", "record.json", "A"])
+def test_a_record_lists_only_files_of_its_own(store, name):
+    ref = publish(store, {"a": "1"})
+    path = store.path(ref) / "record.json"
+    values = json.loads(path.read_text())
+    values["files"][name] = values["files"]["a"]
+    path.write_text(json.dumps(values))
+    assert "record.json is damaged: it lists" in store.problems()[0].why
+
+
+def test_a_lock_that_is_a_pipe_is_told(store):
+    os.mkfifo(store.home / ".locks" / f"rollout-{KEY[:16]}.lock")
+    with pytest.raises(ArtifactError, match="not a regular file"), store.lock("rollout", KEY):
+        pass
