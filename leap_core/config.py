@@ -4,24 +4,41 @@ Every section but `[execution]` and the experiment's name bears identity: it goe
 use it. `[execution]` holds what may change how fast or where a result is made, never the result.
 """
 
-import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from leap_core.errors import ConfigError, UnknownNameError
-from leap_core.types import Level
+from leap_core.settings_bounds import (
+    Actions,
+    Device,
+    Episodes,
+    Epochs,
+    LearningRate,
+    Pattern,
+    Rows,
+    Seconds,
+    Seed,
+    Share,
+    ShareOfState,
+    Specs,
+    SpecsOrNone,
+    Temperature,
+    Text,
+    Tokens,
+    Within,
+    split_address,
+)
+from leap_core.settings_files import check_values, read_json, read_toml
 
 
 class Section(BaseModel):
-    """A part of the configuration. Unknown keys are an error."""
+    """A part of the configuration. Unknown keys are an error, and so are texts and booleans in place of numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -30,26 +47,26 @@ SectionT = TypeVar("SectionT", bound=Section)
 class EnvironmentConfig(Section):
     """Which environment, on which data."""
 
-    name: str = Field("alfworld", description="Kind of environment.")
+    name: Text = Field("alfworld", description="Kind of environment.")
     engine: Literal["auto", "native", "textworld"] = Field("auto", description="Which engine plays the games.")
-    data: str | None = Field(
+    data: Text | None = Field(
         None, description="Directory of downloaded data; none: games are generated from the experiment's seed."
     )
-    max_steps: int = Field(20, ge=1, description="Limit on actions in one episode.")
-    num_train: int = Field(600, ge=1, description="Specs in the train split (generated, or the first so many).")
-    num_dev: int = Field(100, ge=0, description="Specs in the dev split.")
-    num_test: int = Field(200, ge=0, description="Specs in the test split.")
+    max_steps: Actions = Field(20, description="Limit on actions in one episode.")
+    num_train: Specs = Field(600, description="Specs in the train split (generated, or the first so many).")
+    num_dev: SpecsOrNone = Field(100, description="Specs in the dev split.")
+    num_test: SpecsOrNone = Field(200, description="Specs in the test split.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this environment alone.")
 
 
 class StudentConfig(Section):
     """The policy that plays and learns."""
 
-    kind: str = Field("hf", description="Kind of student.")
-    model: str = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
-    prompt: str = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
-    temperature: float = Field(0.3, ge=0, description="Sampling temperature; 0 is greedy.")
-    max_new_tokens: int = Field(256, ge=1, description="Limit on tokens of one reply.")
+    kind: Text = Field("hf", description="Kind of student.")
+    model: Text = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
+    prompt: Text = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
+    temperature: Temperature = Field(0.3, description="Sampling temperature; 0 is greedy.")
+    max_new_tokens: Tokens = Field(256, description="Limit on tokens of one reply.")
     serve: Literal["vllm"] | None = Field(None, description="Serve the weights for the student 'openai' with this.")
     constrain: bool = Field(False, description="Constrain commands to the admissible ones while decoding.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of student alone.")
@@ -58,9 +75,11 @@ class StudentConfig(Section):
 class DemonstrationConfig(Section):
     """The expert episodes that behaviour cloning (iteration 0) starts from."""
 
-    num_episodes: int = Field(200, ge=1, description="How many episodes, one for each of the first train specs.")
-    level: Level = Field(100, description="Share of the privileged state the expert may use; 100 walks straight.")
-    annotate_with: str | None = Field(
+    num_episodes: Episodes = Field(200, description="How many episodes, one for each of the first train specs.")
+    level: ShareOfState = Field(
+        100, description="Share of the privileged state the expert may use; 100 walks straight."
+    )
+    annotate_with: Text | None = Field(
         None, description="Model at the teacher's endpoint that writes the reasons anew; none: the expert's own."
     )
 
@@ -68,22 +87,24 @@ class DemonstrationConfig(Section):
 class RolloutConfig(Section):
     """How the student's episodes are collected for correction."""
 
-    num_episodes: int = Field(200, ge=1, description="Episodes in one iteration, on train specs.")
-    temperature: float | None = Field(None, ge=0, description="Sampling temperature; none: the student's.")
-    max_consecutive_invalid: int | None = Field(
-        3, ge=1, description="End an episode after so many invalid actions in a row; none: never."
+    num_episodes: Episodes = Field(200, description="Episodes in one iteration, on train specs.")
+    temperature: Temperature | None = Field(None, description="Sampling temperature; none: the student's.")
+    max_consecutive_invalid: Actions | None = Field(
+        3, description="End an episode after so many invalid actions in a row; none: never."
     )
-    max_error_share: float = Field(0.05, ge=0, le=1, description="Fail the stage above this share of failed episodes.")
+    max_error_share: Share = Field(0.05, description="Fail the stage above this share of failed episodes.")
 
 
 class CorrectionConfig(Section):
     """Who corrects which episodes, and how much of the privileged state may guide the corrections."""
 
-    teacher: str = Field("oracle", description="Kind of teacher.")
-    threshold: float = Field(0.0, ge=0, le=1, description="Episodes with a score at or below this are corrected.")
-    level: Level = Field(0, description="How far the privileged state may guide corrections, in percent (paper: 50).")
-    max_error_share: float = Field(0.05, ge=0, le=1, description="Fail the stage above this share of failed episodes.")
-    max_reject_share: float = Field(0.5, ge=0, le=1, description="Fail the stage above this share of rejected steps.")
+    teacher: Text = Field("oracle", description="Kind of teacher.")
+    threshold: Share = Field(0.0, description="Episodes with a score at or below this are corrected.")
+    level: ShareOfState = Field(
+        0, description="How far the privileged state may guide corrections, in percent (paper: 50)."
+    )
+    max_error_share: Share = Field(0.05, description="Fail the stage above this share of failed episodes.")
+    max_reject_share: Share = Field(0.5, description="Fail the stage above this share of rejected steps.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of teacher alone.")
 
 
@@ -93,8 +114,10 @@ class DatasetConfig(Section):
     aggregate: Literal["equal", "all", "latest"] = Field(
         "equal", description="Of iterations 0..i: equal shares, cut to the smallest (paper); all; only the latest."
     )
-    validation_fraction: float = Field(0.15, ge=0, lt=1, description="Share of episodes held out for validation.")
-    corrections: tuple[str, ...] = Field(
+    validation_fraction: Annotated[float, Within(1e-6, 0.9, "the rest is trained on", or_zero=True)] = Field(
+        0.15, description="Share of episodes held out for validation."
+    )
+    corrections: Annotated[tuple[Text, ...], Field(strict=False, max_length=1000)] = Field(
         (), description="Correction artifacts to use for iterations 1, 2, ... in place of rolling out and correcting."
     )
 
@@ -102,29 +125,33 @@ class DatasetConfig(Section):
 class LoraSection(Section):
     """Low-rank adapters (paper: rank 128, alpha 64, dropout 0.05)."""
 
-    rank: int = Field(128, ge=1)
-    alpha: int = Field(64, ge=1)
-    dropout: float = Field(0.05, ge=0, lt=1)
-    target_modules: str | tuple[str, ...] = Field("all-linear")
+    rank: Annotated[int, Within(1, 8192, "beyond the width of a layer an adapter is no low rank")] = 128
+    alpha: Annotated[int, Within(1, 2**16, "updates are scaled by alpha / rank")] = 64
+    dropout: Annotated[float, Within(1e-6, 0.95, "what is dropped is not learned from", or_zero=True)] = 0.05
+    target_modules: Pattern | Annotated[tuple[Text, ...], Field(strict=False, min_length=1, max_length=1000)] = Field(
+        "all-linear", description="Names of modules, or one regular expression for them."
+    )
 
 
 class TrainingConfig(Section):
     """Fine-tuning. The defaults are the paper's."""
 
-    trainer: str = Field("sft", description="Kind of trainer.")
+    trainer: Text = Field("sft", description="Kind of trainer.")
     method: Literal["full", "lora"] = Field("lora", description="Train all weights, or a low-rank adapter.")
     lora: LoraSection = LoraSection()
-    learning_rate: float = Field(3e-5, gt=0)
+    learning_rate: LearningRate = 3e-5
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_steps: int = Field(10, ge=0)
-    max_grad_norm: float = Field(0.3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    epochs: float = Field(1.0, gt=0, description="Passes over the rows in iterations 1, 2, ...")
-    bootstrap_epochs: float | None = Field(None, gt=0, description="Passes in iteration 0; none: the same as epochs.")
-    bootstrap_learning_rate: float | None = Field(None, gt=0, description="Iteration 0; none: learning_rate.")
-    batch_size: int = Field(8, ge=1, description="Rows (or packed episodes) in one optimizer step.")
-    max_length: int = Field(4096, ge=16, description="Longer rows, in tokens, are left out and counted.")
-    max_truncated_share: float = Field(0.1, ge=0, le=1, description="Fail the stage if more rows are left out so.")
+    warmup_steps: Annotated[int, Within(0, 100_000, "no training has more steps to warm up for")] = 10
+    max_grad_norm: Annotated[float, Within(1e-6, 1e6, "gradients are scaled down to this norm")] = 0.3
+    weight_decay: Annotated[float, Within(1e-9, 10, "more shrinks all weights to nothing", or_zero=True)] = 0.0
+    epochs: Epochs = Field(1.0, description="Passes over the rows in iterations 1, 2, ...")
+    bootstrap_epochs: Epochs | None = Field(None, description="Passes in iteration 0; none: the same as epochs.")
+    bootstrap_learning_rate: LearningRate | None = Field(None, description="Iteration 0; none: learning_rate.")
+    batch_size: Rows = Field(8, description="Rows (or packed episodes) in one optimizer step.")
+    max_length: Annotated[int, Within(16, 2**20, "no model reads more tokens at once")] = Field(
+        4096, description="Longer rows, in tokens, are left out and counted."
+    )
+    max_truncated_share: Share = Field(0.1, description="Fail the stage if more rows are left out so.")
     pack_episodes: bool = Field(
         True, description="Train all steps of an episode in one sequence that shares their common prefix."
     )
@@ -135,42 +162,69 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """How a model is judged."""
 
-    temperature: float | None = Field(None, ge=0, description="Sampling temperature; none: the student's.")
-    max_steps: int | None = Field(None, ge=1, description="Limit on actions in an episode; none: the environment's.")
-    confidence: float = Field(0.95, gt=0, lt=1, description="Of the intervals (Wilson for rates).")
+    temperature: Temperature | None = Field(None, description="Sampling temperature; none: the student's.")
+    max_steps: Actions | None = Field(None, description="Limit on actions in an episode; none: the environment's.")
+    confidence: Annotated[float, Within(0.01, 0.9999, "nothing is certain")] = Field(
+        0.95, description="Of the intervals (Wilson for rates)."
+    )
 
 
+_LONGEST_SHOWN = 120
+_TELL_ALL = ("missing", "value_error", "blank", "too_long", "unprintable")
+"""Kinds of errors that do without what came: it may hold a secret."""
+_IN_WORDS = {
+    "int_type": "must be a whole number, without a point or quotes",
+    "float_type": "must be a number, such as 0.5, without quotes",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "too_short": "must not be empty",
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_WORDS = ("key", "token", "secret", "password", "sig")
 
 
 class EndpointConfig(Section):
     """An OpenAI-compatible endpoint: where it is, how fast it may be asked, what it may cost. Never the key itself."""
 
-    base_url: str | None = Field(None, description="Address up to and with /v1; none: OPENAI_BASE_URL, else OpenAI's.")
-    api_key_env: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key.")
-    api_key_secret: str | None = Field(None, description="Prefect Secret block that holds the key instead.")
-    key_header: str | None = Field(
+    base_url: Text | None = Field(None, description="Address up to and with /v1; none: OPENAI_BASE_URL, else OpenAI's.")
+    api_key_env: Text = Field("OPENAI_API_KEY", description="Environment variable that holds the key.")
+    api_key_secret: Text | None = Field(None, description="Prefect Secret block that holds the key instead.")
+    key_header: Text | None = Field(
         None, description="Header for the key where it is not 'Authorization' (Azure: api-key)."
     )
-    query: dict[str, str] = Field(default_factory=dict, description="Added to every address (Azure: api-version).")
-    max_concurrency: int = Field(32, ge=1, description="Requests on their way at once.")
-    requests_per_minute: int | None = Field(None, ge=1, description="Never more requests than that in any minute.")
-    tokens_per_minute: int | None = Field(None, ge=1, description="Nor more tokens, sent and received.")
-    timeout_s: float = Field(180.0, gt=0, description="Give a request up after that, and try again.")
-    max_tries: int = Field(8, ge=1, description="Tries of one request before its episode counts as failed.")
-    max_outage_s: float = Field(
-        900.0, ge=0, description="Wait so long for an endpoint that is out of reach and answered before."
+    query: dict[Text, Text] = Field(default_factory=dict, description="Added to every address (Azure: api-version).")
+    max_concurrency: Annotated[int, Within(1, 4096, "each is a connection and a thread")] = Field(
+        32, description="Requests on their way at once."
     )
-    budget_usd: float | None = Field(None, gt=0, description="Dollars that the experiment may spend here, all told.")
-    budget_tokens: int | None = Field(None, ge=1, description="Tokens, sent and received, likewise.")
-    prices: str | None = Field(None, description="Price file; none: leap_core/chat/prices.toml.")
+    requests_per_minute: Annotated[int, Within(1, 10**7, "no endpoint answers more")] | None = Field(
+        None, description="Never more requests than that in any minute."
+    )
+    tokens_per_minute: Annotated[int, Within(1, 10**12, "no endpoint answers more")] | None = Field(
+        None, description="Nor more tokens, sent and received."
+    )
+    timeout_s: Seconds = Field(180.0, description="Give a request up after that, and try again.")
+    max_tries: Annotated[int, Within(1, 1000, "waits between tries grow")] = Field(
+        8, description="Tries of one request before its episode counts as failed."
+    )
+    max_outage_s: Annotated[float, Within(0.001, 30 * 86_400, "seconds: at most a month", or_zero=True)] = Field(
+        900.0, description="Wait so long for an endpoint that is out of reach and answered before."
+    )
+    budget_usd: Annotated[float, Within(1e-6, 10**7, "dollars: leave it out for none")] | None = Field(
+        None, description="Dollars that the experiment may spend here, all told."
+    )
+    budget_tokens: Annotated[int, Within(1, 10**13, "leave it out for none")] | None = Field(
+        None, description="Tokens, sent and received, likewise."
+    )
+    prices: Text | None = Field(None, description="Price file; none: leap_core/chat/prices.toml.")
     batch: bool = Field(False, description="Use the Batch API: answers within a day, at half the price.")
-    batch_poll_s: float = Field(60.0, gt=0, description="Look so often whether a batch is done.")
+    batch_poll_s: Seconds = Field(60.0, description="Look so often whether a batch is done.")
 
     @model_validator(mode="after")
     def _address_holds_no_secret(self) -> "EndpointConfig":
-        address = urlsplit(self.base_url or "")
+        address = split_address(self.base_url or "")
+        if self.key_header is not None and not _HEADER.fullmatch(self.key_header):
+            raise ValueError("key_header must be the name of a header, such as api-key: letters, digits and -")
         if address.username or address.password or address.query:
             raise ValueError(
                 "base_url must be a plain address: put a key into the environment variable that api_key_env names, "
@@ -195,20 +249,25 @@ EndpointName = Literal["teacher", "student"]
 class ExecutionConfig(Section):
     """How to run: where and how fast, never what comes out. So nothing here bears identity, but `micro_batch_size`."""
 
-    device: str = Field("auto", description="torch device; auto: cuda if there is one, else cpu.")
-    batch_size: int = Field(64, ge=1, description="Episodes that generate together.")
-    shard_size: int = Field(64, ge=1, description="Episodes in one shard, the unit of resuming.")
-    env_workers: int = Field(1, ge=0, description="Worker processes for environments; 0: in this process.")
-    micro_batch_size: int = Field(
+    device: Device = Field("auto", description="torch device; auto: cuda if there is one, else cpu.")
+    batch_size: Rows = Field(64, description="Episodes that generate together.")
+    shard_size: Episodes = Field(64, description="Episodes in one shard, the unit of resuming.")
+    env_workers: Annotated[int, Within(0, 256, "each is a process")] = Field(
+        1, description="Worker processes for environments; 0: in this process."
+    )
+    micro_batch_size: Rows = Field(
         8,
-        ge=1,
         description="Rows on the device at once while training. Sums are rounded by it, so trainings are keyed by it.",
     )
-    save_every_steps: int = Field(50, ge=1, description="Optimizer steps between training checkpoints.")
-    num_threads: int | None = Field(None, ge=1, description="CPU threads of torch; none: all cores.")
+    save_every_steps: Annotated[int, Within(1, 10**6, "what is not saved is lost in a crash")] = Field(
+        50, description="Optimizer steps between training checkpoints."
+    )
+    num_threads: Annotated[int, Within(1, 1024, "no machine has more cores")] | None = Field(
+        None, description="CPU threads of torch; none: all cores."
+    )
     teacher: EndpointConfig = Field(EndpointConfig(), description="Where a teacher behind an endpoint is asked.")
     student: EndpointConfig = Field(EndpointConfig(), description="Where a student behind an endpoint is asked.")
-    journal: str | None = Field(None, description="File that keeps every reply; none: one for all of the home.")
+    journal: Text | None = Field(None, description="File that keeps every reply; none: one for all of the home.")
 
     def endpoint(self, name: EndpointName) -> EndpointConfig:
         """The settings of one endpoint."""
@@ -218,9 +277,13 @@ class ExecutionConfig(Section):
 class LeapConfig(Section):
     """A whole experiment."""
 
-    experiment: str = Field("leap", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name; lower case, digits, - and _.")
-    seed: int = Field(0, ge=0)
-    num_iterations: int = Field(3, ge=0, description="LEAP iterations after behaviour cloning.")
+    experiment: str = Field(
+        "leap", pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100, description="Name; lower case, digits, - and _."
+    )
+    seed: Seed = 0
+    num_iterations: Annotated[int, Within(0, 1000, "each plays and trains anew")] = Field(
+        3, description="LEAP iterations after behaviour cloning."
+    )
     environment: EnvironmentConfig = EnvironmentConfig()
     student: StudentConfig = StudentConfig()
     demonstrations: DemonstrationConfig = DemonstrationConfig()
@@ -251,14 +314,7 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
         ConfigError: no such file, not TOML, nothing in it, a bad override, an unknown key (with the nearest known one),
             a bad value.
     """
-    try:
-        values = tomllib.loads(preset.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot read the preset {preset}: {error.strerror}. Give a TOML file's path, or a name without `.toml`."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{preset} is not valid TOML: {error}. Mend the file.") from error
+    values = read_toml(preset, "the preset", "Give a TOML file's path, or a name without `.toml`.")
     if not values:
         raise ConfigError(
             f"The preset {preset} sets nothing. Write settings into it, or copy one of flows/presets, such as "
@@ -278,16 +334,13 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
-        raise ConfigError(f"Override {override!r} is not of the form section.key=value, e.g. training.epochs=2.")
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = text.strip()
+        raise ConfigError(f"Override {shorten(override)} is not of the form section.key=value, e.g. training.epochs=2.")
+    value = read_json(text, f"Override of {shorten(path)}")
     target = values
     for key in keys[:-1]:
         target = target.setdefault(key, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"Override {override!r}: {key!r} is a value, not a section.")
+            raise ConfigError(f"Override {shorten(override)}: {key!r} is a value, not a section.")
     target[keys[-1]] = value
 
 
@@ -297,15 +350,9 @@ def parse_config(values: Mapping[str, Any]) -> LeapConfig:
     Raises:
         ConfigError: names the first bad key, what was expected, what came.
     """
+    check_values(values, "")
     check_keys(values, LeapConfig)
-    try:
-        return LeapConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        came = "" if first["type"] == "value_error" else f" (came: {first['input']!r})"
-        prefix = f"Config {where}: " if where else "Config: "
-        raise ConfigError(f"{prefix}{first['msg'].removeprefix('Value error, ')}{came}.") from error
+    return _validate(values, LeapConfig, "")
 
 
 def read_params(params: Mapping[str, JsonValue], kind: type[SectionT], path: str) -> SectionT:
@@ -314,14 +361,30 @@ def read_params(params: Mapping[str, JsonValue], kind: type[SectionT], path: str
     Raises:
         ConfigError: names the key that is missing, unknown or wrong.
     """
+    check_values(params, "", path)
     check_keys(params, kind, f"{path}.")
+    return _validate(params, kind, path)
+
+
+def shorten(value: object) -> str:
+    """How a value is written in an error: as in Python, a long one cut."""
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}... ({len(text)} characters)"
+
+
+def _validate(values: Mapping[str, Any], kind: type[SectionT], path: str) -> SectionT:
     try:
-        return kind.model_validate(dict(params))
+        return kind.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        came = "" if first["type"] == "missing" else f" (came: {first['input']!r})"
-        raise ConfigError(f"Config {path}.{where}: {first['msg']}{came}.") from error
+        errors = error.errors()
+        # Of a value of two types, what is wrong with it as the one that it is.
+        first = next((one for one in errors if one["type"] not in ("string_type", "tuple_type")), errors[0])
+        parts = [path, *(shorten(part).strip("'") for part in first["loc"] if "[" not in str(part))]
+        where = ".".join(part for part in parts if part)
+        came = "" if first["type"] in _TELL_ALL else f" (came: {shorten(first['input'])})"
+        prefix = f"Config {where}: " if where else "Config: "
+        told = _IN_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+        raise ConfigError(f"{prefix}{told}{came}.") from error
 
 
 def check_keys(values: Mapping[str, Any], model: type[BaseModel], path: str = "") -> None:

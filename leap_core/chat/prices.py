@@ -1,13 +1,16 @@
 """What a reply costs, from a price file that users can edit. A model that is not in it has no known cost."""
 
 import re
-import tomllib
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
 from leap_core.chat.messages import ChatReply
+from leap_core.config import shorten
 from leap_core.errors import ConfigError
+from leap_core.settings_bounds import Text, Within
+from leap_core.settings_files import read_toml
 from leap_core.types import Record
 
 DEFAULT_PRICES = Path(__file__).parent / "prices.toml"
@@ -15,13 +18,16 @@ _DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 _MILLION = 1e6
 
 
+Dollars = Annotated[float, Field(strict=True), Within(1e-9, 10**6, "dollars for a million tokens", or_zero=True)]
+
+
 class Price(Record):
     """US dollars for a million tokens; `batch` is the factor of the Batch API."""
 
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
-    cached_prompt: float | None = Field(None, ge=0)
-    batch: float = Field(0.5, ge=0)
+    prompt: Dollars
+    completion: Dollars
+    cached_prompt: Dollars | None = None
+    batch: Annotated[float, Within(1e-6, 10, "it is a factor of the price", or_zero=True)] = Field(0.5, strict=True)
 
     def of(self, reply: ChatReply) -> float:
         """Dollars for one reply."""
@@ -34,7 +40,7 @@ class Price(Record):
 class PriceList(Record):
     """The prices of a file, by model. `source` and `as_of` say where they are from and when they held."""
 
-    models: dict[str, Price]
+    models: dict[Text, Price]
     source: str = ""
     as_of: str = ""
 
@@ -55,13 +61,13 @@ def read_prices(path: str | None) -> PriceList:
         ConfigError: it is missing, not TOML, or has a price that is none.
     """
     file = DEFAULT_PRICES if path is None else Path(path).expanduser()
+    values = read_toml(file, "the price file", f"Copy {DEFAULT_PRICES}.")
     try:
-        return PriceList.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"Cannot read the price file {file}: {error.strerror}. Copy {DEFAULT_PRICES}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The price file {file} is not TOML: {error}. Compare with {DEFAULT_PRICES}.") from error
+        return PriceList.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"The price file {file}: {where}: {first['msg']}. Compare with {DEFAULT_PRICES}.") from error
+        where = ".".join(str(part) for part in first["loc"] if str(part) != "[key]")
+        came = "" if first["type"] == "missing" else f" (came: {shorten(first['input'])})"
+        raise ConfigError(
+            f"The price file {file}: {where}: {first['msg']}{came}. Compare with {DEFAULT_PRICES}."
+        ) from error

@@ -17,6 +17,7 @@ from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig, Section, StudentConfig, read_params
 from leap_core.errors import ChatError, ConfigError
 from leap_core.prompts import format_reply, read_reply
+from leap_core.settings_bounds import Text
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.encoding import load_tokenizer, opened_thought, prepare
 from leap_core.students.serving import serve
@@ -32,7 +33,7 @@ _TOKENS_A_REPLY = 80
 class OpenAIStudentParams(Section):
     """Settings of this student, `student.params`. All of them bear identity."""
 
-    model: str | None = Field(None, description="Name of the model at the endpoint; none: student.model.")
+    model: Text | None = Field(None, description="Name of the model at the endpoint; none: student.model.")
 
     @classmethod
     def read(cls, params: dict[str, JsonValue]) -> "OpenAIStudentParams":

@@ -9,12 +9,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
 from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError
+from leap_core.settings_bounds import Within
 from leap_core.students.phrases import find_phrases, phrase_pattern
 
 PAD, SYSTEM, USER, ASSISTANT, END = "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -47,12 +48,14 @@ _MAX_ENTITY_NUMBER = 99
 class TinyParams(Section):
     """Size of the model. The defaults make about 0.6 million parameters with a vocabulary of some hundred words."""
 
-    hidden_size: int = Field(128, ge=8)
-    num_layers: int = Field(3, ge=1)
-    num_heads: int = Field(4, ge=1)
-    intermediate_size: int = Field(256, ge=8)
-    max_positions: int = Field(4096, ge=64, description="Longest prompt and reply, in tokens.")
-    initializer_range: float = Field(0.04, gt=0)
+    hidden_size: Annotated[int, Within(8, 4096, "a larger one is not tiny")] = 128
+    num_layers: Annotated[int, Within(1, 64, "more are not tiny")] = 3
+    num_heads: Annotated[int, Within(1, 256, "each has a part of hidden_size")] = 4
+    intermediate_size: Annotated[int, Within(8, 2**14, "a larger one is not tiny")] = 256
+    max_positions: Annotated[int, Within(64, 2**17, "its attention is over all of them")] = Field(
+        4096, description="Longest prompt and reply, in tokens."
+    )
+    initializer_range: Annotated[float, Within(1e-6, 1, "the spread of the first weights")] = 0.04
 
     @classmethod
     def read(cls, params: Mapping[str, JsonValue]) -> "TinyParams":

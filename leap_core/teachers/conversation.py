@@ -6,7 +6,7 @@ a processor to spare, and whoever drives it decides how requests travel.
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -16,6 +16,7 @@ from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError, ContextLengthError
 from leap_core.prompts import match_command
 from leap_core.realizability import Gate
+from leap_core.settings_bounds import Temperature, Text, Within
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.teachers.prompts import TeacherPrompts
 from leap_core.teachers.replies import Advice, correction_schema, read_advice
@@ -28,13 +29,19 @@ Conversation = Generator[ChatRequest, ChatReply, tuple[StepCorrection, ...]]
 class OpenAITeacherParams(Section):
     """Settings of this teacher, `correction.params`. All of them bear identity."""
 
-    model: str = Field(description="Name of the model at the endpoint.")
+    model: Text = Field(description="Name of the model at the endpoint.")
     mode: Literal["trajectory", "step"] = Field("trajectory", description="What one call corrects; an episode (paper).")
-    prompt: str = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
-    temperature: float | None = Field(0.0, ge=0, description="Sampling temperature; null: the endpoint's own.")
-    max_tokens: int = Field(4096, ge=16, description="Limit on tokens of one reply, hidden reasoning included.")
-    context_tokens: int = Field(128_000, ge=512, description="What the model can read; longer episodes are split.")
-    max_attempts: int = Field(3, ge=1, description="Replies asked for before what is wrong is rejected.")
+    prompt: Text = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
+    temperature: Temperature | None = Field(0.0, description="Sampling temperature; null: the endpoint's own.")
+    max_tokens: Annotated[int, Within(16, 2**20, "no model writes more at once")] = Field(
+        4096, description="Limit on tokens of one reply, hidden reasoning included."
+    )
+    context_tokens: Annotated[int, Within(512, 10**8, "no model reads more at once")] = Field(
+        128_000, description="What the model can read; longer episodes are split."
+    )
+    max_attempts: Annotated[int, Within(1, 100, "each reply is paid for")] = Field(
+        3, description="Replies asked for before what is wrong is rejected."
+    )
     structured: bool = Field(True, description="Ask for JSON by schema; endpoints that lack it are asked without.")
     shuffled_privilege: bool = Field(False, description="Control: show each episode the hidden state of another one.")
 

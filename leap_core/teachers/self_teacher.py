@@ -11,6 +11,7 @@ from leap_core.config import CorrectionConfig, EndpointName, Section, StudentCon
 from leap_core.errors import ConfigError
 from leap_core.prompts import PromptSet, load_prompts, read_reply
 from leap_core.registry import load_kind
+from leap_core.settings_bounds import Temperature, Text
 from leap_core.students import STUDENTS
 from leap_core.students.base import ActReply, ActRequest, Student, replies_are_bought
 from leap_core.teachers.base import TeacherSetup, check_same_spec
@@ -22,8 +23,8 @@ from leap_core.types import Correction, CorrectionStatus, Level, Message, StepCo
 class SelfTeacherParams(Section):
     """Settings of this teacher, `correction.params`. All of them bear identity."""
 
-    prompt: str = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
-    temperature: float = Field(0.0, ge=0, description="Sampling temperature; 0 is greedy.")
+    prompt: Text = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
+    temperature: Temperature = Field(0.0, description="Sampling temperature; 0 is greedy.")
     shuffled_privilege: bool = Field(False, description="Control: show each episode the hidden state of another one.")
 
     @classmethod

@@ -4,9 +4,9 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
-from leap_core.config import EnvironmentConfig
+from leap_core.config import EnvironmentConfig, Section, read_params
 from leap_core.envs.alfworld.data_index import (
     CHOSEN,
     DAMAGED,
@@ -36,13 +36,22 @@ from leap_core.errors import (
     UnknownNameError,
     UnplayableGameError,
 )
+from leap_core.settings_bounds import Share, Text
 from leap_core.types import PrivilegedState, Spec, Split
 
-_GENERATED_PARAMS = {"scene_size": "small"}
-_SPLIT_PARAMS = {"dev_split": "valid_seen", "test_split": "valid_unseen"}
-_DATA_PARAMS = {**_SPLIT_PARAMS, "max_damaged_share": "0.05", "expert": "rules"}
-"""Of a split with more than that share of damaged games, nothing is made. `expert` is one of `_EXPERTS`."""
+_GENERATED_PARAMS = ("scene_size",)
+_DATA_PARAMS = ("dev_split", "test_split", "max_damaged_share", "expert")
 _EXPERTS = ("rules", "walkthrough")
+
+
+class AlfworldParams(Section):
+    """`environment.params` of this environment: the first for generated games, the others for downloaded data."""
+
+    scene_size: Text = Field("small", description="Size of generated homes.")
+    dev_split: Text = Field("valid_seen", description="Split of the data that dev is made of.")
+    test_split: Text = Field("valid_unseen", description="Split of the data that test is made of.")
+    max_damaged_share: Share = Field(0.05, description="Of a split with more damaged games, nothing is made.")
+    expert: Text = Field("rules", description="Who demonstrates: rules, or walkthrough for the files' own plans.")
 
 
 class AlfworldSuite:
@@ -63,11 +72,11 @@ class AlfworldSuite:
                 raise UnknownNameError(f"key of environment.params for {source}", key, defaults)
         self._engine = make_engine(config.engine)  # for looking at games; each environment has its own
         self._config = config
-        self._params = {key: str(config.params.get(key, default)) for key, default in defaults.items()}
+        self._params = read_params(config.params, AlfworldParams, "environment.params")
         if config.data is not None:
             self._check_data_splits()
-            if self._params["expert"] not in _EXPERTS:
-                raise UnknownNameError("expert in environment.params.expert", self._params["expert"], _EXPERTS)
+            if self._params.expert not in _EXPERTS:
+                raise UnknownNameError("expert in environment.params.expert", self._params.expert, _EXPERTS)
 
     def check_data(self) -> None:
         """Raise LeapError where `environment.data` leads nowhere."""
@@ -113,16 +122,17 @@ class AlfworldSuite:
         from leap_core.envs.alfworld.oracle import AlfworldOracle
         from leap_core.envs.alfworld.walkthroughs import WalkthroughExpert
 
-        return WalkthroughExpert(AlfworldOracle()) if self._params.get("expert") == "walkthrough" else AlfworldOracle()
+        return WalkthroughExpert(AlfworldOracle()) if self._params.expert == "walkthrough" else AlfworldOracle()
 
     def _count(self, split: Split) -> int:
         return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
 
     def _check_data_splits(self) -> None:
-        for key in _SPLIT_PARAMS:
-            if self._params[key] not in DATA_SPLITS:
-                raise UnknownNameError(f"split in environment.params.{key}", self._params[key], DATA_SPLITS)
-        chosen = ["train", *(self._params[key] for key in _SPLIT_PARAMS)]
+        dev, test = self._params.dev_split, self._params.test_split
+        for key, split in (("dev_split", dev), ("test_split", test)):
+            if split not in DATA_SPLITS:
+                raise UnknownNameError(f"split in environment.params.{key}", split, DATA_SPLITS)
+        chosen = ["train", dev, test]
         if len(set(chosen)) < len(chosen):
             raise ConfigError(
                 f"environment.params makes train, dev and test of {', '.join(chosen)}: no two may share games, because "
@@ -132,13 +142,13 @@ class AlfworldSuite:
     def _generate(self, root: Path, split: Split, count: int, seed: int) -> list[Spec]:
         from leap_core.envs.alfworld.generator import generate_games
 
-        games = generate_games(root, {split: count}, seed, self._params["scene_size"])
+        games = generate_games(root, {split: count}, seed, self._params.scene_size)
         return [_generated(root, path, split) for _, path in games]
 
     def _index(self, root: Path, split: Split, count: int) -> list[Spec]:
         """So many games of a downloaded split: always the same, and a fair sample of its kinds of tasks."""
         index = read_index(find_data(str(self._config.data)))
-        name = split if split == "train" else self._params[f"{split}_split"]
+        name = {"train": "train", "dev": self._params.dev_split, "test": self._params.test_split}[split]
         self._check_whole(index, name)
         games = [game for game in index.games(name) if game.status in CHOSEN]
         chosen = sorted(games, key=_mixed)[:count]
@@ -153,7 +163,7 @@ class AlfworldSuite:
     def _check_whole(self, index: DataIndex, split: str) -> None:
         games = [game for game in index.games(split) if game.status != NO_GAME]
         damaged = [game for game in games if game.status == DAMAGED]
-        limit = float(self._params["max_damaged_share"])
+        limit = self._params.max_damaged_share
         if len(damaged) > limit * len(games):
             raise GameFileError(
                 f"{len(damaged)} of {len(games)} games in {index.folder / split} are damaged, more than "

@@ -1,11 +1,11 @@
 """InterCode Bash's specs: the tasks of an InterCode checkout, or the bundled ones."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from leap_core.config import EnvironmentConfig, Section, check_keys
+from leap_core.config import EnvironmentConfig, Section, read_params
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.intercode_bash.benchmark import (
     BashTask,
@@ -19,8 +19,9 @@ from leap_core.envs.intercode_bash.environment import FindTask, IntercodeBashEnv
 from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
 from leap_core.envs.intercode_bash.privileged import reveal
 from leap_core.envs.intercode_bash.sandbox import load_backend, require
-from leap_core.errors import ConfigError, LeapError
+from leap_core.errors import LeapError
 from leap_core.files import write_json
+from leap_core.settings_bounds import Text, Within
 from leap_core.types import PrivilegedState, Spec, Split
 
 GOLDS_FILE = "golds.json"
@@ -30,18 +31,26 @@ _GOLDS = TypeAdapter(dict[str, str])
 class IntercodeBashParams(Section):
     """`environment.params` of this environment."""
 
-    backend: str = Field("bubblewrap", description="Kind of sandbox: bubblewrap or docker.")
-    rootfs: str | None = Field(None, description="bubblewrap: whose /usr commands see; none: the host's.")
-    image: str = Field(
+    backend: Text = Field("bubblewrap", description="Kind of sandbox: bubblewrap or docker.")
+    rootfs: Text | None = Field(None, description="bubblewrap: whose /usr commands see; none: the host's.")
+    image: Text = Field(
         "intercode-nl2bash-{file_system}", description="docker: image of a file system; {file_system} is its name."
     )
     split_by: Literal["file_system", "fraction"] = Field(
         "file_system", description="InterCode's data: train on file systems 1 and 2, test on 3 and 4; or by shares."
     )
-    train_fraction: float = Field(0.7, gt=0, lt=1, description="By fraction: share of tasks for train and dev.")
-    dev_fraction: float = Field(0.15, ge=0, lt=1, description="Share of the tasks to train on that are dev's.")
-    command_timeout_s: float = Field(10.0, gt=0, le=20, description="A command that takes longer is stopped.")
-    observation_limit: int = Field(2000, ge=100, description="Characters of an output that the student sees.")
+    train_fraction: Annotated[float, Within(0.001, 0.999, "the rest is for test")] = Field(
+        0.7, description="By fraction: share of tasks for train and dev."
+    )
+    dev_fraction: Annotated[float, Within(0.001, 0.999, "the rest is to train on", or_zero=True)] = Field(
+        0.15, description="Share of the tasks to train on that are dev's."
+    )
+    command_timeout_s: Annotated[float, Within(0.01, 20, "seconds; an episode has many commands")] = Field(
+        10.0, description="A command that takes longer is stopped."
+    )
+    observation_limit: Annotated[int, Within(100, 10**6, "more fits into no model's context")] = Field(
+        2000, description="Characters of an output that the student sees."
+    )
 
     @classmethod
     def read(cls, config: EnvironmentConfig) -> "IntercodeBashParams":
@@ -50,13 +59,7 @@ class IntercodeBashParams(Section):
         Raises:
             ConfigError: an unknown key (with the nearest known one) or a bad value.
         """
-        check_keys(config.params, cls, "environment.params.")
-        try:
-            return cls.model_validate(config.params)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"environment.params.{key}: {first['msg']} (came: {first['input']!r}).") from error
+        return read_params(config.params, cls, "environment.params")
 
 
 class IntercodeBashSuite:

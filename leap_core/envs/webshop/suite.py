@@ -3,9 +3,9 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from leap_core.config import EnvironmentConfig, Section, check_keys
+from leap_core.config import EnvironmentConfig, Section, read_params
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.skipped import Skipped, write_skipped
 from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED
@@ -17,7 +17,8 @@ from leap_core.envs.webshop.nouns import AUTO, load_nouns, resolve_noun_step
 from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.privileged import reveal
 from leap_core.envs.webshop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
-from leap_core.errors import ConfigError, LeapError
+from leap_core.errors import LeapError
+from leap_core.settings_bounds import Seed, Share, Specs, Text
 from leap_core.types import PrivilegedState, Spec, Split
 
 
@@ -25,14 +26,14 @@ class WebshopParams(Section):
     """`environment.params` of this environment."""
 
     goals: GoalKind = Field("human", description="Instructions written by people, or synthetic ones.")
-    size: str | None = Field(None, description="Downloaded data: 'all' products or '1000'; none: what is there.")
-    nouns: str = Field(AUTO, description="Who finds nouns for the score: spacy, rules; auto: spacy if installed.")
-    price_seed: int = Field(PRICE_SEED, ge=0, description="Seed of prices drawn from a range, and of price limits.")
-    num_products: int = Field(600, ge=1, description="Products in a generated shop.")
-    num_goals: int = Field(300, ge=1, description="Goals in a generated shop.")
-    trajectories: str | None = Field(None, description="The original's human trajectories, to demonstrate by.")
+    size: Text | None = Field(None, description="Downloaded data: 'all' products or '1000'; none: what is there.")
+    nouns: Text = Field(AUTO, description="Who finds nouns for the score: spacy, rules; auto: spacy if installed.")
+    price_seed: Seed = Field(PRICE_SEED, description="Seed of prices drawn from a range, and of price limits.")
+    num_products: Specs = Field(600, description="Products in a generated shop.")
+    num_goals: Specs = Field(300, description="Goals in a generated shop.")
+    trajectories: Text | None = Field(None, description="The original's human trajectories, to demonstrate by.")
     reduce_commands: bool = Field(True, description="Cut lists of more than 20 commands, as the paper's wrapper does.")
-    max_damaged_share: float = Field(MAX_DAMAGED_SHARE, ge=0, le=1, description="Of more damage, nothing is made.")
+    max_damaged_share: Share = Field(MAX_DAMAGED_SHARE, description="Of more damage, nothing is made.")
 
     @classmethod
     def read(cls, config: EnvironmentConfig) -> "WebshopParams":
@@ -41,13 +42,7 @@ class WebshopParams(Section):
         Raises:
             ConfigError: an unknown key (with the nearest known one) or a bad value.
         """
-        check_keys(config.params, cls, "environment.params.")
-        try:
-            params = cls.model_validate(config.params)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"environment.params.{key}: {first['msg']} (came: {first['input']!r}).") from error
+        params = read_params(config.params, cls, "environment.params")
         resolve_noun_step(params.nouns)
         return params
 
