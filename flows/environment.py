@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.server import DATABASE, OwnServer, is_answering
+from flows.server import DATABASE, LOOPBACK, OwnServer, is_answering
 from leap_core.errors import ArtifactError, LeapError
 from leap_core.files import disk_errors, is_full
+from leap_core.shown import shown_lines
 
 MIN_FREE_BYTES = 50_000_000
 """A run does not begin with less: Prefect's database alone would fill it."""
@@ -31,14 +32,15 @@ def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> N
     free = shutil.disk_usage(home).free
     if free < MIN_FREE_BYTES:
         raise ArtifactError(_no_room(home))
-    url, own = os.environ.get("PREFECT_API_URL"), None
-    if not has_server():
-        own = OwnServer(Path(os.environ["PREFECT_HOME"]))
+    url, own = server_url(), None
+    if url is None:
+        own = OwnServer(Path(os.environ["PREFECT_HOME"]), _say)
         os.environ["PREFECT_API_URL"] = own.url
-    elif url and not is_answering(url):
+        _read_settings_again()
+    elif not is_answering(url):
         raise LeapError(
-            f"The Prefect server {url} does not answer. Start it (`prefect server start`), or unset PREFECT_API_URL: "
-            "each run then starts its own for its length."
+            f"The Prefect server {url} does not answer. PREFECT_API_URL is set {source_of_url()}. Start that server "
+            "(`prefect server start`), or unset PREFECT_API_URL: each run then starts its own for its length."
         )
     if look_ahead is not None:
         _say(f"Looking at what is in {home} ...")
@@ -51,7 +53,7 @@ def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> N
 
 def _say(line: str) -> None:
     """Show a line at once; standard output is kept for results."""
-    print(line, file=sys.stderr, flush=True)
+    print(shown_lines(line), file=sys.stderr, flush=True)
 
 
 def set_up_prefect(home: Path) -> None:
@@ -62,22 +64,61 @@ def set_up_prefect(home: Path) -> None:
     """
     with disk_errors(home):
         home.mkdir(parents=True, exist_ok=True)
-    settings = {"PREFECT_LOGGING_LEVEL": "CRITICAL"}  # the run says itself what happens
-    if not has_server():
-        directory = Path(os.environ.get("PREFECT_HOME", home / "prefect"))
+    keep_loopback_from_proxies()
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # the run says itself what happens
+    if server_url() is None:
+        directory = Path(os.environ.get("PREFECT_HOME") or home / "prefect").expanduser().absolute()
         with disk_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
-        settings["PREFECT_HOME"] = str(directory)
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
+        os.environ["PREFECT_HOME"] = str(directory)
+        _read_settings_again()
 
 
-def has_server() -> bool:
-    """Whether the environment, or a profile of Prefect's, names an API."""
+def server_url() -> str | None:
+    """The API that Prefect's settings name, wherever they stand: environment, active profile, a file.
+
+    Raises:
+        LeapError: they cannot be read.
+    """
+    try:
+        from prefect.settings import Settings
+
+        return Settings().api.url or None
+    except ValueError as error:  # of TOML, of a text's coding, of a value
+        raise LeapError(
+            f"Prefect's settings cannot be read: {error}. They are in variables PREFECT_..., in profiles.toml of "
+            "$PREFECT_HOME (else ~/.prefect), and in .env, prefect.toml and pyproject.toml here. Mend or remove that."
+        ) from error
+
+
+def source_of_url() -> str:
+    """Where the address of the server in force is set, in words."""
     if os.environ.get("PREFECT_API_URL"):
-        return True
-    profiles = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "profiles.toml"
-    return profiles.is_file() and "PREFECT_API_URL" in profiles.read_text(encoding="utf-8")
+        return "in the environment"
+    from prefect.settings import Settings, load_profiles
+
+    profiles = load_profiles()
+    name = os.environ.get("PREFECT_PROFILE") or profiles.active_name
+    if name in profiles.names and "PREFECT_API_URL" in profiles[name].to_environment_variables():
+        return f"by the profile {name!r} in {Settings().profiles_path} (`prefect profile use` chooses another)"
+    return f"by .env, prefect.toml or pyproject.toml in {Path.cwd()}"
+
+
+def keep_loopback_from_proxies() -> None:
+    """Add this machine to what no proxy is asked for, in this process and those that it starts."""
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in named.split(",") if host.strip()]
+    if "*" not in hosts:
+        hosts += [host for host in LOOPBACK if host not in hosts]
+    # Of the two the lower case one counts, but not for every library.
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)
+
+
+def _read_settings_again() -> None:
+    """Let a Prefect that is imported already know what the environment says now."""
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
 
 
 @contextmanager

@@ -2,28 +2,49 @@
 
 Prefect can start one by itself, but that one outlives a killed command, fills the terminal when it fails, and is
 started again without end where its database is damaged or the disk is full. This one ends with the command however
-that ends, and a database that it cannot open is set aside: it holds the history of runs, no result.
+that ends, is started again should it be killed, and sets a database aside only where SQLite itself calls it damaged: it
+holds the history of runs, no result. Runs on one home that begin together wait for each other's start: the first
+migrates the database for all.
 """
 
 import atexit
+import http.client
+import ipaddress
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from leap_core.errors import LeapError
+from leap_core.files import disk_errors
+from leap_core.locks import file_lock
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 5.0
 DATABASE = "prefect.db"
 LOG = "server.log"
+LOCK = "server.lock"
+LOCKED_TIMEOUT_S = 300.0
+"""A database that another process keeps locked is waited for as long."""
+MAX_RESTARTS = 3
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_GATEWAY = {502, 503, 504}
+"""What a proxy says in place of a server that it does not reach."""
 _SETTINGS = {
+    # Relative to the server's directory: a path may hold what means something else in a URL.
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{DATABASE}",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_UI_ENABLED": "false",
     "PREFECT_LOGGING_LEVEL": "ERROR",
@@ -37,46 +58,73 @@ class OwnServer:
     Prefect reads the address when it is imported, which is needed to find out whether there is anything to start for.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, say: Callable[[str], object]) -> None:
         """Take a free port, held from here on so that nobody else gets it. `url` is that of the API."""
         self._directory = directory
+        self._say = say
+        self._is_ending = False
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api"
 
     def start(self) -> None:
-        """Start it, and wait until it answers; it ends when this process does.
+        """Start it, and wait until it answers; it ends when this process does, and not before.
 
         Raises:
-            LeapError: it does not start, even with an empty database.
+            LeapError: it does not start, or another process keeps its database locked.
         """
-        log = self._directory / LOG
-        process = self._spawn(log)
-        if not _answers(process, self.url):
-            _set_database_aside(self._directory)
-            process = self._spawn(log)
-            if not _answers(process, self.url):
+        with disk_errors(self._directory), file_lock(self._directory / LOCK, self._say):
+            set_damaged_aside(self._directory, self._say)
+            wait_until_free(self._directory / DATABASE, self._say)
+            self._process = self._spawn()
+            if not _answers(self._process, self.url):
                 raise LeapError(
-                    f"Prefect's server does not start: {_last_line(log)} All it said is in {log}. "
-                    "Mend that, or start one yourself (`prefect server start`) and set PREFECT_API_URL."
+                    f"Prefect's server does not start: {_last_line(self._log)} All it said is in {self._log}. "
+                    f"Mend that, or start one yourself (`prefect server start`) and set PREFECT_API_URL. "
+                    f"Its database {self._directory / DATABASE} holds the history of runs, no result."
                 )
-        self._listener.close()
-        atexit.register(_stop, process)
+        atexit.register(self._end)
+        threading.Thread(target=self._keep_up, daemon=True).start()
 
-    def _spawn(self, log_file: Path) -> subprocess.Popen[bytes]:
+    @property
+    def _log(self) -> Path:
+        return self._directory / LOG
+
+    def _keep_up(self) -> None:
+        """Start it again on the same socket whenever it ends: requests wait there meanwhile."""
+        for _ in range(MAX_RESTARTS):
+            self._process.wait()
+            if self._is_ending:
+                return
+            self._say("Prefect's server ended in the middle of the run, and is started again.")
+            self._process = self._spawn()
+        self._process.wait()
+        self._listener.close()  # what still asks is refused at once
+
+    def _end(self) -> None:
+        self._is_ending = True
+        _stop(self._process)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         descriptor = self._listener.fileno()
-        others = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}  # it is that itself
-        with log_file.open("wb") as log:
+        with self._log.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "flows.server", str(descriptor), str(os.getpid())],
-                env={**others, **_SETTINGS, "PREFECT_HOME": str(self._directory)},
-                cwd=Path(__file__).parents[1],
+                env=_server_environment(self._directory),
+                cwd=self._directory,
                 pass_fds=[descriptor],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is the command's to handle; it still needs the server then
             )
+
+
+def _server_environment(directory: Path) -> dict[str, str]:
+    """That of this process, without whatever says how another Prefect server should be."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    code = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), others.get("PYTHONPATH"))))
+    return {**others, **_SETTINGS, "PYTHONPATH": code, "PREFECT_HOME": str(directory)}
 
 
 def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
@@ -91,21 +139,77 @@ def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def is_answering(url: str) -> bool:
-    """Whether there is a server behind an API's URL, whatever it answers."""
+    """Whether there is a server behind an API's URL, whatever it answers. This machine is never asked by a proxy."""
+    handlers = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
     try:
-        urllib.request.urlopen(f"{url}/health", timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
+        urllib.request.build_opener(*handlers).open(f"{url}/health", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        return error.code not in _GATEWAY
+    except (OSError, ValueError, http.client.HTTPException):
         return False
     return True
 
 
-def _set_database_aside(directory: Path) -> None:
+def is_loopback(url: str) -> bool:
+    """Whether a URL is one of this machine."""
+    try:
+        host = urllib.parse.urlsplit(url).hostname or ""
+        return host in LOOPBACK or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def set_damaged_aside(directory: Path, say: Callable[[str], object]) -> None:
+    """Move a database away that SQLite calls damaged, with all that belongs to it, and say so."""
+    why = find_damage(directory / DATABASE)
+    if why is None:
+        return
     aside = directory / f"damaged-{time.time_ns()}"
+    aside.mkdir()
     for path in sorted(directory.glob(f"{DATABASE}*")):
-        aside.mkdir(exist_ok=True)
         path.rename(aside / path.name)
+    say(f"Prefect's database was damaged ({why}). It is kept in {aside}; a new one is begun. No result was in it.")
+
+
+def find_damage(database: Path) -> str | None:
+    """What SQLite finds wrong with a database. One that is missing, empty, locked or of another version is whole."""
+    if not database.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        # The lowest byte is the kind of error.
+        return str(error) if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED else None
+    return None if found == "ok" else found
+
+
+def wait_until_free(database: Path, say: Callable[[str], object], timeout_s: float = LOCKED_TIMEOUT_S) -> None:
+    """Wait while another process holds the database locked.
+
+    Raises:
+        LeapError: it does so for longer than `timeout_s`.
+    """
+    if not database.is_file() or not _is_locked(database, 1.0):
+        return
+    say(f"Waiting for {database}, which another process has locked.")
+    deadline = time.monotonic() + timeout_s
+    while _is_locked(database, min(5.0, timeout_s)):
+        if time.monotonic() >= deadline:
+            raise LeapError(
+                f"Another process has kept Prefect's database {database} locked for {timeout_s:.0f} s. End it "
+                "(`fuser` names it), or choose another --home. Nothing was changed."
+            )
+
+
+def _is_locked(database: Path, patience_s: float) -> bool:
+    with closing(sqlite3.connect(database, timeout=patience_s, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        connection.execute("ROLLBACK")
+    return False
 
 
 def _last_line(log: Path) -> str:
