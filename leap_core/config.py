@@ -82,6 +82,7 @@ class CorrectionConfig(Section):
     teacher: str = Field("oracle", description="Kind of teacher.")
     threshold: float = Field(0.0, ge=0, le=1, description="Episodes with a score at or below this are corrected.")
     level: Level = Field(0, description="How far the privileged state may guide corrections, in percent (paper: 50).")
+    keep_suspect: bool = Field(False, description="Correct episodes, too, whose score may have been steered.")
     max_error_share: float = Field(0.05, ge=0, le=1, description="Fail the stage above this share of failed episodes.")
     max_reject_share: float = Field(0.5, ge=0, le=1, description="Fail the stage above this share of rejected steps.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of teacher alone.")

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 from leap_core.envs.intercode_bash.memory import MemoryLimits
 from leap_core.envs.intercode_bash.processes import Watch
-from leap_core.envs.intercode_bash.sandbox import CommandResult, SandboxUnavailableError, words
+from leap_core.envs.intercode_bash.sandbox import STEERING, CommandResult, SandboxUnavailableError, words
 from leap_core.envs.intercode_bash.seccomp import make_filter
 from leap_core.errors import EnvironmentCrashError
 
@@ -174,6 +174,12 @@ class NamespaceSandbox:
         """
         script = f"{shlex.join(_GIT)} read-tree HEAD && exec {shlex.join(_GIT)} status --short"
         done = self._inspect(["/bin/sh", "-c", script], timeout_s)
+        complete = done.exit_status == 0 and not done.num_dropped
+        return done.output.decode("utf-8", errors="surrogateescape") if complete else None
+
+    def steering(self, timeout_s: float) -> str | None:
+        """What in the tree decides what `changes` sees, a line each with its content; None where it does not end."""
+        done = self._inspect(["/bin/sh", "-c", STEERING], timeout_s)
         complete = done.exit_status == 0 and not done.num_dropped
         return done.output.decode("utf-8", errors="surrogateescape") if complete else None
 
