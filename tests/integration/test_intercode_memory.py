@@ -4,6 +4,7 @@ Most of these attacks did hold a gigabyte or more. They stop by themselves at `C
 through fails its test and leaves the machine alone.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 from intercode_sandboxes import needs_sandbox, run
 
 from leap_core.envs.intercode_bash.memory import MemoryLimits, kernel_bytes
-from leap_core.envs.intercode_bash.processes import Watch
+from leap_core.envs.intercode_bash.processes import MAX_CPUS, Watch, choose_cpus
 from leap_core.envs.intercode_bash.sandbox import Stopped
 
 pytestmark = [needs_sandbox, pytest.mark.slow]
@@ -146,6 +147,19 @@ def test_the_kernel_holds_little_for_a_command(sandbox, attack):
     print(f"{attack}: {peak.bytes >> 20} MB")
     assert peak.bytes < BOUND_BYTES
     assert run(sandbox, "echo ok").output == b"ok\n"
+
+
+def test_a_command_has_some_processors_and_no_more(sandbox):
+    """However many the machine has: memory is looked at now and then, and each can fill some before the next look."""
+    assert int(run(sandbox, "nproc").output) == min(len(os.sched_getaffinity(0)), MAX_CPUS)
+    assert run(sandbox, "taskset -p ffff $$ || echo refused").output.endswith(b"refused\n")
+
+
+@pytest.mark.parametrize(("num_allowed", "num_chosen"), [(1, 1), (3, 3), (4, 4), (64, 4)])
+def test_processors_are_shared_out(num_allowed, num_chosen):
+    chosen = [choose_cpus(range(num_allowed), pid) for pid in range(100)]
+    assert {len(cpus) for cpus in chosen} == {num_chosen}
+    assert set.union(*chosen) == set(range(num_allowed))
 
 
 def test_a_command_that_maps_too_often_is_stopped(sandbox):

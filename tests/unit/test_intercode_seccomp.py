@@ -54,6 +54,7 @@ def judge(program, arch, number, *arguments):
         (444, 0, EPERM),  # landlock_create_ruleset
         (445, 0, EPERM),  # landlock_add_rule
         (206, 100, EPERM),  # io_setup
+        (203, 0, EPERM),  # sched_setaffinity
         (463, 0, EPERM),  # setxattrat
         (470, 0, ALLOWED),  # the newest that is known
         (471, 0, ENOSYS),  # one that is not
@@ -78,6 +79,7 @@ def test_calls_of_x86(number, argument, expected):
         (198, 1, EAFNOSUPPORT),
         (199, 1, EAFNOSUPPORT),
         (0, 100, EPERM),
+        (122, 0, EPERM),
         (444, 0, EPERM),
     ],
 )

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from leap_core.envs.intercode_bash.memory import MemoryLimits
-from leap_core.envs.intercode_bash.processes import Watch
+from leap_core.envs.intercode_bash.processes import Watch, confine
 from leap_core.envs.intercode_bash.sandbox import STEERING, CommandResult, SandboxUnavailableError, words
 from leap_core.envs.intercode_bash.seccomp import make_filter
 from leap_core.errors import EnvironmentCrashError
@@ -292,6 +292,7 @@ class NamespaceSandbox:
                 *(_tool("bwrap"), "--json-status-fd", str(status_writer), "--seccomp", str(program)),
             ]
             process = _start([*limited, *layout, "--", *command], environment, input_reader, [status_writer, program])
+            confine(process.pid)
         except BaseException:
             os.close(status_reader)
             raise

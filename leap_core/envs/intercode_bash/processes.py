@@ -1,9 +1,11 @@
 """Watching a sandboxed program from outside: its output, its time, its memory, and that nothing of it is left."""
 
+import contextlib
 import os
 import select
 import subprocess
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from leap_core.envs.intercode_bash.memory import MemoryLimits, MemoryWatch
@@ -11,7 +13,9 @@ from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, CommandRes
 from leap_core.errors import EnvironmentCrashError
 
 _CHUNK_BYTES = 1 << 16
-_MEMORY_CHECK_S = 0.05
+_MEMORY_CHECK_S = 0.02
+"""What `MAX_CPUS` can fill in that time is how far a command may go beyond its limit: some 0.2 GB."""
+MAX_CPUS = 4
 _END_TIMEOUT_S = 10.0
 """The kernel needs milliseconds to end all processes of a namespace. Longer means that something is badly wrong."""
 
@@ -106,6 +110,19 @@ class Watch:
         self._kept += chunk[:room]
         self._num_dropped += max(0, len(chunk) - room)
         return bool(chunk)
+
+
+def choose_cpus(allowed: Collection[int], pid: int) -> set[int]:
+    """The processors that a command may use, of those that this process may; others for the next command."""
+    cpus = sorted(allowed)
+    start = pid * MAX_CPUS % len(cpus)
+    return set((cpus[start:] + cpus[:start])[:MAX_CPUS])
+
+
+def confine(pid: int) -> None:
+    """Keep a process, and what it starts from now on, to some processors; no command can undo that."""
+    with contextlib.suppress(ProcessLookupError):  # it is over already
+        os.sched_setaffinity(pid, choose_cpus(os.sched_getaffinity(0), pid))
 
 
 def _open_pid(pid: int) -> int | None:

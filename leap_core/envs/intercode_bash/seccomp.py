@@ -24,7 +24,7 @@ _DENIED = {
         *(248, 249, 250, 321, 298, 323, 425, 426, 427),  # keys, bpf, perf, userfaultfd, io_uring
         *(246, 320, 175, 313, 176, 169, 167, 168, 163, 179, 103),  # kexec, modules, reboot, swap, acct, quota, syslog
         *(303, 304, 101, 310, 311, 312, 438),  # file handles, ptrace, process_vm*, kcmp, pidfd_getfd
-        *(253, 294, 300, 278, 154, 206),  # inotify, fanotify, vmsplice, modify_ldt, io_setup
+        *(253, 294, 300, 278, 154, 206, 203),  # inotify, fanotify, vmsplice, modify_ldt, io_setup, sched_setaffinity
         *_NEWER_CALLS,
     ),
     "aarch64": (
@@ -33,7 +33,7 @@ _DENIED = {
         *(217, 218, 219, 280, 241, 282, 425, 426, 427),
         *(104, 294, 105, 273, 106, 142, 224, 225, 89, 60, 116),
         *(264, 265, 117, 270, 271, 272, 438),
-        *(26, 262, 75, 0),
+        *(26, 262, 75, 0, 122),
         *_NEWER_CALLS,
     ),
 }
