@@ -62,7 +62,11 @@ def sample_for_correction(run: Run, outcome: StageOutcome, identity: CorrectionI
     others = (record.ref for stage in stages for record in _undamaged(run, _newest(run, stage)))
     for ref in chain([] if is_pending(own) else [own], others):
         episodes = _pair(run.store, ref)
-        failed = [one for one in episodes if needs_correction(one.trajectory, identity.threshold)]
+        failed = [
+            one
+            for one in episodes
+            if needs_correction(one.trajectory, identity.threshold, keep_suspect=identity.keep_suspect)
+        ]
         if episodes:
             return CorrectionSample(
                 source=ref,

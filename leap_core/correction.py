@@ -10,9 +10,13 @@ from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, CorrectionStatus, Trajectory
 
 
-def needs_correction(trajectory: Trajectory, threshold: float) -> bool:
-    """Whether an episode is at or below the score threshold; one that ended in an error has no score and never is."""
-    return trajectory.score is not None and trajectory.score <= threshold and bool(trajectory.steps)
+def needs_correction(trajectory: Trajectory, threshold: float, *, keep_suspect: bool = False) -> bool:
+    """Whether an episode is at or below the score threshold; one that ended in an error has no score and never is.
+
+    One whose score may have been steered is left out, unless `keep_suspect`.
+    """
+    low = trajectory.score is not None and trajectory.score <= threshold and bool(trajectory.steps)
+    return low and (keep_suspect or trajectory.suspicion is None)
 
 
 def correct_episodes(teacher: Teacher, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:

@@ -43,5 +43,5 @@ def demonstrate(
 
 
 def successful(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
-    """Only an expert episode that reached its goal may be cloned."""
-    return [trajectory for trajectory in trajectories if trajectory.success]
+    """Only an expert episode that reached its goal may be cloned, and none whose score may have been steered."""
+    return [trajectory for trajectory in trajectories if trajectory.success and trajectory.suspicion is None]

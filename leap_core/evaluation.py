@@ -101,6 +101,7 @@ def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, co
         success_by_group={group: wins[group] / totals[group] for group in sorted(totals)},
         num_by_group=dict(sorted(totals.items())),
         mean_parts=mean_parts([_last_word(trajectory) for trajectory in scored]),
+        num_suspect=sum(trajectory.suspicion is not None for trajectory in successes),
     )
 
 

@@ -1,7 +1,8 @@
-"""The parts of a score: told in the last observation of an episode, and read back from there.
+"""The parts of a score, and doubts about it: told in the last observation of an episode, and read back from there.
 
 An environment whose score is made of parts ends an episode's last observation with this line. So the parts are on
-record wherever episodes are, and the report and the result of an evaluation can show them.
+record wherever episodes are, and the report and the result of an evaluation can show them. One that sees that a score
+may have been steered, and gives it all the same, says so in a line of its own.
 """
 
 import re
@@ -10,6 +11,7 @@ from statistics import fmean
 
 _START = "Parts of the score: "
 _LINE = re.compile(rf"^{_START}(.+)$", re.MULTILINE)
+_SUSPICION = "Suspect: "
 _PART = re.compile(r"([a-z ]+?) (\d+(?:\.\d+)?)(?:, |$)")
 
 
@@ -33,3 +35,14 @@ def mean_parts(last_observations: Sequence[str]) -> dict[str, float]:
     told = [read_parts(text) for text in last_observations]
     names = list(dict.fromkeys(name for parts in told for name in parts))
     return {name: fmean(parts.get(name, 0.0) for parts in told if name in parts or not parts) for name in names}
+
+
+def tell_suspicion(why: str) -> str:
+    """One line that says why a score may be wrong."""
+    return _SUSPICION + " ".join(why.split())
+
+
+def read_suspicion(text: str) -> str | None:
+    """Why the score may be wrong, if a last observation says so."""
+    _, found, why = text.rpartition(f"\n{_SUSPICION}")
+    return why if found else None

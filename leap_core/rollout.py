@@ -197,6 +197,12 @@ def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -
         )
 
 
+def count_suspect(trajectories: Sequence[Trajectory]) -> dict[str, int]:
+    """How many episodes have a score that may have been steered; nothing where none has."""
+    num_suspect = sum(trajectory.suspicion is not None for trajectory in trajectories)
+    return {"suspect_episodes": num_suspect} if num_suspect else {}
+
+
 def find_rubbish(trajectories: Sequence[Trajectory]) -> str | None:
     """Say that the student's replies were nearly all unreadable, if they were, with an example and what to look at.
 

@@ -11,6 +11,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
+from leap_core.parts import read_suspicion
+
 SCHEMA_VERSION = 1
 
 Split = Literal["train", "dev", "test"]
@@ -124,6 +126,11 @@ class Trajectory(Record):
     usage: Usage = Usage()
     error: str | None = None
 
+    @property
+    def suspicion(self) -> str | None:
+        """Why the score may have been steered, if the environment said so when it ended the episode."""
+        return read_suspicion(self.final_observation) if self.stop_reason is StopReason.TERMINATED else None
+
 
 class PrivilegedState(Record):
     """Hidden state of a spec at its start. `text` is for LLM teachers, `facts` for oracles and the leak gate."""
@@ -191,7 +198,8 @@ class Interval(Record):
 class EvaluationResult(Record):
     """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score.
 
-    `mean_parts` are means of the parts of the score, where the environment tells them; written only then.
+    `num_suspect` counts the successes whose score may have been steered, `mean_parts` are means of the parts of the
+    score, where the environment tells them; both are written only where there is something to tell.
     """
 
     iteration: int
@@ -205,11 +213,13 @@ class EvaluationResult(Record):
     success_by_group: dict[str, float] = Field(default_factory=dict)
     num_by_group: dict[str, int] = Field(default_factory=dict)
     mean_parts: dict[str, float] = Field(default_factory=dict)
+    num_suspect: int = 0
 
     @model_serializer(mode="wrap")
     def _without_parts_that_are_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
         content: dict[str, object] = write(self)
-        return content if self.mean_parts else {name: value for name, value in content.items() if name != "mean_parts"}
+        absent = {name for name in ("mean_parts", "num_suspect") if not content[name]}
+        return {name: value for name, value in content.items() if name not in absent}
 
 
 class Comparison(Record):

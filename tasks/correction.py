@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from leap_core.config import LeapConfig, Section
 from leap_core.correction import check_corrections, correct_episodes, count_corrections, needs_correction
@@ -43,6 +43,13 @@ class CorrectionIdentity(Section):
     teacher_prompts: str | None
     student: PlayedStudent | None
     prompt: str = Field(title="student.prompt")
+    keep_suspect: bool = Field(False, title="correction.keep_suspect")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Corrections that were made before there was this setting are known by the same key."""
+        content: dict[str, object] = write(self)
+        return content if self.keep_suspect else {k: v for k, v in content.items() if k != "keep_suspect"}
 
     @classmethod
     def of(cls, config: LeapConfig) -> "CorrectionIdentity":
@@ -56,6 +63,7 @@ class CorrectionIdentity(Section):
             teacher_prompts=digest_teacher_prompts(config),
             student=PlayedStudent.of(config.student, None) if config.correction.teacher == SELF else None,
             prompt=config.student.prompt,
+            keep_suspect=config.correction.keep_suspect,
         )
 
 
@@ -81,7 +89,7 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
     failed = [
         PrivilegedEpisode(trajectory=episode, privileged=states[episode.spec.id])
         for episode in episodes
-        if needs_correction(episode, identity.threshold)
+        if needs_correction(episode, identity.threshold, keep_suspect=identity.keep_suspect)
     ]
     with closing(_load_teacher(work)) as teacher:
         corrections, resumed = _correct_in_shards(work, teacher, failed)

@@ -63,4 +63,4 @@ def _collect(work: StageWork[DemonstrationsIdentity]) -> StageReport:
     )
 
 
-DEMONSTRATIONS = Stage(name="demonstrations", version=4, work=_collect)
+DEMONSTRATIONS = Stage(name="demonstrations", version=5, work=_collect)

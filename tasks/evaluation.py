@@ -8,7 +8,7 @@ from pydantic import Field
 from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
 from leap_core.files import read_small, write_json
-from leap_core.rollout import check_episodes, find_impossible, find_rubbish
+from leap_core.rollout import check_episodes, count_suspect, find_impossible, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -63,6 +63,7 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
             "episodes": len(episodes),
             "successes": sum(bool(episode.success) for episode in episodes),
             "failed_episodes": result.num_errors,
+            **count_suspect(episodes),
         },
         metrics={"success": result.success, "mean_actions": result.mean_actions},
         usage=sum((episode.usage for episode in episodes), Usage()),

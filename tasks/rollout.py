@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from leap_core.errors import StageFailedError
-from leap_core.rollout import check_episodes, find_rubbish
+from leap_core.rollout import check_episodes, count_suspect, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -55,6 +55,7 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
             "failed_episodes": sum(episode.error is not None for episode in episodes),
             "steps": sum(len(episode.steps) for episode in episodes),
             "invalid_steps": sum(not step.valid for episode in episodes for step in episode.steps),
+            **count_suspect(episodes),
         },
         usage=sum((episode.usage for episode in episodes), Usage()),
         resumed=resumed,

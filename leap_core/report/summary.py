@@ -97,6 +97,11 @@ def _failed_episodes(data: ReportData) -> Iterable[str]:
                 f"Iteration {result.iteration}, {result.split}: {result.num_errors:,} episodes failed to run. "
                 "They have no score and are left out of the figures."
             )
+        if result.num_suspect:
+            yield (
+                f"Iteration {result.iteration}, {result.split}: {result.num_suspect:,} successes are suspect, as the "
+                "score may have been steered. They are in the figures; their last observations say why."
+            )
 
 
 def _overlap(data: ReportData) -> Iterable[str]:

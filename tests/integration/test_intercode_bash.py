@@ -14,6 +14,7 @@ from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError, requi
 from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
 from leap_core.errors import EnvironmentCrashError, LeapError
 from leap_core.loading import open_pool
+from leap_core.parts import read_suspicion
 from leap_core.types import Spec
 
 pytestmark = pytest.mark.slow
@@ -27,6 +28,7 @@ GOLDS = {
     "binary": r"printf '\377\376'",
     "quoted": 'echo "a b"',
     "malformed": 'echo "',
+    "ignore": "echo x > /yard/.gitignore",
 }
 
 
@@ -89,6 +91,38 @@ def test_parts_of_the_score_are_told(environment):
     assert result.observation.text == (
         "Submitted. Score 0.67: base 0.01, file differences 0.33, contents of new files 0.00, answer 0.33."
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "score", "why"),
+    [
+        ("printf '*\n!new.txt\n' > /yard/.gitignore", 1.0, "yard/.gitignore"),
+        (
+            "printf '*.txt text eol=lf' > /yard/.gitattributes; printf '.git*\\njunk*' > /yard/.gitignore; "
+            "printf 'one\\r\\n' > /yard/a.txt",
+            1.0,
+            "/yard/.gitattributes, /yard/.gitignore",
+        ),
+        ("mkdir /yard/.git; mv /yard/junk.txt /yard/.git/", 1.0, "yard/.git"),
+        ("rm /yard/junk.txt; echo '/yard/none' >> /.gitignore", 0.72, "/.gitignore"),
+        ("rm /yard/junk.txt; mkdir -p '/x ?? yard'; touch '/x ?? yard/new.txt ?? y'", 0.67, "falls apart"),
+        ("true", 0.72, None),
+        ("rm /yard/junk.txt", 1.0, None),
+        ("mv /yard/junk.txt /root; cd /root; git init -q", 1.0, None),
+    ],
+)
+def test_what_steers_the_score_keeps_it_and_is_suspect(backend, environment, command, score, why):
+    only_bubblewrap(backend)
+    result = play(environment, "create", f"echo new > /yard/new.txt; echo junk > /yard/junk.txt; {command}", "submit")
+    assert result.score == pytest.approx(score, abs=0.01)
+    suspicion = read_suspicion(result.observation.text)
+    assert suspicion is None if why is None else why in suspicion
+
+
+def test_what_the_gold_command_does_too_is_not_suspect(environment):
+    assert play(environment, "ignore", GOLDS["ignore"], "submit").observation.text.startswith("Submitted. Score 1.00")
+    assert read_suspicion(play(environment, "ignore", GOLDS["ignore"], "submit").observation.text) is None
+    assert "yard/.gitignore" in read_suspicion(play(environment, "ignore", "ls", "submit").observation.text)
 
 
 def test_contents_of_a_new_folder_are_not_compared(environment):

@@ -9,7 +9,7 @@ from intercode_sandboxes import needs_sandbox, run
 
 pytestmark = [needs_sandbox, pytest.mark.slow]
 
-EPERM, ENXIO, EROFS, EAFNOSUPPORT = 1, 6, 30, 97
+EPERM, ENXIO, ENOSPC, EROFS, ENOLCK, EAFNOSUPPORT = 1, 6, 28, 30, 37, 97
 CALLS = {
     "ptrace": 101,
     "mount": 165,
@@ -19,6 +19,7 @@ CALLS = {
     "inotify_init1": 294,
     "perf_event_open": 298,
     "fanotify_init": 300,
+    "io_setup": 206,
     "setns": 308,
     "process_vm_readv": 310,
     "memfd_create": 319,
@@ -26,11 +27,12 @@ CALLS = {
     "userfaultfd": 323,
     "io_uring_setup": 425,
     "pidfd_getfd": 438,
+    "landlock_create_ruleset": 444,
     "memfd_secret": 447,
 }
 """Numbers of system calls on x86-64."""
 ATTEMPTS = """
-import ctypes, fcntl, json, mmap, os, socket, sys, termios
+import ctypes, fcntl, json, mmap, os, socket, sys, tempfile, termios
 libc = ctypes.CDLL(None, use_errno=True)
 
 def call(*arguments):
@@ -44,6 +46,10 @@ attempts = {name: (lambda number=number: call(number, 0, 0, 0, 0, 0)) for name, 
 attempts |= {
     "clone into a user namespace": lambda: clone_into(0x10000000),
     "clone into a mount namespace": lambda: clone_into(0x00020000),
+    "unix socket": lambda: socket.socket(socket.AF_UNIX),
+    "unix sockets": lambda: socket.socketpair(),
+    "inet socket": lambda: socket.socket(socket.AF_INET),
+    "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
     "vsock": lambda: socket.socket(socket.AF_VSOCK),
     "packets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     "ciphers of the kernel": lambda: socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET),
@@ -52,6 +58,9 @@ attempts |= {
     "System V memory": lambda: call(29, 0, 1 << 20, 0o1600),
     "shared memory without a file": lambda: mmap.mmap(-1, 1 << 20),
     "shared memory of /dev/zero": lambda: mmap.mmap(os.open("/dev/zero", os.O_RDONLY), 1 << 20, prot=mmap.PROT_READ),
+    "record lock": lambda: fcntl.lockf(tempfile.TemporaryFile(), fcntl.LOCK_EX),
+    "larger pipe": lambda: fcntl.fcntl(os.pipe()[0], 1031, 1 << 20),
+    "large attribute": lambda: os.setxattr("/tmp", "user.x", bytes(1024)),
     "memory of the first process": lambda: open("/proc/1/mem", "r+b"),
     "a lower score for the killer of processes": lambda: open("/proc/self/oom_score_adj", "w").write("0"),
     "real-time priority": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
@@ -76,13 +85,16 @@ def test_what_the_kernel_refuses(sandbox):
     done = sandbox.run(["/usr/bin/python3", "-c", f"CALLS = {CALLS}\n{ATTEMPTS}"], "/", 20)
     errors = json.loads(done.output)
     others = {
-        **dict.fromkeys(("vsock", "packets", "ciphers of the kernel"), EAFNOSUPPORT),
+        **dict.fromkeys(("unix socket", "unix sockets", "inet socket", "netlink"), EAFNOSUPPORT),
+        **dict.fromkeys(("vsock", "packets", "ciphers of the kernel", "raw socket"), EAFNOSUPPORT),
+        "record lock": ENOLCK,
+        "large attribute": ENOSPC,
         **dict.fromkeys(("memory of the first process", "a lower score for the killer of processes"), EROFS),
         "keys typed into a terminal": ENXIO,
         "another user": 22,  # EINVAL: there is no other
     }
     assert errors == {name: others.get(name, EPERM) for name in errors}
-    assert len(errors) == len(CALLS) + 14
+    assert len(errors) == len(CALLS) + 21
 
 
 # ---- what a command sees of its sandbox

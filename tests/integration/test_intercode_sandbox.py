@@ -129,6 +129,16 @@ def test_standard_input_is_empty(sandbox):
     assert run(sandbox, "cat; read x; echo $?").output == b"1\n"
 
 
+def test_what_processes_write_at_once_is_mixed_but_whole(sandbox):
+    """The kernel decides about the order, even of pieces of a line, here as in the original."""
+    written = {bytes(sorted(run(sandbox, "ls /no1 | cat /no2 | sort /no3").output)) for _ in range(6)}
+    assert len(written) == 1
+    assert {run(sandbox, "(ls /no1; echo 1; cat /no2) 2>&1 | cat; sort /no3").output for _ in range(6)} == {
+        b"ls: cannot access '/no1': No such file or directory\n1\ncat: /no2: No such file or directory\n"
+        b"sort: cannot read: /no3: No such file or directory\n"
+    }
+
+
 # ---- what must not outlive a command
 
 

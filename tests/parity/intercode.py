@@ -4,12 +4,14 @@ DIR is a checkout of princeton-nlp/intercode. Two things are looked at, in sandb
 
 - golds: every task's gold command, then `submit`, has to score 1. One that prints the time can miss the second between
   its two runs, so what misses is tried again, twice at most, and said.
-- replay: every command of the recorded GPT-4 episodes, in its order; the score after each is held against the recorded
-  one, and the best of an episode decides whether it succeeded, as in the original.
+- replay: every command of the recorded episodes of one model (`--model`, GPT-4's if none is named), in its order; the
+  score after each is held against the recorded one, and the best of an episode decides whether it succeeded, as in the
+  original. Some recordings lack tasks, or whole file systems: how many is said, and the others are played. What the
+  model's provider has blocked was recorded as an action, but never ran, and is passed over.
 
 Programs of the gold commands that are missing here fail on both sides and so score alike, but not as recorded:
 `apt-get install tree jq cpio ncal` first. Ends with 1 if a gold command does not score 1, or if fewer episodes than
-`--least` end as recorded.
+`--least` end as recorded (190 for GPT-4, whose recordings lack none; for others, none unless it is given).
 """
 
 import argparse
@@ -32,7 +34,8 @@ from leap_core.envs.intercode_bash.suite import GOLDS_FILE, IntercodeBashSuite
 from leap_core.errors import LeapError
 from leap_core.types import Spec, Split
 
-EPISODES = "data/results/bash/gpt-4/ic_bash_multiturn_gpt-4_10_turns_{file_system}.json"
+EPISODES = "data/results/bash/{model}/ic_bash_multiturn_{model}_10_turns_{file_system}.json"
+BEST_KNOWN, LEAST_OF_IT = "gpt-4", 190
 PROGRAMS = ("tree", "cal", "jq", "cpio", "dig", "c++")
 """Programs that golds or recorded commands call and that a machine may lack."""
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -51,7 +54,7 @@ class Turn(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One task: its spec in the directory `root`, its gold command and its recorded episode."""
+    """One task: its spec in the directory `root`, its gold command and its recorded episode, empty if there is none."""
 
     task: str
     spec: Spec
@@ -80,11 +83,23 @@ class Replayed(NamedTuple):
     first: str
 
 
-def read_jobs(suite: IntercodeBashSuite, data: Path, folder: Path) -> list[Job]:
+def read_episodes(data: Path, model: str) -> dict[str, dict]:
+    """The recorded episodes of a model by task, such as fs_2/18.
+
+    Raises:
+        LeapError: there is none at all.
+    """
+    files = {name: data / EPISODES.format(model=model, file_system=name) for name in INTERCODE_FILE_SYSTEMS}
+    read = {name: json.loads(path.read_text()) for name, path in files.items() if path.is_file()}
+    episodes = {f"{name}/{number}": one for name, found in read.items() for number, one in found.items()}
+    if not episodes:
+        known = sorted(path.name for path in (data / EPISODES).parents[1].glob("*"))
+        raise LeapError(f"There is no recording of {model!r} in {data}; there are {', '.join(known) or 'none at all'}.")
+    return episodes
+
+
+def read_jobs(suite: IntercodeBashSuite, episodes: dict[str, dict], folder: Path) -> list[Job]:
     """Build all file systems below `folder`; all tasks, with their recorded episodes."""
-    episodes = {
-        name: json.loads((data / EPISODES.format(file_system=name)).read_text()) for name in INTERCODE_FILE_SYSTEMS
-    }
     jobs = []
     for split in SPLITS:
         root = folder / split
@@ -92,8 +107,7 @@ def read_jobs(suite: IntercodeBashSuite, data: Path, folder: Path) -> list[Job]:
         golds = json.loads((root / GOLDS_FILE).read_text())
         for spec in specs:
             task = spec.id.partition("/")[2]
-            name, _, number = task.partition("/")
-            turns = _turns(episodes[name][number], spec)
+            turns = _turns(episodes[task], spec) if task in episodes else ()
             jobs.append(Job(task=task, spec=spec, root=root, gold=golds[spec.id], turns=turns))
     return sorted(jobs, key=lambda job: (job.spec.group, int(job.task.partition("/")[2])))
 
@@ -102,7 +116,7 @@ def _turns(episode: dict, spec: Spec) -> tuple[Turn, ...]:
     if episode["query"] != spec.instruction:
         raise LeapError(f"The recorded episode is of {episode['query']!r}, the task {spec.id} is {spec.instruction!r}.")
     history = episode["turn_history"]
-    rows = zip(history["actions"], history["rewards"], history["observations"], strict=True)
+    rows = zip(history["actions"], history["rewards"], history["observations"], strict=False)  # blocked: no observation
     return tuple(Turn(command, score, str(said)) for command, score, said in rows)
 
 
@@ -159,6 +173,13 @@ def tell_golds(results: Sequence[GoldResult]) -> int:
     return len(failed)
 
 
+def tell_missing(jobs: Sequence[Job]) -> None:
+    """Print how many tasks have no recorded episode, and which."""
+    missing = [job.task for job in jobs if not job.turns]
+    if missing:
+        print(f"Tasks without a recorded episode: {len(missing)} of {len(jobs)}: {', '.join(missing)}")
+
+
 def tell_replay(episodes: Sequence[Replayed]) -> int:
     """Print how the recorded episodes end here; return how many end alike."""
     same = sum(episode.recorded == episode.here for episode in episodes)
@@ -190,7 +211,8 @@ def main() -> int:
     parser.add_argument("--backend", default="bubblewrap")
     parser.add_argument("--only-golds", action="store_true", help="leave the recorded episodes out")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--least", type=int, default=190, help="how many episodes have to end as recorded")
+    parser.add_argument("--model", default=BEST_KNOWN, help="whose recorded episodes; a folder of data/results/bash")
+    parser.add_argument("--least", type=int, help="how many episodes have to end as recorded")
     parser.add_argument("--tasks", nargs="*", help="only these, such as fs_2/18")
     options = parser.parse_args()
 
@@ -204,14 +226,17 @@ def main() -> int:
     if missing := [program for program in PROGRAMS if shutil.which(program) is None and not options.rootfs]:
         print(f"Programs that are missing here: {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
-        jobs = read_jobs(IntercodeBashSuite(config), options.data, Path(folder))
+        jobs = read_jobs(IntercodeBashSuite(config), read_episodes(options.data, options.model), Path(folder))
         jobs = [job for job in jobs if not options.tasks or job.task in options.tasks]
         num_failed = tell_golds(every(partial(try_gold, config), jobs, options.processes))
         if options.only_golds:
             return int(num_failed > 0)
         print()
-        same = tell_replay(every(partial(replay, config), jobs, options.processes))
-    return int(num_failed > 0 or same < min(options.least, len(jobs)))
+        tell_missing(jobs)
+        recorded = [job for job in jobs if job.turns]
+        same = tell_replay(every(partial(replay, config), recorded, options.processes))
+    least = options.least if options.least is not None else LEAST_OF_IT * (options.model == BEST_KNOWN)
+    return int(num_failed > 0 or same < min(least, len(recorded)))
 
 
 if __name__ == "__main__":

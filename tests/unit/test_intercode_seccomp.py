@@ -9,7 +9,7 @@ from leap_core.envs.intercode_bash.seccomp import make_filter
 
 X86, ARM, I386 = 0xC000003E, 0xC00000B7, 0x40000003
 ALLOWED, KILLED = 0x7FFF0000, 0x80000000
-EPERM, ENOSYS, EAFNOSUPPORT = (0x00050000 | error for error in (1, 38, 97))
+EPERM, ENOSPC, ENOLCK, ENOSYS, EAFNOSUPPORT = (0x00050000 | error for error in (1, 28, 37, 38, 97))
 
 
 def judge(program, arch, number, *arguments):
@@ -46,13 +46,18 @@ def judge(program, arch, number, *arguments):
         (101, 0, EPERM),  # ptrace
         (321, 0, EPERM),  # bpf
         (425, 0, EPERM),  # io_uring_setup
-        (41, 1, ALLOWED),  # socket: unix
-        (41, 2, ALLOWED),  # inet
-        (41, 10, ALLOWED),  # inet6
-        (41, 16, ALLOWED),  # netlink
-        (41, 17, EAFNOSUPPORT),  # packet
-        (41, 38, EAFNOSUPPORT),  # alg
+        (41, 1, EAFNOSUPPORT),  # socket: unix
+        (41, 2, EAFNOSUPPORT),  # inet
+        (41, 16, EAFNOSUPPORT),  # netlink
         (41, 40, EAFNOSUPPORT),  # vsock
+        (53, 1, EAFNOSUPPORT),  # socketpair
+        (444, 0, EPERM),  # landlock_create_ruleset
+        (445, 0, EPERM),  # landlock_add_rule
+        (206, 100, EPERM),  # io_setup
+        (203, 0, EPERM),  # sched_setaffinity
+        (463, 0, EPERM),  # setxattrat
+        (470, 0, ALLOWED),  # the newest that is known
+        (471, 0, ENOSYS),  # one that is not
         (310, 0, EPERM),  # process_vm_readv
         (438, 0, EPERM),  # pidfd_getfd
         (294, 0, EPERM),  # inotify_init1
@@ -66,7 +71,17 @@ def test_calls_of_x86(number, argument, expected):
 
 @pytest.mark.parametrize(
     ("number", "argument", "expected"),
-    [(63, 0, ALLOWED), (220, 17, ALLOWED), (220, 0x10000011, EPERM), (97, 0, EPERM), (198, 40, EAFNOSUPPORT)],
+    [
+        (63, 0, ALLOWED),
+        (220, 17, ALLOWED),
+        (220, 0x10000011, EPERM),
+        (97, 0, EPERM),
+        (198, 1, EAFNOSUPPORT),
+        (199, 1, EAFNOSUPPORT),
+        (0, 100, EPERM),
+        (122, 0, EPERM),
+        (444, 0, EPERM),
+    ],
 )
 def test_calls_of_arm(number, argument, expected):
     assert judge(make_filter("aarch64"), ARM, number, argument) == expected
@@ -86,6 +101,29 @@ def test_calls_of_arm(number, argument, expected):
 )
 def test_mappings(arch, machine, mmap, flags, expected):
     assert judge(make_filter(machine), arch, mmap, 0, 4096, 3, flags) == expected
+
+
+@pytest.mark.parametrize(("arch", "machine", "fcntl"), [(X86, "x86_64", 72), (ARM, "aarch64", 25)])
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (1, ALLOWED),  # F_GETFD
+        (1030, ALLOWED),  # F_DUPFD_CLOEXEC
+        (1031, EPERM),  # F_SETPIPE_SZ
+        *((lock, ENOLCK) for lock in (6, 7, 37, 38)),
+    ],
+)
+def test_record_locks_and_large_pipes(arch, machine, fcntl, command, expected):
+    assert judge(make_filter(machine), arch, fcntl, 3, command, 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("arch", "machine", "numbers"), [(X86, "x86_64", (188, 189, 190)), (ARM, "aarch64", (5, 6, 7))]
+)
+@pytest.mark.parametrize(("size", "expected"), [(28, ALLOWED), (1023, ALLOWED), (1024, ENOSPC), (65_536, ENOSPC)])
+def test_large_access_lists(arch, machine, numbers, size, expected):
+    for number in numbers:
+        assert judge(make_filter(machine), arch, number, 0, 0, 0, size, 0) == expected
 
 
 def test_calls_of_another_architecture_kill():

@@ -23,6 +23,7 @@ from pydantic import JsonValue
 from leap_core.envs.intercode_bash.file_systems import FileSystem
 from leap_core.envs.intercode_bash.sandbox import (
     OUTPUT_LIMIT_BYTES,
+    STEERING,
     CommandResult,
     SandboxUnavailableError,
     Stopped,
@@ -156,6 +157,11 @@ class DockerSandbox:
     def changes(self, timeout_s: float) -> str | None:
         """What `git status --short` says in the container, as in the original."""
         done = self.run(["/bin/bash", "-c", "git status --short;"], "/", timeout_s)
+        return done.output.decode("utf-8", errors="surrogateescape") if done.exit_status == 0 else None
+
+    def steering(self, timeout_s: float) -> str | None:
+        """What in the tree decides what `changes` sees; not what a command did to the repository itself."""
+        done = self.run(["/bin/sh", "-c", STEERING], "/", timeout_s)
         return done.output.decode("utf-8", errors="surrogateescape") if done.exit_status == 0 else None
 
     def digests(self, paths: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:

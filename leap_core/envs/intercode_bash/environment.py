@@ -9,9 +9,10 @@ from pathlib import Path
 
 from leap_core.envs.base import StepResult
 from leap_core.envs.intercode_bash.commands import MALFORMED, SKIP, SUBMIT, TIMED_OUT, plan, split_as_docker
-from leap_core.envs.intercode_bash.reward import Score, score, words_to_hash
+from leap_core.envs.intercode_bash.reward import Score, score, suspect, words_to_hash
 from leap_core.envs.intercode_bash.sandbox import Backend, CommandResult, Sandbox, Stopped
 from leap_core.errors import EnvironmentCrashError, WrongSpecError
+from leap_core.parts import tell_suspicion
 from leap_core.types import Observation, Spec
 
 NOT_FOUND = (126, 127)
@@ -118,17 +119,22 @@ class IntercodeBashEnvironment:
 
     def _submit(self, episode: "_Episode") -> StepResult:
         """End the episode with its score, whose parts stand in the last observation."""
-        reached = self._judge(episode)
+        reached, suspicion = self._judge(episode)
         text = (
             f"Submitted. Score {reached.total:.2f}: base 0.01, file differences {reached.file_diff:.2f}, "
             f"contents of new files {reached.file_changes:.2f}, answer {reached.answer:.2f}."
         )
+        if suspicion:
+            text += f"\n{tell_suspicion(readable(suspicion, self._observation_limit))}"
         return StepResult(
             observation=Observation(text=text), terminated=True, score=reached.total, success=reached.success
         )
 
-    def _judge(self, episode: "_Episode") -> Score:
-        """Compare with what the gold command does in a fresh copy that is as old as the student's."""
+    def _judge(self, episode: "_Episode") -> tuple[Score, str]:
+        """Compare with what the gold command does in a fresh copy that is as old as the student's.
+
+        The score is the original's, whatever it may be misled by; what may mislead it is told beside it.
+        """
         fresh = self._backend.open(episode.task.file_system, episode.task.archive, episode.born)
         try:
             gold = run_gold(fresh, episode.task.gold, self._timeout_s)
@@ -137,7 +143,9 @@ class IntercodeBashEnvironment:
                 return _count_same(episode.sandbox, fresh, paths)
 
             status = episode.sandbox.changes(INSPECTION_TIMEOUT_S)
-            return score(status, gold.status, same_content, episode.last_output, gold.output)
+            steering, gold_steering = (one.steering(INSPECTION_TIMEOUT_S) for one in (episode.sandbox, fresh))
+            suspicion = suspect(steering, gold_steering, status, gold.status)
+            return score(status, gold.status, same_content, episode.last_output, gold.output), suspicion
         finally:
             fresh.close()
 

@@ -23,16 +23,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from leap_core.envs.intercode_bash.processes import Watch
-from leap_core.envs.intercode_bash.sandbox import CommandResult, SandboxUnavailableError, words
+from leap_core.envs.intercode_bash.memory import MemoryLimits
+from leap_core.envs.intercode_bash.processes import Watch, confine
+from leap_core.envs.intercode_bash.sandbox import STEERING, CommandResult, SandboxUnavailableError, words
 from leap_core.envs.intercode_bash.seccomp import make_filter
 from leap_core.errors import EnvironmentCrashError
 
 NOBODY = 65534
 DISK_BYTES = 64 << 20
 DISK_FILES = 16384
-MEMORY_BYTES = 1 << 30
-"""What all processes of a command may hold together."""
+MEMORY_LIMITS = MemoryLimits(own=1 << 30, kernel=1 << 30)
 LIMITS = {
     "nproc": 64,
     "nofile": 128,
@@ -45,7 +45,7 @@ LIMITS = {
     "sigpending": 1024,
 }
 """Limits of one process (`man prlimit`); bytes, seconds or counts. `nproc` counts all processes of the sandbox; with
-`nofile` it bounds what sockets and pipes can hold, which is in no process's memory."""
+`nofile` it bounds what open files can hold, which is in no process's memory."""
 
 _MOUNT = "/sys"
 """Where the holder mounts its tmpfs: a directory that every Linux has and that nothing here needs to see."""
@@ -177,6 +177,12 @@ class NamespaceSandbox:
         complete = done.exit_status == 0 and not done.num_dropped
         return done.output.decode("utf-8", errors="surrogateescape") if complete else None
 
+    def steering(self, timeout_s: float) -> str | None:
+        """What in the tree decides what `changes` sees, a line each with its content; None where it does not end."""
+        done = self._inspect(["/bin/sh", "-c", STEERING], timeout_s)
+        complete = done.exit_status == 0 and not done.num_dropped
+        return done.output.decode("utf-8", errors="surrogateescape") if complete else None
+
     def digests(self, paths: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
         """What `md5sum` says about each group of paths; None for all where it does not end in time."""
         script = "; ".join(f"{shlex.join(['md5sum', *group])}; printf '\\0'" for group in paths)
@@ -286,6 +292,7 @@ class NamespaceSandbox:
                 *(_tool("bwrap"), "--json-status-fd", str(status_writer), "--seccomp", str(program)),
             ]
             process = _start([*limited, *layout, "--", *command], environment, input_reader, [status_writer, program])
+            confine(process.pid)
         except BaseException:
             os.close(status_reader)
             raise
@@ -311,7 +318,7 @@ def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float)
             process.kill()
             said = process.stdout.read() if process.stdout else b""
             raise EnvironmentCrashError(f"The sandbox did not start: {words(said)}")
-        watch = Watch(process=process, first_pid=first["child-pid"], memory_limit=MEMORY_BYTES)
+        watch = Watch(process=process, first_pid=first["child-pid"], limits=MEMORY_LIMITS)
         result = watch.wait(timeout_s)
     except BaseException:
         process.kill()

@@ -1,20 +1,23 @@
 """Watching a sandboxed program from outside: its output, its time, its memory, and that nothing of it is left."""
 
+import contextlib
 import os
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from leap_core.envs.intercode_bash.memory import MemoryLimits, MemoryWatch
 from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, CommandResult, Stopped
 from leap_core.errors import EnvironmentCrashError
 
 _CHUNK_BYTES = 1 << 16
-_MEMORY_CHECK_S = 0.05
+_MEMORY_CHECK_S = 0.02
+"""What `MAX_CPUS` can fill in that time is how far a command may go beyond its limit: some 0.2 GB."""
+MAX_CPUS = 4
 _END_TIMEOUT_S = 10.0
 """The kernel needs milliseconds to end all processes of a namespace. Longer means that something is badly wrong."""
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(kw_only=True)
@@ -24,12 +27,12 @@ class Watch:
     Args:
         process: its stdout is a pipe; killing it must end all others that belong to it.
         first_pid: the process that all the others descend from, as this process sees it.
-        memory_limit: bytes that its processes may hold together.
+        limits: what its processes may hold together.
     """
 
     process: subprocess.Popen[bytes]
     first_pid: int
-    memory_limit: int
+    limits: MemoryLimits
     _kept: bytearray = field(default_factory=bytearray)
     _num_dropped: int = 0
 
@@ -66,13 +69,14 @@ class Watch:
         poll = select.poll()
         poll.register(leader, select.POLLIN)
         poll.register(output, select.POLLIN | select.POLLHUP)
+        memory = MemoryWatch(self.first_pid, self.limits)
         memory_check = time.monotonic() + _MEMORY_CHECK_S
         while True:
             now = time.monotonic()
             if now >= end:
                 return Stopped.TIMEOUT
             if now >= memory_check:
-                if sum(map(_resident_bytes, _descendants(self.first_pid))) > self.memory_limit:
+                if memory.is_exceeded():
                     return Stopped.MEMORY
                 memory_check = time.monotonic() + _MEMORY_CHECK_S
             ready = {descriptor for descriptor, _ in poll.poll(1000 * max(0.0, min(end, memory_check) - now))}
@@ -108,36 +112,21 @@ class Watch:
         return bool(chunk)
 
 
+def choose_cpus(allowed: Collection[int], pid: int) -> set[int]:
+    """The processors that a command may use, of those that this process may; others for the next command."""
+    cpus = sorted(allowed)
+    start = pid * MAX_CPUS % len(cpus)
+    return set((cpus[start:] + cpus[:start])[:MAX_CPUS])
+
+
+def confine(pid: int) -> None:
+    """Keep a process, and what it starts from now on, to some processors; no command can undo that."""
+    with contextlib.suppress(ProcessLookupError):  # it is over already
+        os.sched_setaffinity(pid, choose_cpus(os.sched_getaffinity(0), pid))
+
+
 def _open_pid(pid: int) -> int | None:
     try:
         return os.pidfd_open(pid)
     except ProcessLookupError:  # it is over already, and with it all that it was the first of
         return None
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    """A process and all that descend from it; some may be gone by the time they are looked at."""
-    waiting = [pid]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        waiting += _children(current)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names alone are wanted, and fast
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
-                found += map(int, file.read().split())
-    except (FileNotFoundError, ProcessLookupError):
-        return found
-    return found
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * _PAGE_BYTES
-    except (FileNotFoundError, ProcessLookupError):
-        return 0

@@ -15,6 +15,8 @@ BASE = 0.01
 PART = 0.33
 NEW_FILE = ("A", "??", "C")
 """Statuses in `git status --short` whose files are compared by content. Changed and removed ones are not."""
+_FALLS_APART = re.compile(r'"[^"]* (?:\?\?|[ACDMRTU]{1,2}) ')
+"""In a line of `git status`: a name with something in it that looks like the status of another."""
 _TERM = re.compile(r"\b\w\w+\b")
 
 Change = tuple[str, str]
@@ -72,6 +74,28 @@ def score(
         missing=missing,
         extra=extra,
     )
+
+
+def suspect(
+    agent_steering: str | None, gold_steering: str | None, agent_status: str | None, gold_status: str | None
+) -> str:
+    """What the student left behind that may have misled the comparison; "" where nothing did.
+
+    Args:
+        agent_steering: what decides which changes git sees where the student worked, as `Sandbox.steering` tells it.
+        gold_steering: the same where the gold command ran; what is there too is part of the task.
+        agent_status: `git status --short` where the student worked.
+        gold_status: the same where the gold command ran.
+    """
+    if agent_steering is None or gold_steering is None:
+        return "the files that git looks at first could not be read"
+    changed = set(agent_steering.splitlines()) ^ set(gold_steering.splitlines())
+    paths = sorted({line.rpartition(" ")[2] for line in changed})
+    odd = [line for line in (agent_status or "").splitlines() if _FALLS_APART.search(line)]
+    odd = [line for line in odd if line not in (gold_status or "").splitlines()]
+    reasons = [f"what git looks at was changed by {', '.join(paths)}"] if paths else []
+    reasons += [f"a name falls apart into several: {odd[0]}"] if odd else []
+    return "; ".join(reasons)
 
 
 def parse_status(status: str) -> list[Change]:

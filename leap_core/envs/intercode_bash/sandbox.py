@@ -68,6 +68,14 @@ class Sandbox(Protocol):
         """What `git status --short` says against the first state; None where the tree keeps git from answering."""
         ...
 
+    def steering(self, timeout_s: float) -> str | None:
+        """What in the tree decides what `changes` sees, a line each with its content; None where there is no end to it.
+
+        That is what git calls .gitignore, .gitattributes and .git. The original obeys them too, wherever a command put
+        them, so `changes` has to; but one that did not come from the gold command makes a score suspect.
+        """
+        ...
+
     def digests(self, paths: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
         """What `md5sum` says about each group of paths, errors included; None for all where it does not end in time."""
         ...
@@ -107,6 +115,13 @@ class Backend(Protocol):
             EnvironmentCrashError: the copy could not be made.
         """
         ...
+
+
+STEERING = (
+    r"find / -xdev -regextype posix-extended -regex '/(dev|etc|home|proc|root|run|sys|usr|var)' -prune "
+    r"-o -regex '.*/\.git(|ignore|attributes)' \( -type f -exec md5sum {} + -o -printf '%y %l %p\n' \) | LC_ALL=C sort"
+)
+"""A line of shell that does what `Sandbox.steering` asks, but for folders in which no file system counts changes."""
 
 
 def load_backend(name: str, params: Mapping[str, JsonValue]) -> Backend:

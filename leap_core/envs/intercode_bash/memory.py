@@ -1,0 +1,98 @@
+"""What sandboxed programs hold of the machine's memory: their own pages, and what the kernel keeps for them."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MAX_MAPPINGS = 400_000
+"""What all processes of a command may have mapped; the kernel keeps some 250 bytes for each, in no one's pages."""
+_MAPPINGS_FROM_BYTES = 1 << 30
+"""Fewer addresses than this cannot be cut into so many mappings, so they need not be counted."""
+_FIELD = re.compile(rb"^(VmSize|VmRSS|VmPTE|VmSwap):\s*(\d+) kB$", re.MULTILINE)
+_NOT_THE_KERNELS = ("MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "SReclaimable")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryLimits:
+    """What a command may hold.
+
+    Args:
+        own: bytes of all its processes together, page tables and what was swapped out included.
+        kernel: by how many bytes the memory that the kernel itself holds may grow while the command runs. That is the
+            machine's, whoever it is for: the last resort against ways to hold memory that nobody has thought of.
+    """
+
+    own: int
+    kernel: int
+
+
+class MemoryWatch:
+    """Looks at the memory of a process and its descendants, from when it is made."""
+
+    def __init__(self, first_pid: int, limits: MemoryLimits) -> None:
+        self._first_pid = first_pid
+        self._limits = limits
+        self._kernel_before = kernel_bytes()
+
+    def is_exceeded(self) -> bool:
+        """Whether they hold more than they may."""
+        sizes = {pid: _sizes(pid) for pid in _descendants(self._first_pid)}
+        if sum(held for held, _ in sizes.values()) > self._limits.own:
+            return True
+        if sum(addresses for _, addresses in sizes.values()) > _MAPPINGS_FROM_BYTES and _too_many_mappings(sizes):
+            return True
+        return kernel_bytes() - self._kernel_before > self._limits.kernel
+
+
+def kernel_bytes() -> int:
+    """What the kernel holds for itself on this machine: neither free, nor pages of programs, nor kept for later."""
+    with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - looked at often
+        sizes = {name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in file)}
+    return sizes["MemTotal"] - sum(sizes[name] for name in _NOT_THE_KERNELS)
+
+
+def _too_many_mappings(pids: "dict[int, tuple[int, int]]") -> bool:
+    num_mappings = 0
+    for pid in pids:
+        for chunk in _chunks(f"/proc/{pid}/maps"):
+            num_mappings += chunk.count(b"\n")
+            if num_mappings > MAX_MAPPINGS:
+                return True
+    return False
+
+
+def _sizes(pid: int) -> tuple[int, int]:
+    """Bytes that a process holds, and bytes that it has addresses for."""
+    fields = {name: int(size) << 10 for name, size in _FIELD.findall(b"".join(_chunks(f"/proc/{pid}/status")))}
+    addresses = fields.pop(b"VmSize", 0)
+    return sum(fields.values()), addresses
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """A process and all that descend from it; some may be gone by the time they are looked at."""
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting += _children(current)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names alone are wanted, and fast
+            found += map(int, b"".join(_chunks(f"/proc/{pid}/task/{thread}/children")).split())
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    return found
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    """What a file of a process holds; it ends where the process does."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            while chunk := file.read(1 << 16):
+                yield chunk
+    except (FileNotFoundError, ProcessLookupError):
+        return

@@ -1,0 +1,91 @@
+"""Scores that may have been steered: kept, said, and left out of what anyone learns from."""
+
+import pytest
+from report_data import evaluation, report_data
+
+from flows.summary import line_of
+from leap_core.canonical import stage_key
+from leap_core.config import LeapConfig
+from leap_core.correction import needs_correction
+from leap_core.demonstrations import successful
+from leap_core.envs.intercode_bash.reward import suspect
+from leap_core.evaluation import summarise
+from leap_core.parts import read_suspicion, tell_suspicion
+from leap_core.report.page import render
+from leap_core.rollout import count_suspect
+from leap_core.types import Action, EvaluationResult, Observation, Spec, Step, StopReason, Trajectory
+from tasks.correction import CorrectionIdentity
+
+ROOT = "0 /.gitignore\n"
+IGNORE = "1 /yard/.gitignore\n"
+
+
+def episode(number, *, score=1.0, suspicion="", stop=StopReason.TERMINATED):
+    step = Step(index=0, observation=Observation(text=""), action=Action(reason="", command="ls"))
+    return Trajectory(
+        id=f"i1/{number}", iteration=1, student="s", steps=(step,), stop_reason=stop, score=score, success=score == 1,
+        spec=Spec(id=f"test/{number}", env="intercode_bash", split="test", instruction="list"),
+        final_observation="Submitted." + (f"\n{tell_suspicion(suspicion)}" if suspicion else ""),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("steering", "gold_steering", "status", "gold_status", "why"),
+    [
+        (ROOT, ROOT, " M a\n", "", None),
+        (ROOT + IGNORE, ROOT, "", "", "/yard/.gitignore"),
+        (ROOT, ROOT + IGNORE, "", "", "/yard/.gitignore"),
+        (ROOT + IGNORE, ROOT + "2 /yard/.gitignore\n", "", "", "changed by /yard/.gitignore"),
+        (ROOT + IGNORE, ROOT + IGNORE, "", "", None),
+        (None, ROOT, None, "", "could not be read"),
+        (ROOT, ROOT, '?? "a ?? new.txt ?? b"\n', "", "falls apart"),
+        (ROOT, ROOT, '?? "a M new.txt M b"\n', "", "falls apart"),
+        (ROOT, ROOT, '?? "a M b"\n', '?? "a M b"\n', None),
+        (ROOT, ROOT, '?? "a b.txt"\n M "b c"\n', "", None),
+    ],
+)
+def test_what_is_suspect(steering, gold_steering, status, gold_status, why):
+    found = suspect(steering, gold_steering, status, gold_status)
+    assert why in found if why else found == ""
+
+
+def test_what_was_told_is_read_back_in_one_line():
+    assert read_suspicion(f"Submitted.\n{tell_suspicion('changed by' + chr(10) + 'x')}") == "changed by x"
+    assert read_suspicion("Submitted. Suspect: no line of its own") is None
+
+
+def test_only_the_word_of_the_environment_counts():
+    assert episode(0, suspicion="x").suspicion == "x"
+    assert episode(0, suspicion="x", stop=StopReason.STEP_LIMIT).suspicion is None  # printed by a command, it may be
+
+
+def test_results_keep_them_and_say_how_many():
+    played = [episode(0), episode(1, suspicion="x"), episode(2, score=0.5, suspicion="x")]
+    result = summarise(played, 1, "test", 0.95)
+    assert (result.success, result.num_suspect) == (pytest.approx(2 / 3), 1)
+    assert count_suspect(played) == {"suspect_episodes": 2}
+    assert EvaluationResult.model_validate(result.model_dump(mode="json")) == result
+    assert "suspect successes 1" in line_of(result)
+    assert "1 successes are suspect" in render(report_data(test=[result]))
+
+
+def test_where_there_are_none_nothing_is_written():
+    assert "num_suspect" not in summarise([episode(0)], 1, "test", 0.95).model_dump(mode="json")
+    assert count_suspect([episode(0)]) == {}
+    assert "suspect" not in line_of(evaluation(1))
+
+
+def test_nobody_learns_from_them_unless_told_to():
+    assert successful([episode(0), episode(1, suspicion="x")]) == [episode(0)]
+    failed = episode(0, score=0.3, suspicion="x")
+    assert not needs_correction(failed, 0.5)
+    assert needs_correction(failed, 0.5, keep_suspect=True)
+    assert needs_correction(episode(0, score=0.3), 0.5)
+
+
+def test_corrections_are_known_by_the_keys_that_they_had():
+    usual = CorrectionIdentity.of(LeapConfig())
+    kept = CorrectionIdentity.of(LeapConfig.model_validate({"correction": {"keep_suspect": True}}))
+    assert "keep_suspect" not in usual.model_dump(mode="json")
+    assert usual != kept
+    assert stage_key("correction", 5, usual, {}) != stage_key("correction", 5, kept, {})
