@@ -193,7 +193,7 @@ def test_without_a_limit_invalid_actions_end_no_episode():
 
 
 @pytest.mark.parametrize(
-    "rubbish", ["", "\n\n", "right", "REASON: I think", "ACTION: right", "REASON: x\nACTION:", "�" * 5000, "{{ 1/0 }}"]
+    "rubbish", ["", "\n\n", "right", "REASON: I think", "REASON: x\nACTION:", "�" * 5000, "{{ 1/0 }}"]
 )
 def test_rubbish_is_recorded_as_invalid_and_the_episode_goes_on(rubbish):
     episode = play(scripted(say("right"), rubbish, say("right")), corridors(a=2))[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from families import make_family
+from safetensors.torch import load_file, save_file
 from student_models import answer, conversation, make_bpe_tokenizer, make_model, make_small_tiny, write_rows
 
 from leap_core.config import ExecutionConfig, StudentConfig, TrainingConfig
@@ -221,8 +222,11 @@ def test_nothing_to_train_on_is_an_error(tiny, rows, tmp_path):
 
 
 def test_a_training_that_diverges_names_its_step_and_writes_nothing(tiny, rows, tmp_path):
-    job = make_job(tiny, rows, tmp_path, learning_rate=1e30, warmup_steps=0, max_grad_norm=1e9)
-    with pytest.raises(StageFailedError, match=r"diverged at step 2 of 6.*learning_rate"):
+    start = shutil.copytree(tiny, tmp_path / "start")
+    weights = load_file(start / "model.safetensors")
+    save_file({name: weight * 1e30 for name, weight in weights.items()}, start / "model.safetensors", {"format": "pt"})
+    job = make_job(start, rows, tmp_path)
+    with pytest.raises(StageFailedError, match=r"diverged at step 1 of 18.*learning_rate"):
         SftTrainer().train(job)
     assert not job.output.exists()
 
