@@ -109,19 +109,17 @@ def _home(home: Path) -> Finding:
 
 def _prefect_api(home: Path) -> Finding:
     """Ask the server that runs would report to, if one is named."""
-    from flows.environment import set_up_prefect
+    from flows.environment import server_url, set_up_prefect, source_of_url
 
     try:
         set_up_prefect(home)
+        url = server_url()
     except LeapError as error:
         return Finding(what="prefect api", ok=False, text=str(error))
-    from prefect.settings import PREFECT_API_URL
-
-    url = PREFECT_API_URL.value()
     if url is None:
         return Finding(what="prefect api", ok=True, text="no server named: each run starts its own for its length")
     if not is_answering(url):
-        advice = "start it (`prefect server start`), or unset PREFECT_API_URL"
+        advice = f"it is set {source_of_url()}; start it (`prefect server start`), or unset PREFECT_API_URL"
         return Finding(what="prefect api", ok=False, text=f"{url} does not answer: {advice}")
     return Finding(what="prefect api", ok=True, text=url)
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,8 +84,11 @@ def server_url() -> str | None:
     try:
         from prefect.settings import Settings
 
-        return Settings().api.url or None
-    except ValueError as error:  # of TOML, of a text's coding, of a value
+        with warnings.catch_warnings():
+            # Prefect goes on without profiles that it cannot read: without the server that one of them may name.
+            warnings.filterwarnings("error", message="Failed to load profiles")
+            return Settings().api.url or None
+    except (ValueError, UserWarning) as error:  # of TOML, of a text's coding, of a value
         raise LeapError(
             f"Prefect's settings cannot be read: {error}. They are in variables PREFECT_..., in profiles.toml of "
             "$PREFECT_HOME (else ~/.prefect), and in .env, prefect.toml and pyproject.toml here. Mend or remove that."

@@ -10,6 +10,7 @@ from leap_core.errors import ConfigError, UnknownNameError
 from leap_core.loading import check_names
 from leap_core.models import TINY, resolve_model
 from leap_core.prompts import has_prompts
+from leap_core.shown import shown
 from leap_core.types import Split
 
 PRESETS = Path(__file__).parent / "presets"
@@ -42,16 +43,36 @@ def resolve_home(home: str | Path | None) -> Path:
     """Return where everything goes: the argument, else LEAP_HOME, else ./data.
 
     Raises:
-        ConfigError: nobody may look there.
+        ConfigError: it is no name that a directory can have, a link to nothing, or nobody may look there.
     """
-    where = Path(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute()
+    named = str(home or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+    if shown(named) != named:
+        raise ConfigError(f"--home {shown(named)!r} holds what cannot be seen. Choose another name.")
     try:
+        where = Path(named).expanduser().absolute()
         where.stat()
-    except PermissionError as error:
-        raise ConfigError(f"Cannot read {where}: {error.strerror}. Choose another --home, or allow it.") from error
-    except OSError:
-        pass  # it may come to be
+    except FileNotFoundError:
+        return _check_link(Path(named).expanduser())
+    except NotADirectoryError:
+        pass  # the store says so
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home directory to put for ~
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"Cannot read {named[:200]}: {why}. Choose another --home, or allow it.") from error
     return where
+
+
+def _check_link(home: Path) -> Path:
+    """Return a home that may come to be.
+
+    Raises:
+        ConfigError: it is a link to what is not there, or relative to a directory that is gone.
+    """
+    if home.is_symlink():
+        raise ConfigError(f"{home} is a link to {home.readlink()}, which is not there. Make that, or choose a --home.")
+    try:
+        return home.absolute()
+    except FileNotFoundError as error:
+        raise ConfigError("The current directory is gone. Change to another one, or give --home in full.") from error
 
 
 def read_config(preset: str, overrides: Sequence[str]) -> LeapConfig:

@@ -11,6 +11,7 @@ from flows.keys import provide_keys
 from flows.opening import artifacts_of, read_config, resolve_home
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import LeapConfig
+from leap_core.shown import shown_lines
 from tasks.stage import Run
 
 
@@ -29,7 +30,7 @@ def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
 
 def say_in_terminal(line: str) -> None:
     """Show one line of progress; standard output is kept for results."""
-    print(line, file=sys.stderr, flush=True)
+    print(shown_lines(line), file=sys.stderr, flush=True)
 
 
 def say_in_log(line: str) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from leap_core.canonical import files_digest
+from leap_core.cards import write_card
 from leap_core.errors import ArtifactError
 from leap_core.files import disk_errors, fsync, read_small, sha256_file, write_json
 from leap_core.locks import file_lock, is_locked
@@ -211,6 +212,7 @@ class ArtifactStore:
                 experiment=experiment,
                 iteration=iteration,
             )
+            write_card(work / "output")
             write_json(work / "output" / RECORD, record.model_dump(mode="json"))
             return self._install(record, work)
 
