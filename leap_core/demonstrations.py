@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from leap_core.envs.base import Environment, Oracle
 from leap_core.errors import EnvironmentCrashError
+from leap_core.parts import suspicion_of
 from leap_core.prompts import format_reply
 from leap_core.types import Level, PrivilegedState, Spec, Step, StopReason, Trajectory
 
@@ -44,4 +45,4 @@ def demonstrate(
 
 def successful(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
     """Only an expert episode that reached its goal may be cloned, and none whose score may have been steered."""
-    return [trajectory for trajectory in trajectories if trajectory.success and trajectory.suspicion is None]
+    return [trajectory for trajectory in trajectories if trajectory.success and suspicion_of(trajectory) is None]

@@ -6,7 +6,7 @@ from math import sqrt
 from statistics import NormalDist, fmean
 
 from leap_core.errors import StageFailedError
-from leap_core.parts import mean_parts
+from leap_core.parts import mean_parts, suspicion_of
 from leap_core.types import Comparison, EvaluationResult, Interval, StopReason, Trajectory
 
 
@@ -101,7 +101,7 @@ def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, co
         success_by_group={group: wins[group] / totals[group] for group in sorted(totals)},
         num_by_group=dict(sorted(totals.items())),
         mean_parts=mean_parts([_last_word(trajectory) for trajectory in scored]),
-        num_suspect=sum(trajectory.suspicion is not None for trajectory in successes),
+        num_suspect=sum(suspicion_of(trajectory) is not None for trajectory in successes),
     )
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from leap_core.types import StopReason, Trajectory
+
 _START = "Parts of the score: "
 _LINE = re.compile(rf"^{_START}(.+)$", re.MULTILINE)
 _SUSPICION = "Suspect: "
@@ -46,3 +48,8 @@ def read_suspicion(text: str) -> str | None:
     """Why the score may be wrong, if a last observation says so."""
     _, found, why = text.rpartition(f"\n{_SUSPICION}")
     return why if found else None
+
+
+def suspicion_of(trajectory: Trajectory) -> str | None:
+    """Why the score may have been steered, if the environment said so when it ended the episode."""
+    return read_suspicion(trajectory.final_observation) if trajectory.stop_reason is StopReason.TERMINATED else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from leap_core.envs.base import StepResult
 from leap_core.envs.workers import EnvironmentFailure, EnvironmentPool
 from leap_core.errors import StageFailedError
+from leap_core.parts import suspicion_of
 from leap_core.prompts import PromptSet, read_reply
 from leap_core.students.base import ActReply, ActRequest, IndependentStudent, Student
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory, Usage
@@ -199,7 +200,7 @@ def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -
 
 def count_suspect(trajectories: Sequence[Trajectory]) -> dict[str, int]:
     """How many episodes have a score that may have been steered; nothing where none has."""
-    num_suspect = sum(trajectory.suspicion is not None for trajectory in trajectories)
+    num_suspect = sum(suspicion_of(trajectory) is not None for trajectory in trajectories)
     return {"suspect_episodes": num_suspect} if num_suspect else {}
 
 

@@ -11,8 +11,6 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from leap_core.parts import read_suspicion
-
 SCHEMA_VERSION = 1
 
 Split = Literal["train", "dev", "test"]
@@ -125,11 +123,6 @@ class Trajectory(Record):
     success: bool | None
     usage: Usage = Usage()
     error: str | None = None
-
-    @property
-    def suspicion(self) -> str | None:
-        """Why the score may have been steered, if the environment said so when it ended the episode."""
-        return read_suspicion(self.final_observation) if self.stop_reason is StopReason.TERMINATED else None
 
 
 class PrivilegedState(Record):

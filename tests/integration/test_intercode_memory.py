@@ -12,7 +12,7 @@ import threading
 import pytest
 from intercode_sandboxes import needs_sandbox, run
 
-from leap_core.envs.intercode_bash.memory import MemoryLimits, kernel_bytes
+from leap_core.envs.intercode_bash.memory import MemoryLimits, MemoryWatch, kernel_bytes
 from leap_core.envs.intercode_bash.processes import MAX_CPUS, Watch, choose_cpus
 from leap_core.envs.intercode_bash.sandbox import Stopped
 
@@ -167,24 +167,35 @@ def test_a_command_that_maps_too_often_is_stopped(sandbox):
     assert sandbox.run(["/usr/bin/python3", "-c", program], "/", 30).stopped is Stopped.MEMORY
 
 
+HOG = """
+import os, socket
+one, other = socket.socketpair()
+while os.times().system < 0.2:
+    one.send(bytes(65536))
+    other.recv(65536)
+print("ready", flush=True)
+input()
+"""
+"""For the host, where sockets can be made."""
+FULL = MemoryLimits(own=1 << 30, kernel=0)
+"""The kernel always holds more."""
+
+
+def host_process(*command):
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
 def test_what_the_kernel_holds_for_whatever_reason_stops_a_command():
-    """The last resort: on the host, where sockets can be made."""
-    hog = (
-        "import socket\nkept, sent = [], 0\n"
-        "while sent < 200 << 20:\n"
-        "    kept.append(socket.socketpair())\n"
-        "    kept[-1][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)\n"
-        "    kept[-1][0].setblocking(False)\n"
-        "    try:\n"
-        "        while sent < 200 << 20: sent += kept[-1][0].send(bytes(65536))\n"
-        "    except BlockingIOError: pass\n"
-        "input()\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", hog], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with process:
-        limits = MemoryLimits(own=1 << 30, kernel=100 << 20)
-        result = Watch(process=process, first_pid=process.pid, limits=limits).wait(20)
-    assert result.stopped is Stopped.MEMORY
+    with host_process(sys.executable, "-c", HOG) as hog:
+        assert Watch(process=hog, first_pid=hog.pid, limits=FULL).wait(20).stopped is Stopped.MEMORY
+
+
+def test_what_it_holds_for_others_does_not():
+    with host_process("/bin/cat") as idle, host_process(sys.executable, "-c", HOG) as hog:
+        assert hog.stdout.readline() == b"ready\n"
+        assert not MemoryWatch(idle.pid, FULL).is_exceeded()
+        assert MemoryWatch(hog.pid, FULL).is_exceeded()
+        assert not MemoryWatch(hog.pid, MemoryLimits(own=1 << 30, kernel=1 << 50)).is_exceeded()
 
 
 @pytest.mark.parametrize(

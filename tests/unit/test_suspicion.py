@@ -10,7 +10,7 @@ from leap_core.correction import needs_correction
 from leap_core.demonstrations import successful
 from leap_core.envs.intercode_bash.reward import suspect
 from leap_core.evaluation import summarise
-from leap_core.parts import read_suspicion, tell_suspicion
+from leap_core.parts import read_suspicion, suspicion_of, tell_suspicion
 from leap_core.report.page import render
 from leap_core.rollout import count_suspect
 from leap_core.types import Action, EvaluationResult, Observation, Spec, Step, StopReason, Trajectory
@@ -55,8 +55,8 @@ def test_what_was_told_is_read_back_in_one_line():
 
 
 def test_only_the_word_of_the_environment_counts():
-    assert episode(0, suspicion="x").suspicion == "x"
-    assert episode(0, suspicion="x", stop=StopReason.STEP_LIMIT).suspicion is None  # printed by a command, it may be
+    assert suspicion_of(episode(0, suspicion="x")) == "x"
+    assert suspicion_of(episode(0, suspicion="x", stop=StopReason.STEP_LIMIT)) is None  # a command printed it
 
 
 def test_results_keep_them_and_say_how_many():

@@ -9,6 +9,9 @@ MAX_MAPPINGS = 400_000
 """What all processes of a command may have mapped; the kernel keeps some 250 bytes for each, in no one's pages."""
 _MAPPINGS_FROM_BYTES = 1 << 30
 """Fewer addresses than this cannot be cut into so many mappings, so they need not be counted."""
+_LEAST_SYSTEM_S = 0.05
+"""To make the kernel take a gigabyte takes longer. What had it work for less time is not to blame."""
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _FIELD = re.compile(rb"^(VmSize|VmRSS|VmPTE|VmSwap):\s*(\d+) kB$", re.MULTILINE)
 _NOT_THE_KERNELS = ("MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "SReclaimable")
 
@@ -19,8 +22,8 @@ class MemoryLimits:
 
     Args:
         own: bytes of all its processes together, page tables and what was swapped out included.
-        kernel: by how many bytes the memory that the kernel itself holds may grow while the command runs. That is the
-            machine's, whoever it is for: the last resort against ways to hold memory that nobody has thought of.
+        kernel: bytes that the kernel of this machine may hold for itself, for whomever: what it holds before the
+            command is started, and some more. The last resort against ways to hold memory that nobody has thought of.
     """
 
     own: int
@@ -28,12 +31,11 @@ class MemoryLimits:
 
 
 class MemoryWatch:
-    """Looks at the memory of a process and its descendants, from when it is made."""
+    """Looks at the memory of a process and its descendants."""
 
     def __init__(self, first_pid: int, limits: MemoryLimits) -> None:
         self._first_pid = first_pid
         self._limits = limits
-        self._kernel_before = kernel_bytes()
 
     def is_exceeded(self) -> bool:
         """Whether they hold more than they may."""
@@ -42,7 +44,7 @@ class MemoryWatch:
             return True
         if sum(addresses for _, addresses in sizes.values()) > _MAPPINGS_FROM_BYTES and _too_many_mappings(sizes):
             return True
-        return kernel_bytes() - self._kernel_before > self._limits.kernel
+        return kernel_bytes() > self._limits.kernel and sum(map(_system_s, sizes)) >= _LEAST_SYSTEM_S
 
 
 def kernel_bytes() -> int:
@@ -67,6 +69,12 @@ def _sizes(pid: int) -> tuple[int, int]:
     fields = {name: int(size) << 10 for name, size in _FIELD.findall(b"".join(_chunks(f"/proc/{pid}/status")))}
     addresses = fields.pop(b"VmSize", 0)
     return sum(fields.values()), addresses
+
+
+def _system_s(pid: int) -> float:
+    """Seconds that the kernel has worked for a process and for its children that ended."""
+    fields = b"".join(_chunks(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
+    return (int(fields[12]) + int(fields[14])) / _TICKS_PER_S if fields else 0.0
 
 
 def _descendants(pid: int) -> Iterator[int]:

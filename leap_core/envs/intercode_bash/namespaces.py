@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from leap_core.envs.intercode_bash.memory import MemoryLimits
+from leap_core.envs.intercode_bash.memory import MemoryLimits, kernel_bytes
 from leap_core.envs.intercode_bash.processes import Watch, confine
 from leap_core.envs.intercode_bash.sandbox import STEERING, CommandResult, SandboxUnavailableError, words
 from leap_core.envs.intercode_bash.seccomp import make_filter
@@ -32,7 +32,8 @@ from leap_core.errors import EnvironmentCrashError
 NOBODY = 65534
 DISK_BYTES = 64 << 20
 DISK_FILES = 16384
-MEMORY_LIMITS = MemoryLimits(own=1 << 30, kernel=1 << 30)
+MEMORY_BYTES = 1 << 30
+"""What all processes of a command may hold together, and by how much what the kernel holds may grow meanwhile."""
 LIMITS = {
     "nproc": 64,
     "nofile": 128,
@@ -278,6 +279,7 @@ class NamespaceSandbox:
         for name in ("alternatives", "ld.so.cache"):  # without them, programs of the same /usr are not found
             source = self._rootfs / "etc" / name
             layout = [*layout, "--ro-bind", str(source), f"/etc/{name}"] if source.exists() else layout
+        limits = MemoryLimits(own=MEMORY_BYTES, kernel=kernel_bytes() + MEMORY_BYTES)
         status_reader, status_writer = os.pipe()
         input_reader, input_writer = os.pipe()
         program = os.memfd_create("seccomp")
@@ -300,10 +302,10 @@ class NamespaceSandbox:
             for descriptor in (program, status_writer, input_reader, input_writer):
                 os.close(descriptor)
         with process, os.fdopen(status_reader, "rb") as status:
-            return _watch(process, status, timeout_s)
+            return _watch(process, status, timeout_s, limits)
 
 
-def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float) -> CommandResult:
+def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float, limits: MemoryLimits) -> CommandResult:
     """Follow a bwrap to its end.
 
     Args:
@@ -311,6 +313,7 @@ def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float)
         status: what it says of itself: a JSON object a line, first the `child-pid` and, if the program was started
             and has ended, the `exit-code` at last.
         timeout_s: how long it may take.
+        limits: what it may hold.
     """
     try:
         first = json.loads(status.readline() or "null")
@@ -318,7 +321,7 @@ def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float)
             process.kill()
             said = process.stdout.read() if process.stdout else b""
             raise EnvironmentCrashError(f"The sandbox did not start: {words(said)}")
-        watch = Watch(process=process, first_pid=first["child-pid"], limits=MEMORY_LIMITS)
+        watch = Watch(process=process, first_pid=first["child-pid"], limits=limits)
         result = watch.wait(timeout_s)
     except BaseException:
         process.kill()
