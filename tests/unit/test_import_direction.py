@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld", "prefect"}
 LAYERS = [
     {"types", "errors", "registry"},
+    {"settings_bounds", "settings_files"},
     {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "names", "parts"},
     {"artifacts", "prompts", "lineage", "parquet", "models", "realizability"},
     {"envs", "students", "teachers", "trainers", "chat"},
