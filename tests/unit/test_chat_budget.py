@@ -94,8 +94,8 @@ def test_prices_of_ones_own(tmp_path):
     ("text", "told"),
     [
         ("models = 3", "models"),
-        ("[models.x]\nprompt = -1\ncompletion = 1", "must be 0, or from"),
-        ("[", "TOML"),
+        ("[models.x]\nprompt = -1\ncompletion = 1", "from 1e-09 to 1_000_000"),
+        ("[", "not valid TOML"),
         (None, "Cannot read"),
     ],
 )

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld", "prefect"}
 LAYERS = [
     {"types", "errors", "registry", "shown", "outside"},
-    {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "markup", "names", "parts"}
-    | {"settings_bounds"},
-    {"artifacts", "prompts", "lineage", "parquet", "models", "model_files", "realizability"},
+    {"settings_bounds", "settings_files"},
+    {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "markup", "names", "parts"},
+    {"artifacts", "cards", "prompts", "lineage", "parquet", "models", "model_files", "realizability"},
     {"envs", "students", "teachers", "trainers", "chat"},
     {"loading", "rollout", "correction", "dataset", "demonstrations", "evaluation", "tables", "report"},
 ]
