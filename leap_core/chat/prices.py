@@ -13,15 +13,17 @@ from leap_core.types import Record
 DEFAULT_PRICES = Path(__file__).parent / "prices.toml"
 _DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 _MILLION = 1e6
+_DEAREST = 1e6
+"""More than anyone takes, and few enough that no sum is infinite."""
 
 
 class Price(Record):
     """US dollars for a million tokens; `batch` is the factor of the Batch API."""
 
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
-    cached_prompt: float | None = Field(None, ge=0)
-    batch: float = Field(0.5, ge=0)
+    prompt: float = Field(ge=0, le=_DEAREST)
+    completion: float = Field(ge=0, le=_DEAREST)
+    cached_prompt: float | None = Field(None, ge=0, le=_DEAREST)
+    batch: float = Field(0.5, ge=0, le=1)
 
     def of(self, reply: ChatReply) -> float:
         """Dollars for one reply."""
@@ -44,8 +46,12 @@ class PriceList(Record):
 
     def cost_usd(self, model: str, reply: ChatReply) -> float | None:
         """Dollars for one reply; None where the price or the endpoint's count of tokens is missing."""
+        return self.at_most_usd(model, reply) if reply.is_counted else None
+
+    def at_most_usd(self, model: str, reply: ChatReply) -> float | None:
+        """Dollars for one reply, by an estimate of its tokens where the endpoint gave no count; for budgets."""
         price = self.find(model)
-        return None if price is None or not reply.is_counted else price.of(reply)
+        return None if price is None else price.of(reply)
 
 
 def read_prices(path: str | None) -> PriceList:
@@ -56,10 +62,10 @@ def read_prices(path: str | None) -> PriceList:
     """
     file = DEFAULT_PRICES if path is None else Path(path).expanduser()
     try:
-        return PriceList.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        return PriceList.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise ConfigError(f"Cannot read the price file {file}: {error.strerror}. Copy {DEFAULT_PRICES}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The price file {file} is not TOML: {error}. Compare with {DEFAULT_PRICES}.") from error
     except ValidationError as error:
         first = error.errors()[0]

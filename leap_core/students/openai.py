@@ -4,10 +4,10 @@ With weights of its own (`student.serve = "vllm"`) it is started for the length 
 ReAct baseline: any model, prompted with the default prompt set and judged by the same stage as every student.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, JsonValue
 
@@ -15,6 +15,7 @@ from leap_core.chat.messages import ChatRequest, ForeseenRequest, ReplySchema
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig, Section, StudentConfig, read_params
 from leap_core.errors import ChatError, ConfigError
+from leap_core.outside import read_json
 from leap_core.prompts import format_reply, read_free_reply
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.serving import serve
@@ -173,7 +174,7 @@ def _as_reply(text: str, listed: Sequence[str] | None) -> str:
     Nobody taught the form to a model that plays as it is: what it means counts, not its stars and full stops.
     """
     try:
-        value = json.loads(text)
+        value: Any = read_json(text)
         action: Action | None = Action(reason=value["reason"], command=value["action"])
     except (ValueError, KeyError, TypeError):
         action = read_free_reply(text, listed)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld", "prefect"}
 LAYERS = [
-    {"types", "errors", "registry", "shown", "outside"},
+    {"types", "errors", "registry", "shown", "outside", "addresses"},
     {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "names", "parts"},
     {"artifacts", "prompts", "lineage", "parquet", "models", "realizability"},
     {"envs", "students", "teachers", "trainers", "chat"},
