@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.terminal import echo, print_whatever_it_holds
 from leap_core.errors import LeapError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -98,12 +99,12 @@ def run(
     from flows.summary import Summary, lines_of
 
     for line in lines_of(Summary.model_validate(summary)):
-        typer.echo(line)
-    typer.echo(_account(Summary.model_validate(summary), time.monotonic() - started))
+        echo(line)
+    echo(_account(Summary.model_validate(summary), time.monotonic() - started))
     for line in purse.lines:
-        typer.echo(line)
+        echo(line)
     if as_json:
-        typer.echo(json.dumps(summary))
+        echo(json.dumps(summary))
 
 
 def _account(summary: "Summary", seconds: float) -> str:
@@ -140,14 +141,14 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     check_data(config, outcomes)
     costs = foresee_costs([run])
     for outcome in outcomes:
-        typer.echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
+        echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
-    typer.echo(f"{to_run} of {len(outcomes)} stages would run.")
+    echo(f"{to_run} of {len(outcomes)} stages would run.")
     for line in (*costs.lines, *find_problems([run]), *find_blindness(run)):
-        typer.echo(line)
+        echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
-        typer.echo(json.dumps({"experiment": config.experiment, "stages": rows} | costs.model_dump(mode="json")))
+        echo(json.dumps({"experiment": config.experiment, "stages": rows} | costs.model_dump(mode="json")))
 
 
 @app.command(name="eval")
@@ -209,9 +210,9 @@ def evaluate(
 
         judgement = evaluate_flow(models, split, preset, overrides or [], str(where))
     for line in (*Judgement.model_validate(judgement).lines, *purse.lines):
-        typer.echo(line)
+        echo(line)
     if as_json:
-        typer.echo(json.dumps(judgement))
+        echo(json.dumps(judgement))
 
 
 def _plan_evaluation(
@@ -230,11 +231,11 @@ def _plan_evaluation(
     for model, run in zip(models, runs, strict=True):
         judged = run.outcomes[-1]
         rows.append({"model": model, "state": judged.state, "why": judged.why, "artifact": judged.artifact})
-        typer.echo(f"{model:<20} {judged.state:<7} {judged.why or judged.artifact}")
+        echo(f"{model:<20} {judged.state:<7} {judged.why or judged.artifact}")
     for line in (*costs.lines, *find_problems(runs)):
-        typer.echo(line)
+        echo(line)
     if as_json:
-        typer.echo(json.dumps({"preset": preset, "split": split, "models": rows} | costs.model_dump(mode="json")))
+        echo(json.dumps({"preset": preset, "split": split, "models": rows} | costs.model_dump(mode="json")))
 
 
 @app.command()
@@ -253,7 +254,7 @@ def report(
     from flows.summary import read_summary
 
     summary = read_summary(resolve_home(home), experiment)
-    typer.echo(write_experiment_report(_open_store(home), summary))
+    echo(write_experiment_report(_open_store(home), summary))
 
 
 @app.command()
@@ -283,7 +284,7 @@ def doctor(
     else:
         raise UnknownNameError("subject of leap doctor", what, EXAMINATIONS)
     for finding in findings:
-        typer.echo(finding.line)
+        echo(finding.line)
     if any(finding.is_bad for finding in findings):
         raise typer.Exit(1)
 
@@ -306,12 +307,12 @@ def list_artifacts(
         raise UnknownNameError("stage", stage, STAGES)
     for record in store.records(stage):
         counts = "  ".join(f"{name} {count}" for name, count in record.counts.items())
-        typer.echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
+        echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
     for problem in store.problems():
-        typer.echo(f"damaged: {problem.path}: {problem.why}", err=True)
+        echo(f"damaged: {problem.path}: {problem.why}", err=True)
     if not stages or (stage and stage not in stages):
         what = f"artifacts of stage {stage!r}" if stages else "artifacts"
-        typer.echo(f"No {what} in {store.home}. `leap run` makes them; --home says where to look.", err=True)
+        echo(f"No {what} in {store.home}. `leap run` makes them; --home says where to look.", err=True)
 
 
 @artifacts_app.command()
@@ -327,8 +328,8 @@ def show(
     """
     store = _open_store(home)
     ref = store.resolve(artifact)
-    typer.echo(store.path(ref))
-    typer.echo(store.record(ref).model_dump_json(indent=2))
+    echo(store.path(ref))
+    echo(store.record(ref).model_dump_json(indent=2))
 
 
 @artifacts_app.command()
@@ -348,8 +349,8 @@ def verify(
     damaged = {ref.id: why for ref in refs if (why := store.verify(ref, deep=True))}
     damaged |= {str(problem.path): problem.why for problem in store.problems()}
     for name, why in damaged.items():
-        typer.echo(f"damaged: {name}: {why}")
-    typer.echo(f"{len(refs)} checked, {len(damaged)} damaged.")
+        echo(f"damaged: {name}: {why}")
+    echo(f"{len(refs)} checked, {len(damaged)} damaged.")
     if damaged:
         raise typer.Exit(1)
 
@@ -369,7 +370,7 @@ def diff(
 
     store = _open_store(home)
     for line in diff_records(store, store.resolve(first), store.resolve(second)):
-        typer.echo(line)
+        echo(line)
 
 
 @artifacts_app.command()
@@ -388,7 +389,7 @@ def gc(home: Home = None, delete: Annotated[bool, typer.Option("--delete", help=
     from flows.opening import resolve_home
 
     for line in collect_garbage(resolve_home(home), delete=delete):
-        typer.echo(line)
+        echo(line)
 
 
 def _open_store(home: Path | None):  # noqa: ANN202 - the class is imported late
@@ -400,12 +401,13 @@ def _open_store(home: Path | None):  # noqa: ANN202 - the class is imported late
 
 def main() -> None:
     """Run the command; deliberate errors are one message and exit code 1, without a traceback."""
+    print_whatever_it_holds()
     try:
         app()
     except LeapError as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(1)
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            typer.echo("Interrupted. The same command goes on from here.", err=True)
+            echo("Interrupted. The same command goes on from here.", err=True)
         raise

@@ -11,6 +11,7 @@ from flows.keys import provide_keys
 from flows.opening import artifacts_of, read_config, resolve_home
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import LeapConfig
+from leap_core.shown import shown_lines
 from tasks.stage import Run
 
 
@@ -29,12 +30,12 @@ def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
 
 def say_in_terminal(line: str) -> None:
     """Show one line of progress; standard output is kept for results."""
-    print(line, file=sys.stderr, flush=True)
+    print(shown_lines(line), file=sys.stderr, flush=True)
 
 
 def say_in_log(line: str) -> None:
     """Write one line of progress where Prefect's UI and the worker's terminal show it."""
-    get_run_logger().info(line)
+    get_run_logger().info(shown_lines(line))
 
 
 def is_deployed() -> bool:

@@ -1,0 +1,18 @@
+"""What commands print: whatever was written by somebody else is spelled out, so that nothing steers the terminal."""
+
+import sys
+
+import typer
+
+from leap_core.shown import shown_lines
+
+
+def echo(text: object, err: bool = False) -> None:
+    """Print a text of one or more lines."""
+    typer.echo(shown_lines(str(text)), err=err)
+
+
+def print_whatever_it_holds() -> None:
+    """Let the terminal's own encoding stop no output: what it cannot hold is spelled out."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
