@@ -1,6 +1,7 @@
 """What commands print: whatever was written by somebody else is spelled out, so that nothing steers the terminal."""
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -15,4 +16,5 @@ def echo(text: object, err: bool = False) -> None:
 def print_whatever_it_holds() -> None:
     """Let the terminal's own encoding stop no output: what it cannot hold is spelled out."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):  # not where a program that calls this has put another in its place
+            stream.reconfigure(errors="backslashreplace")
