@@ -1,6 +1,5 @@
 """The command `leap`. Heavy packages are imported inside the commands that need them."""
 
-import io
 import json
 import sys
 import time
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.terminal import echo, print_whatever_it_holds
 from leap_core.errors import ConfigError, LeapError, UnknownNameError
-from leap_core.shown import shown_lines
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -47,11 +46,6 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be repeated.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
-
-
-def _print(line: object, err: bool = False) -> None:
-    """Print a line; names and texts from outside cannot steer the terminal."""
-    typer.echo(shown_lines(str(line)), err=err)
 
 
 @app.command()
@@ -105,12 +99,12 @@ def run(
     from flows.summary import Summary, lines_of
 
     for line in lines_of(Summary.model_validate(summary)):
-        _print(line)
-    _print(_account(Summary.model_validate(summary), time.monotonic() - started))
+        echo(line)
+    echo(_account(Summary.model_validate(summary), time.monotonic() - started))
     for line in purse.lines:
-        _print(line)
+        echo(line)
     if as_json:
-        _print(json.dumps(summary))
+        echo(json.dumps(summary))
 
 
 def _account(summary: "Summary", seconds: float) -> str:
@@ -149,14 +143,14 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     notes = [*check_student(config, outcomes), *foresee_left_out(run)]
     costs = foresee_costs([run])
     for outcome in outcomes:
-        _print(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
+        echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
-    _print(f"{to_run} of {len(outcomes)} stages would run.")
+    echo(f"{to_run} of {len(outcomes)} stages would run.")
     for line in (*costs.lines, *notes, *find_problems([run]), *find_blindness(run)):
-        _print(line)
+        echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
-        _print(json.dumps({"experiment": config.experiment, "stages": rows} | costs.model_dump(mode="json")))
+        echo(json.dumps({"experiment": config.experiment, "stages": rows} | costs.model_dump(mode="json")))
 
 
 @app.command(name="eval")
@@ -218,9 +212,9 @@ def evaluate(
 
         judgement = evaluate_flow(models, split, preset, overrides or [], str(where))
     for line in (*Judgement.model_validate(judgement).lines, *purse.lines):
-        _print(line)
+        echo(line)
     if as_json:
-        _print(json.dumps(judgement))
+        echo(json.dumps(judgement))
 
 
 def _plan_evaluation(
@@ -240,11 +234,11 @@ def _plan_evaluation(
     for model, run in zip(models, runs, strict=True):
         judged = run.outcomes[-1]
         rows.append({"model": model, "state": judged.state, "why": judged.why, "artifact": judged.artifact})
-        _print(f"{model:<20} {judged.state:<7} {judged.why or judged.artifact}")
+        echo(f"{model:<20} {judged.state:<7} {judged.why or judged.artifact}")
     for line in (*costs.lines, *notes, *find_problems(runs)):
-        _print(line)
+        echo(line)
     if as_json:
-        _print(json.dumps({"preset": preset, "split": split, "models": rows} | costs.model_dump(mode="json")))
+        echo(json.dumps({"preset": preset, "split": split, "models": rows} | costs.model_dump(mode="json")))
 
 
 @app.command()
@@ -263,7 +257,7 @@ def report(
     from flows.summary import read_summary
 
     summary = read_summary(resolve_home(home), experiment)
-    _print(write_experiment_report(_open_store(home), summary))
+    echo(write_experiment_report(_open_store(home), summary))
 
 
 @app.command()
@@ -299,7 +293,7 @@ def doctor(
     else:
         raise UnknownNameError("subject of leap doctor", what, [*EXAMINATIONS, MODEL])
     for finding in findings:
-        _print(finding.line)
+        echo(finding.line)
     if any(finding.is_bad for finding in findings):
         raise typer.Exit(1)
 
@@ -322,12 +316,12 @@ def list_artifacts(
         raise UnknownNameError("stage", stage, STAGES)
     for record in store.records(stage):
         counts = "  ".join(f"{name} {count}" for name, count in record.counts.items())
-        _print(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
+        echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
     for problem in store.problems():
-        _print(f"damaged: {problem.path}: {problem.why}", err=True)
+        echo(f"damaged: {problem.path}: {problem.why}", err=True)
     if not stages or (stage and stage not in stages):
         what = f"artifacts of stage {stage!r}" if stages else "artifacts"
-        _print(f"No {what} in {store.home}. `leap run` makes them; --home says where to look.", err=True)
+        echo(f"No {what} in {store.home}. `leap run` makes them; --home says where to look.", err=True)
 
 
 @artifacts_app.command()
@@ -343,8 +337,8 @@ def show(
     """
     store = _open_store(home)
     ref = store.resolve(artifact)
-    _print(store.path(ref))
-    _print(store.record(ref).model_dump_json(indent=2))
+    echo(store.path(ref))
+    echo(store.record(ref).model_dump_json(indent=2))
 
 
 @artifacts_app.command()
@@ -364,8 +358,8 @@ def verify(
     damaged = {ref.id: why for ref in refs if (why := store.verify(ref, deep=True))}
     damaged |= {str(problem.path): problem.why for problem in store.problems()}
     for name, why in damaged.items():
-        _print(f"damaged: {name}: {why}")
-    _print(f"{len(refs)} checked, {len(damaged)} damaged.")
+        echo(f"damaged: {name}: {why}")
+    echo(f"{len(refs)} checked, {len(damaged)} damaged.")
     if damaged:
         raise typer.Exit(1)
 
@@ -385,7 +379,7 @@ def diff(
 
     store = _open_store(home)
     for line in diff_records(store, store.resolve(first), store.resolve(second)):
-        _print(line)
+        echo(line)
 
 
 @artifacts_app.command()
@@ -404,7 +398,7 @@ def gc(home: Home = None, delete: Annotated[bool, typer.Option("--delete", help=
     from flows.opening import resolve_home
 
     for line in collect_garbage(resolve_home(home), delete=delete):
-        _print(line)
+        echo(line)
 
 
 def _open_store(home: Path | None):  # noqa: ANN202 - the class is imported late
@@ -416,15 +410,13 @@ def _open_store(home: Path | None):  # noqa: ANN202 - the class is imported late
 
 def main() -> None:
     """Run the command; deliberate errors are one message and exit code 1, without a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # no line is lost to a terminal that knows ASCII only
+    print_whatever_it_holds()
     try:
         app()
     except LeapError as error:
-        _print(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(1)
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            _print("Interrupted. The same command goes on from here.", err=True)
+            echo("Interrupted. The same command goes on from here.", err=True)
         raise

@@ -2,6 +2,7 @@
 
 import os
 
+from leap_core.chat.keys import plain_key
 from leap_core.config import EndpointConfig, LeapConfig
 from leap_core.errors import ConfigError
 
@@ -10,7 +11,7 @@ def provide_keys(config: LeapConfig) -> None:
     """Load each Secret that an endpoint names into the environment variable that its key is read from.
 
     Raises:
-        ConfigError: there is no such block.
+        ConfigError: there is no such block, or what it holds can be no key.
     """
     for endpoint in (config.execution.teacher, config.execution.student):
         if endpoint.api_key_secret is not None:
@@ -27,4 +28,4 @@ def _load(endpoint: EndpointConfig, name: str) -> str:
             f"Prefect has no Secret block {name!r}, which api_key_secret names. Make it in Prefect's UI under Blocks, "
             f"or leave api_key_secret out and put the key into the environment variable {endpoint.api_key_env}."
         ) from error
-    return str(block.get())
+    return plain_key(str(block.get()), f"Prefect's Secret block {name!r}")

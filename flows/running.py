@@ -35,7 +35,7 @@ def say_in_terminal(line: str) -> None:
 
 def say_in_log(line: str) -> None:
     """Write one line of progress where Prefect's UI and the worker's terminal show it."""
-    get_run_logger().info(line)
+    get_run_logger().info(shown_lines(line))
 
 
 def is_deployed() -> bool:

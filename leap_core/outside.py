@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -15,6 +17,25 @@ _DEEPEST = 200
 def mended(text: str) -> str:
     """Replace what is no Unicode text: halves of a pair of surrogates, which no file and no request can hold."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def mended_in(value: object) -> object:
+    """Replace it in all text of a value, in whatever depth of dicts, lists and tuples."""
+    if isinstance(value, str):
+        return mended(value)
+    if isinstance(value, dict):
+        return {key: mended_in(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return value if _are_plain(value) else [mended_in(item) for item in value]
+    return value
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Whether there is nothing but text in which nothing is to be mended."""
+    try:
+        return "".join(values).isascii()
+    except TypeError:  # not all of them are text
+        return False
 
 
 def read_json(content: str | bytes) -> JsonValue:

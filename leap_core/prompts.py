@@ -5,16 +5,17 @@ A prompt set is a directory `prompts/<environment>/<set>/` of Jinja templates:
 Rollout and dataset assembly both call `student_messages`, so what is trained on is what was played.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from leap_core.errors import UnknownNameError
 from leap_core.markup import final_answer
+from leap_core.outside import read_json
 from leap_core.types import Action, Message, Observation, Spec, Step
 
 PROMPTS_DIR = Path(__file__).parent / "prompts"
@@ -104,9 +105,9 @@ def _read_form(answer: str, admissible: Sequence[str] | None) -> Action | None:
 
 def _read_json(answer: str) -> Action | None:
     try:
-        value = json.loads(answer)
+        value: Any = read_json(answer)
         return Action(reason=value["reason"], command=value["action"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

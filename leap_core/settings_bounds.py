@@ -8,7 +8,6 @@ import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -117,18 +116,6 @@ Share = Annotated[float, Within(1e-6, 1, "it is a share of the whole", or_zero=T
 LearningRate = Annotated[float, Within(1e-12, 1, "below that weights do not change, above it they diverge")]
 Epochs = Annotated[float, Within(0.001, 10_000, "it is how often a training reads its rows")]
 Seconds = Annotated[float, Within(0.01, 86_400, "seconds: at most a day")]
-
-
-def split_address(address: str) -> SplitResult:
-    """Split the address of an endpoint; raise ValueError, without the address, where it is none."""
-    try:
-        split = urlsplit(address)
-        good = split.port != 0 and " " not in address
-    except ValueError:  # an IPv6 address without its end, a port that is none
-        good = False
-    if not good:
-        raise ValueError("base_url must be an address without blanks, and its port, if it has one, from 1 to 65535")
-    return split
 
 
 def is_finite(value: object) -> bool:

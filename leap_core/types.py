@@ -9,7 +9,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from leap_core.outside import mended_in
 
 SCHEMA_VERSION = 1
 
@@ -23,6 +33,15 @@ class Record(BaseModel):
     """Base of all records: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ForeignRecord(Record):
+    """Base of records with text that environments and their data bring. It is mended, so that any file can hold it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mend_text(cls, values: object) -> object:
+        return mended_in(values)
 
 
 class Message(Record):
@@ -50,7 +69,7 @@ class Usage(Record):
         )
 
 
-class Spec(Record):
+class Spec(ForeignRecord):
     """What the agent must do in one episode.
 
     `params` is the environment's own: what it needs to reset to exactly this episode (paths are relative to
@@ -65,7 +84,7 @@ class Spec(Record):
     params: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class Observation(Record):
+class Observation(ForeignRecord):
     """What the student sees. `admissible` is None where the environment has no such list."""
 
     text: str
@@ -109,7 +128,7 @@ class StopReason(StrEnum):
     """The student failed to answer at all: likewise without a score."""
 
 
-class Trajectory(Record):
+class Trajectory(ForeignRecord):
     """One episode as it was played. `score` and `success` are None if and only if `error` says why."""
 
     id: str
@@ -125,7 +144,7 @@ class Trajectory(Record):
     error: str | None = None
 
 
-class PrivilegedState(Record):
+class PrivilegedState(ForeignRecord):
     """Hidden state of a spec at its start. `text` is for LLM teachers, `facts` for oracles and the leak gate."""
 
     spec_id: str

@@ -121,6 +121,23 @@ FAULTS = (
     EndpointFault(name="bad request", bad=_always(error(400, "no such role")), passes="failed", stays="failed"),
     EndpointFault(name="wrong model", bad=_always(error(404, "no such model")), passes="ends", stays="ends"),
     EndpointFault(name="bad key", bad=_always(error(401, "Incorrect API key")), passes="ends", stays="ends"),
+    EndpointFault(name="402", bad=_always(error(402, "pay first")), passes="ends", stays="ends"),
+    EndpointFault(
+        name="sent on to another address",
+        bad=_always(Answer(status=307, headers={"location": "http://elsewhere.example/v1"})),
+        passes="ends",
+        stays="ends",
+    ),
+    EndpointFault(name="529", bad=_always(error(529, "overloaded")), stays=_TRIES),
+    EndpointFault(name="JSON 200,000 deep", bad=_always(Answer(content=b"[" * 200_000)), stays=_TRIES),
+    EndpointFault(
+        name="advice 200,000 deep", bad=_always(reply("[" * 200_000 + "]" * 200_000)), stays="rejected: unreadable"
+    ),
+    EndpointFault(name="half a pair of surrogates", bad=_always(reply("\ud83d")), stays="rejected: unreadable"),
+    EndpointFault(name="429, retry-after nan", bad=_always(error(429, retry_after="nan")), stays=_TRIES),
+    EndpointFault(
+        name="an error that comes as a success", bad=_value({"error": {"message": "no", "code": 503}}), stays=_TRIES
+    ),
     EndpointFault(
         name="no credit", bad=_always(error(429, "quota", code="insufficient_quota")), passes="ends", stays="ends"
     ),

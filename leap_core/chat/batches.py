@@ -9,22 +9,24 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import JsonValue
+
 from leap_core.canonical import sha256_text
+from leap_core.chat.batch_api import Batch, BatchApi, cause_of
 from leap_core.chat.claims import Claims
-from leap_core.chat.endpoint import Endpoint, read_reply
+from leap_core.chat.endpoint import Endpoint
 from leap_core.chat.faults import Fault, FaultKind
 from leap_core.chat.journal import Journal, PendingBatch
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.outage import Outage
 from leap_core.errors import LeapError
+from leap_core.outside import read_json
 
 MOST_IN_A_BATCH = 50_000
 """What OpenAI takes in one batch."""
 _QUIET_S = 0.5
-_ENDED = {"completed", "expired", "cancelled", "failed"}
 _MAYBE_TAKEN = {FaultKind.CONNECTION, FaultKind.TIMEOUT, FaultKind.SERVER, FaultKind.BROKEN}
 """Faults after which a batch may have been taken nevertheless."""
-_LABEL = "leap_label"
 
 
 class BatchQueue:
@@ -41,6 +43,7 @@ class BatchQueue:
         say: Callable[[str], None],
     ) -> None:
         self._endpoint, self._journal, self._claims, self._outage = endpoint, journal, claims, outage
+        self._api = BatchApi(endpoint)
         self._scope, self._poll_s, self._say = scope, poll_s, say
         self._gathered: dict[str, ChatRequest] = {}
         self._waiting: dict[str, tuple[ChatRequest, asyncio.Future[ChatReply]]] = {}
@@ -73,14 +76,21 @@ class BatchQueue:
     def _start(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):  # a defect: nobody may wait for what does not come
+            self._fail(list(self._waiting), error)
 
     async def _collect_what_is_handed_in(self) -> None:
         """Wait for the batches that hold gathered requests; one that was meant and never handed in is forgotten."""
         for batch in self._journal.pending_batches(self._endpoint.address):
             # Whoever hands in holds the claim, as this does: one without a name was cut off just then.
-            batch_id = batch.id or await self._find(batch.label)
+            found = None if batch.id else await self._api.find(batch.label)
+            batch_id = batch.id or (found.id if found else None)
             if batch_id is None:
                 self._journal.end_batch(batch.label)
                 continue
@@ -89,18 +99,6 @@ class BatchQueue:
             if ours and batch.label not in self._collecting:
                 self._say(f"waiting for batch {batch_id}, handed in before, with {len(ours)} of these requests")
                 self._start_collecting(batch.model_copy(update={"id": batch_id}))
-
-    async def _find(self, label: str) -> str | None:
-        """The endpoint's name for a batch that was handed in just before a crash."""
-        try:
-            async for batch in self._endpoint.openai.batches.list():
-                if (batch.metadata or {}).get(_LABEL) == label:
-                    return str(batch.id)
-        except Exception as error:
-            fault = self._fault(error)
-        else:
-            return None
-        raise fault
 
     async def _hand_in_when_quiet(self) -> None:
         await asyncio.sleep(_QUIET_S)
@@ -126,7 +124,7 @@ class BatchQueue:
     def _take_what_is_answered(self) -> None:
         """Give out what came in a batch of another run since these requests were looked up."""
         for key in list(self._gathered):
-            reply = self._journal.find(key)
+            reply = self._journal.find(key, self._gathered[key].num_characters)
             if reply is not None:
                 del self._gathered[key]
                 self._give_out(key, reply)
@@ -137,13 +135,13 @@ class BatchQueue:
         model = next(iter(requests.values())).model
         try:
             self._journal.intend_batch(label, self._endpoint.address, self._scope, model, list(requests))
-            batch_id = await self._upload(label, requests)
+            lines = b"".join(self._line(key, request) for key, request in requests.items())
+            batch_id = (await self._api.hand_in(lines, label, list(requests.values()))).id
             self._journal.name_batch(label, batch_id)
         except LeapError as error:  # the journal cannot be written
             self._fail(list(requests), error)
             return
-        except Exception as error:
-            fault = self._fault(error)
+        except Fault as fault:
             if fault.kind not in _MAYBE_TAKEN:  # else the next try looks whether it was
                 self._journal.end_batch(label)
             self._fail(list(requests), fault)
@@ -152,18 +150,6 @@ class BatchQueue:
         self._start_collecting(
             PendingBatch(label=label, scope=self._scope, model=model, id=batch_id, keys=tuple(requests))
         )
-
-    async def _upload(self, label: str, requests: dict[str, ChatRequest]) -> str:
-        """The endpoint's name for a new batch of these requests."""
-        lines = b"".join(self._line(key, request) for key, request in requests.items())
-        file = await self._endpoint.openai.files.create(file=("requests.jsonl", lines), purpose="batch")
-        batch = await self._endpoint.openai.batches.create(
-            input_file_id=file.id,
-            endpoint="/v1/chat/completions",
-            completion_window="24h",
-            metadata={_LABEL: label},
-        )
-        return str(batch.id)
 
     def _line(self, key: str, request: ChatRequest) -> bytes:
         head = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions"}
@@ -177,59 +163,49 @@ class BatchQueue:
         """Wait until a batch has ended, keep its replies, and tell those who wait."""
         try:
             batch, replies = await self._wait_until_ended(str(pending.id)), dict[str, ChatReply]()
-            for file in (batch.output_file_id, batch.error_file_id):
-                if file:
-                    content = await self._endpoint.openai.files.content(file)
-                    for line in content.text.splitlines():
-                        replies |= self._read_line(pending, line)
+            asked = frozenset(pending.keys)
+            for line in await self._api.results(batch):
+                for key, reply in self._read_line(pending, asked, line).items():
+                    replies.setdefault(key, reply)  # as the journal does
             await self._journal.settle()
             self._journal.end_batch(pending.label)
-            for key, reply in replies.items():
-                self._give_out(key, reply)
-            self._fail(pending.keys, self._cause(batch))
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            self._fail(pending.keys, error if isinstance(error, LeapError) else self._fault(error))
+        except (LeapError, Fault) as error:
+            self._fail(pending.keys, error)
+            return
+        for key, reply in replies.items():
+            self._give_out(key, reply)
+        unanswered = [self._waiting[key][0] for key in pending.keys if key in self._waiting]
+        self._fail(pending.keys, cause_of(batch, unanswered))
 
-    async def _wait_until_ended(self, batch_id: str) -> Any:
+    async def _wait_until_ended(self, batch_id: str) -> Batch:
         while True:
             wait_s = self._poll_s
             try:
-                batch = await self._look(batch_id)
+                batch = await self._api.look(batch_id)
                 self._outage.answered()
-                if batch.status in _ENDED:
+                if batch.has_ended:
                     return batch
             except Fault as fault:
                 if fault.kind in (FaultKind.REFUSED, FaultKind.BAD_REQUEST):
                     raise
-                if fault.kind is FaultKind.UNREACHABLE:
-                    wait_s = max(wait_s, self._outage.wait_s(fault))
+                wait_s = max(wait_s, self._outage.wait_s(fault), fault.wait_s or 0.0)
             await asyncio.sleep(wait_s)
 
-    async def _look(self, batch_id: str) -> Any:
-        try:
-            return await self._endpoint.openai.batches.retrieve(batch_id)
-        except Exception as error:
-            fault = self._fault(error)
-        raise fault
-
-    def _read_line(self, pending: PendingBatch, line: str) -> dict[str, ChatReply]:
+    def _read_line(self, pending: PendingBatch, asked: frozenset[str], line: bytes) -> dict[str, ChatReply]:
         """Keep the reply in a line of a batch's results; returns it by its key, nothing where there is none."""
         try:
-            value = json.loads(line)
-            key, response, error = value["custom_id"], value.get("response") or {}, value.get("error")
-        except (ValueError, KeyError, TypeError):
+            key, status, body = _result_of(read_json(line))
+        except ValueError:
             self._say("a line of a batch's results cannot be read; its request is asked again")
             return {}
+        if key not in asked:
+            self._say("a line of a batch's results is for a request that is not in it; it is left out")
+            return {}
         request, _ = self._waiting.get(key, (None, None))
-        status, body = int(response.get("status_code") or 0), response.get("body")
         try:
-            if status != 200 or body is None:
-                content = json.dumps(body if body is not None else {"error": error or {}}).encode()
-                raise self._endpoint.judge(status or 500, {}, content, request)
-            num_characters = request.num_characters if request else 0
-            reply = read_reply(json.dumps(body).encode(), pending.model, num_characters)
+            if status != 200:
+                raise self._endpoint.judge(status, {}, body, [request] if request else [])
+            reply = self._endpoint.read(body, pending.model, request)
         except Fault as fault:
             learnt = self._endpoint.learn(fault)
             self._fail([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
@@ -249,19 +225,16 @@ class BatchQueue:
             if future is not None and not future.done():
                 future.set_exception(error)
 
-    def _cause(self, batch: Any) -> Fault:
-        """Why a batch ended without an answer to some of its requests."""
-        errors = getattr(batch.errors, "data", None) or []
-        said = self._endpoint.show("; ".join(str(error.message) for error in errors))
-        kind = FaultKind.BAD_REQUEST if batch.status == "failed" else FaultKind.SERVER
-        return Fault(kind, f"batch {batch.id} {batch.status}{': ' + said if said else ', without this request'}")
 
-    def _fault(self, error: Exception) -> Fault:
-        """What the package raised, without the request that it holds."""
-        if isinstance(error, Fault):
-            return error
-        status = getattr(error, "status_code", None)
-        if status is not None:
-            response = error.response  # type: ignore[attr-defined]
-            return self._endpoint.judge(status, response.headers, response.content)
-        return self._endpoint.fault_of(error)
+def _result_of(value: JsonValue) -> tuple[str, int, bytes]:
+    """The key, the status and the content of one result; raises ValueError where it is none."""
+    if not isinstance(value, dict) or not isinstance(value.get("custom_id"), str):
+        raise ValueError("no result")
+    response = value.get("response")
+    fields = response if isinstance(response, dict) else {}
+    status, body = fields.get("status_code"), fields.get("body")
+    if not isinstance(status, int) or not 400 <= status < 600:
+        status = 500 if status != 200 or body is None else 200
+    if body is None:
+        body = {"error": value.get("error") or {}}
+    return str(value["custom_id"]), status, json.dumps(body).encode()

@@ -59,8 +59,11 @@ class Budget:
         self._settled = asyncio.Event()
 
     def count(self, model: str, reply: ChatReply) -> float | None:
-        """Add a reply that was paid for; returns its dollars, None where they are not known."""
-        cost = self._prices.cost_usd(model, reply)
+        """Add a reply that was paid for; returns its dollars, None where there is no price.
+
+        Where the endpoint gave no count of tokens, an estimate is spent: else it could not be kept within a budget.
+        """
+        cost = self._prices.at_most_usd(model, reply)
         self.spent.add(reply, cost)
         return cost
 

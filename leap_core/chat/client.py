@@ -13,13 +13,14 @@ from pathlib import Path
 from leap_core.chat.batches import MOST_IN_A_BATCH, BatchQueue
 from leap_core.chat.budget import Account, Budget
 from leap_core.chat.claims import Claims
-from leap_core.chat.endpoint import Endpoint, estimate_tokens
+from leap_core.chat.endpoint import Endpoint
 from leap_core.chat.faults import WORTH_A_TRY, Fault, FaultKind
 from leap_core.chat.journal import Journal, request_key
 from leap_core.chat.limits import Limits, Slot
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.outage import Outage
 from leap_core.chat.prices import PriceList, read_prices
+from leap_core.chat.reading import estimate_tokens
 from leap_core.config import EndpointConfig
 from leap_core.errors import ChatError, ContextLengthError, EndpointError
 from leap_core.types import Usage
@@ -32,9 +33,13 @@ _FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
 
 @dataclass(kw_only=True)
 class ChatCounts:
-    """What happened to requests in this run. `billed` is what this run paid for, `faults` counts them by kind."""
+    """What happened to requests in this run. `billed` is what this run paid for, `faults` counts them by kind.
+
+    `num_doubted` are replies whose counts of tokens cannot be, and were replaced by an estimate.
+    """
 
     num_from_journal: int = 0
+    num_doubted: int = 0
     billed: Account = field(default_factory=Account)
     faults: Counter[FaultKind] = field(default_factory=Counter)
 
@@ -65,7 +70,7 @@ class ChatClient:
         self._config, self._scope, self._setting, self._say = config, scope, setting, say
         self._told_until = 0.0
         self._prices: PriceList = read_prices(config.prices)
-        self._endpoint = Endpoint(config)
+        self._endpoint = Endpoint(config, self._doubt)
         self._outage = Outage(self._endpoint.address, config.max_outage_s, setting)
         self._journal = Journal(journal)
         self._claims = Claims(journal.with_name(f"{journal.name}.claims"))
@@ -161,7 +166,7 @@ class ChatClient:
         # A batch is claimed as a whole, when it is handed in.
         claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._tell_of_another)
         async with claim:
-            found = self._journal.find(key)  # now that no other process can be about to buy it
+            found = self._journal.find(key, request.num_characters)  # now that no other process can be about to buy it
             if found is not None:
                 self.counts.num_from_journal += 1
                 return found
@@ -182,6 +187,15 @@ class ChatClient:
             for bought in self._journal.bought(self._scope, self._last_counted):
                 self._budget.count(bought.model, bought.reply)
                 self._last_counted = bought.number
+
+    def _doubt(self, counts: str) -> None:
+        """Count a reply whose counts of tokens cannot be; say it of the first."""
+        self.counts.num_doubted += 1
+        if self.counts.num_doubted == 1:
+            self._say(
+                f"{self.address} gives counts of tokens that cannot be ({counts}): where that is so, an estimate is "
+                "counted, and spent of budgets"
+            )
 
     def _tell_of_another(self) -> None:
         if time.monotonic() > self._told_until:

@@ -5,12 +5,16 @@ shown only after the key was cut out of them, and only where they share no run o
 """
 
 import email.utils
+import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from urllib.parse import unquote_plus
 
+from leap_core.chat.keys import without_keys
 from leap_core.chat.messages import ChatRequest
+from leap_core.shown import shown
 
 _MOST_SHOWN = 240
 _RUN = 3
@@ -18,7 +22,20 @@ _LONGEST_WAIT_S = 3600.0
 _CONTEXT = re.compile(
     r"context.{0,12}(length|window|size)|maximum.{0,30}tokens|too (long|many tokens)|exceed.{0,40}token"
 )
+_CREDIT = re.compile(r"billing|insufficient.{0,20}(quota|balance|credit|fund)|out of credit|no credit|arrears")
+_CONTENT = re.compile(r"moderat|flagged|content.{0,5}(policy|filter)")
+_KEY = re.compile(r"invalid_api_key|api_key_invalid|api key not valid|incorrect api key")
+_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})")
+_LAYOUT = re.compile(r"\\+[nrt]")
 _WORD = re.compile(r"\w+")
+_PASSING = {408, 409, 423, 425, 498, 499}
+_WRONG_ADDRESS = " (is the name of the model right, and does base_url end in /v1?)"
+_REFUSALS = {401: "", 403: "", 404: _WRONG_ADDRESS, 405: _WRONG_ADDRESS, 410: _WRONG_ADDRESS} | {
+    501: _WRONG_ADDRESS,
+    505: "",
+    511: " (the network itself wants to know who asks)",
+}
+"""Statuses with which everything would be refused, and what to look at."""
 
 
 class FaultKind(StrEnum):
@@ -27,7 +44,7 @@ class FaultKind(StrEnum):
     RATE_LIMIT = "rate limit"
     """429: too fast. Tried again, more slowly."""
     SERVER = "server error"
-    """5xx, and 408, 409, 425: tried again."""
+    """5xx, and others that pass (408, 409, 423, 425, 498, 499): tried again."""
     TIMEOUT = "time-out"
     """No whole answer in time: tried again."""
     UNREACHABLE = "no connection"
@@ -43,7 +60,7 @@ class FaultKind(StrEnum):
     BAD_REQUEST = "bad request"
     """Refused for what is in it; another request may pass."""
     REFUSED = "refused"
-    """Key, model or credit: everything would be refused."""
+    """Key, model, credit or address: everything would be refused."""
 
 
 WORTH_A_TRY = {FaultKind.RATE_LIMIT, FaultKind.SERVER, FaultKind.TIMEOUT, FaultKind.CONNECTION, FaultKind.BROKEN}
@@ -62,24 +79,24 @@ class Fault(Exception):  # noqa: N818 - not an error yet: most are tried again
         self.kind, self.wait_s, self.parameter = kind, wait_s, parameter
 
 
-def fault_of_status(status: int, said: str, code: str, headers: Mapping[str, str], shown: str) -> Fault:
+def fault_of_status(status: int, said: str, code: str, headers: Mapping[str, str], told: str) -> Fault:
     """Judge an answer that is an error.
 
-    `said` are the endpoint's own words, for looking at only, `shown` the same after `presentable`. `code` is its code
+    `said` are the endpoint's own words, for looking at only, `told` the same after `presentable`. `code` is its code
     or type of error, "" where it gave none.
     """
-    text = f"{status} {code}".strip() + (f": {shown}" if shown else "")
-    words = f"{code} {said}".lower()
+    text = f"{status} {code}".strip() + (f": {told}" if told else "")
+    words, wait_s = f"{code} {said}".lower(), asked_wait_s(headers)
+    if status == 402 or (status == 429 and _is_about_credit(words, wait_s)):
+        return Fault(FaultKind.REFUSED, f"{text}. Add credit to the account, then run the same command again")
     if status == 429:
-        if "insufficient_quota" in words or "billing" in words:
-            return Fault(FaultKind.REFUSED, f"{text}. Add credit to the account, then run the same command again")
-        return Fault(FaultKind.RATE_LIMIT, text, wait_s=asked_wait_s(headers))
-    if status >= 500 or status in (408, 409, 425):
-        return Fault(FaultKind.SERVER, text, wait_s=asked_wait_s(headers))
-    if status in (401, 403):
-        return Fault(FaultKind.REFUSED, text)
-    if status == 404:
-        return Fault(FaultKind.REFUSED, f"{text} (is the name of the model right, and does base_url end in /v1?)")
+        return Fault(FaultKind.RATE_LIMIT, text, wait_s=wait_s)
+    if (status >= 500 and status not in _REFUSALS) or status in _PASSING:
+        return Fault(FaultKind.SERVER, text, wait_s=wait_s)
+    if status == 403 and _CONTENT.search(words):
+        return Fault(FaultKind.BAD_REQUEST, text)
+    if status in _REFUSALS or _KEY.search(words):
+        return Fault(FaultKind.REFUSED, f"{text}{_REFUSALS.get(status, '')}")
     if status == 413 or _CONTEXT.search(words):
         return Fault(FaultKind.TOO_LONG, text)
     named = next((name for name in OPTIONAL_PARAMETERS if name in words), None)
@@ -89,35 +106,50 @@ def fault_of_status(status: int, said: str, code: str, headers: Mapping[str, str
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait, an hour at most; None where it does not, or not readably."""
-    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
-    wait: float | None
+    """Seconds that an answer asks to wait, an hour at most; None where it does not, or not readably, or for nothing."""
+    milliseconds, value = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
+    waits = (_seconds_of(milliseconds, 1e-3), _seconds_of(value, 1.0), _seconds_until(value))
+    wait_s = next((wait for wait in waits if wait is not None), 0.0)
+    return min(wait_s, _LONGEST_WAIT_S) if wait_s > 0 else None
+
+
+def _is_about_credit(words: str, wait_s: float | None) -> bool:
+    """Whether a 429 is about money. "Check your plan and billing" with a time to wait is about speed."""
+    return "insufficient_quota" in words or (wait_s is None and _CREDIT.search(words) is not None)
+
+
+def _seconds_of(number: str, unit_s: float) -> float | None:
     try:
-        wait = float(milliseconds) / 1000 if milliseconds else float(value or "")
+        seconds = float(number) * unit_s
     except ValueError:
-        wait = _seconds_until(value)
-    return None if wait is None or wait < 0 else min(wait, _LONGEST_WAIT_S)
+        return None
+    return None if math.isnan(seconds) else seconds
 
 
-def _seconds_until(date: str | None) -> float | None:
+def _seconds_until(date: str) -> float | None:
     try:
-        return max(email.utils.parsedate_to_datetime(date or "").timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError):
+        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
-def presentable(said: str, key: str, request: ChatRequest | None) -> str:
-    """The words of an endpoint as they may be shown: one line, no key, nothing that quotes the prompt."""
-    text = " ".join(said.split())
-    if key:
-        text = text.replace(key, "<key>")
-    if request is not None and _quotes(text, request):
+def presentable(said: str, requests: Sequence[ChatRequest] = ()) -> str:
+    """The words of an endpoint as they may be shown: one line, no key, nothing that quotes a prompt or steers."""
+    text = without_keys(" ".join(said.split()))
+    if any(_quotes(text, request) for request in requests):
         return "(its words are left out: they quote the prompt)"
+    text = shown(text)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
 
 
 def _quotes(text: str, request: ChatRequest) -> bool:
-    said = _WORD.findall(text.lower())
     asked = _WORD.findall(" ".join(message.content for message in request.messages).lower())
     runs = {tuple(asked[start : start + _RUN]) for start in range(len(asked) - _RUN + 1)}
-    return any(tuple(said[start : start + _RUN]) in runs for start in range(len(said) - _RUN + 1))
+    spellings = (_WORD.findall(one.lower()) for one in (text, _unescaped(text)))
+    return any(tuple(said[start : start + _RUN]) in runs for said in spellings for start in range(len(said) - _RUN + 1))
+
+
+def _unescaped(text: str) -> str:
+    """A text with the escapes of JSON and of URLs taken out."""
+    text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), unquote_plus(text))
+    return _LAYOUT.sub(" ", text)

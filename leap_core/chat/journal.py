@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from leap_core.canonical import canonical_json, sha256_text
+from leap_core.chat.keys import without_keys
 from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.chat.reading import recounted
 from leap_core.errors import ArtifactError
 from leap_core.files import disk_errors, fsync
+from leap_core.outside import read_json
 from leap_core.types import Record
 
 JOURNAL = ".journal/replies.sqlite"
@@ -81,12 +82,19 @@ class Journal:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._waiting: list[asyncio.Future[None]] = []
         self._settling: asyncio.Task[None] | None = None
+        self._unreadable: set[str] = set()
 
-    def find(self, key: str) -> ChatReply | None:
-        """Return the reply of a request that was answered before, by any run or experiment."""
+    def find(self, key: str, num_characters: int = 0) -> ChatReply | None:
+        """Return the reply of a request that was answered before, by any run or experiment.
+
+        A row that cannot be read is none. `num_characters` is the length of the prompt, for counts that cannot be.
+        """
         with self._errors():
             row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-        return None if row is None else self._parse(row[0])
+        reply = None if row is None else _parse(row[0], num_characters)
+        if row is not None and reply is None:
+            self._unreadable.add(key)
+        return reply
 
     def keep(self, key: str, scope: str, model: str, reply: ChatReply) -> None:
         """Write a reply: from now on it outlives this process. It may be used after `settle`.
@@ -95,10 +103,11 @@ class Journal:
             ArtifactError: there is no room, or the file cannot be written. The reply must not be used then.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        verb = "REPLACE" if key in self._unreadable else "IGNORE"
         # Not in a thread: without waiting for the disk it takes less than a change of threads.
         with self._errors(), self._writer:
             self._writer.execute(
-                "INSERT OR IGNORE INTO replies (key, scope, model, reply, created_at) VALUES (?, ?, ?, ?, ?)",
+                f"INSERT OR {verb} INTO replies (key, scope, model, reply, created_at) VALUES (?, ?, ?, ?, ?)",
                 (key, scope, model, reply.model_dump_json(), now),
             )
 
@@ -115,13 +124,21 @@ class Journal:
         await done
 
     def bought(self, scope: str, after: int = 0) -> Iterator[Bought]:
-        """Every reply that was paid for on behalf of `scope`, by any process, with a number above `after`, in order."""
+        """Every reply that was paid for on behalf of `scope`, by any process, with a number above `after`, in order.
+
+        Rows that cannot be read are left out: what they cost is not known.
+        """
         with self._errors():
             rows = self._reader.execute(
                 "SELECT number, model, reply FROM replies WHERE scope = ? AND number > ? ORDER BY number",
                 (scope, after),
             ).fetchall()
-        return (Bought(number=number, model=model, reply=self._parse(reply)) for number, model, reply in rows)
+        replies = ((number, model, _parse(reply)) for number, model, reply in rows)
+        return (
+            Bought(number=number, model=str(model), reply=reply)
+            for number, model, reply in replies
+            if reply is not None
+        )
 
     def newest(self) -> int:
         """The number of the reply that was kept last, on whosever behalf; 0 where there is none."""
@@ -156,6 +173,7 @@ class Journal:
         return [
             PendingBatch(label=label, scope=scope, model=model, id=id, keys=keys.split())
             for label, scope, model, id, keys in rows
+            if all(isinstance(value, str) for value in (label, scope, model, keys, id or ""))
         ]
 
     def close(self) -> None:
@@ -184,12 +202,6 @@ class Journal:
         with disk_errors(self._path):
             fsync(self._path.with_name(f"{self._path.name}-wal"))
 
-    def _parse(self, text: str) -> ChatReply:
-        try:
-            return ChatReply.model_validate_json(text)
-        except ValidationError:
-            raise ArtifactError(self._damaged("a reply in it cannot be read")) from None
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -216,7 +228,24 @@ class Journal:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
+    connection.text_factory = lambda content: content.decode("utf-8", "replace")
+    return connection
+
+
+def _parse(text: object, num_characters: int = 0) -> ChatReply | None:
+    """A reply as it can be used, whatever wrote it; None where it cannot be read.
+
+    Earlier versions believed endpoints more: they kept keys in other spellings, and counts that cannot be.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        reply = ChatReply.model_validate(read_json(text))
+    except (ValueError, OverflowError):
+        return None
+    known = {name: without_keys(value) for name, value in reply if isinstance(value, str)}
+    return recounted(reply.model_copy(update=known), num_characters)
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

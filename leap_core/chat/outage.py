@@ -3,7 +3,7 @@
 import random
 import time
 
-from leap_core.chat.faults import Fault
+from leap_core.chat.faults import Fault, FaultKind
 from leap_core.errors import EndpointError
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
@@ -28,7 +28,7 @@ class Outage:
         Raises:
             EndpointError: nobody ever answered, or nobody has for longer than the limit.
         """
-        if not self._has_answered:
+        if not self._has_answered and fault.kind is FaultKind.UNREACHABLE:
             raise EndpointError(
                 f"Nobody answers at {self._address} ({fault}). Start the server, or mend {self._setting}.base_url."
             )

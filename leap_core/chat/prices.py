@@ -50,8 +50,12 @@ class PriceList(Record):
 
     def cost_usd(self, model: str, reply: ChatReply) -> float | None:
         """Dollars for one reply; None where the price or the endpoint's count of tokens is missing."""
+        return self.at_most_usd(model, reply) if reply.is_counted else None
+
+    def at_most_usd(self, model: str, reply: ChatReply) -> float | None:
+        """Dollars for one reply, by an estimate of its tokens where the endpoint gave no count; for budgets."""
         price = self.find(model)
-        return None if price is None or not reply.is_counted else price.of(reply)
+        return None if price is None else price.of(reply)
 
 
 def read_prices(path: str | None) -> PriceList:

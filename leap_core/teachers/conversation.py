@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from leap_core.chat.endpoint import estimate_tokens
 from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.chat.reading import estimate_tokens
 from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError, ContextLengthError
 from leap_core.prompts import match_command

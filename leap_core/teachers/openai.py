@@ -184,6 +184,7 @@ def account_of(client: ChatClient) -> dict[str, JsonValue]:
         "requests_billed": counts.billed.num_replies,
         "replies_from_journal": counts.num_from_journal,
         "billed_tokens": counts.billed.tokens,
+        "replies_with_estimated_tokens": counts.num_doubted,
         "billed_usd": None if counts.billed.num_unknown else counts.billed.usd,
         "faults": {kind.value: count for kind, count in sorted(counts.faults.items())},
     }

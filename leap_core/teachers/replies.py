@@ -1,6 +1,5 @@
 """Reading what a teacher answers, however it is wrapped: JSON alone, in a fence, between sentences, nearly right."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pydantic import JsonValue
 
 from leap_core.chat.messages import ReplySchema
 from leap_core.markup import final_answer
+from leap_core.outside import read_json
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)(?:```|\Z)", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",\s*([\]}])")
@@ -73,7 +73,7 @@ def _advice(steps: list[JsonValue]) -> dict[int, Advice] | None:
         if not isinstance(item, dict):
             return None
         number, reason, action = (_first(item, names) for names in _ADVICE_KEYS.values())
-        digits = re.search(r"\d+", str(number))
+        digits = re.search(r"\d{1,9}", str(number))
         if digits is None or not isinstance(action, str):
             return None
         found.setdefault(int(digits.group()) - 1, Advice(reason=str(reason or "").strip(), command=action))
@@ -90,7 +90,7 @@ def _json_values(text: str) -> Iterator[JsonValue]:
     for candidate in chain((text,), _FENCE.findall(text), _balanced(text)):
         for variant in (candidate, _TRAILING_COMMA.sub(r"\1", candidate)):
             try:
-                value: JsonValue = json.loads(variant, strict=False)
+                value = read_json(variant)
             except ValueError:
                 continue
             if isinstance(value, dict | list):

@@ -1,0 +1,188 @@
+"""What an endpoint's answer says: a reply, with tokens that can be, or the words of an error.
+
+Nothing in it is believed that cannot be. A count of tokens below nothing, beyond all measure or of no number is
+replaced by an estimate of our own: budgets and records are kept by these counts.
+"""
+
+from typing import NamedTuple, TypedDict
+
+from pydantic import JsonValue
+
+from leap_core.chat.keys import without_keys
+from leap_core.chat.messages import ChatReply
+from leap_core.outside import read_json
+from leap_core.shown import shown
+
+_MOST_TOKENS = 10_000_000
+"""Of a prompt or of a reply: more than any model reads or writes."""
+_MOST_CHARACTERS_A_TOKEN = 200
+"""Nobody's tokens are longer on average."""
+_MOST_CHARACTERS = 1_000_000
+"""Of a reply: what is beyond is cut off, as by the limit on tokens."""
+_CUT_OFF = {"length", "max_tokens", "model_length"}
+_LONGEST_NAME, _LONGEST_WORDS, _MOST_SHOWN = 200, 2000, 40
+
+
+class Reading(NamedTuple):
+    """A reply as it may be kept. `doubt` says what of its counts cannot be; empty where all can."""
+
+    reply: ChatReply
+    doubt: str
+
+
+class _Tokens(TypedDict):
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    is_counted: bool
+
+
+class ErrorWords(NamedTuple):
+    """What an error says, and its code or type; both without keys."""
+
+    said: str
+    code: str
+
+
+def read_completion(value: JsonValue, model: str, num_characters: int) -> Reading:
+    """Read a chat completion, forgiving what servers leave out or put elsewhere.
+
+    No choices make an empty reply. An answer in `reasoning_content` alone counts as the answer. `model` is the one that
+    was asked, `num_characters` the length of the prompt: for what the answer leaves out.
+
+    Raises:
+        ValueError: it is no chat completion at all.
+    """
+    if not isinstance(value, dict) or "choices" not in value:
+        raise ValueError("no choices")
+    choice = _first_of(value["choices"] or [{"message": {}, "finish_reason": "empty"}])
+    message = choice["message"] if choice else None
+    if not isinstance(message, dict):
+        raise ValueError("no message")
+    text = without_keys(_text_of(message))
+    finish, refusal = _name(choice.get("finish_reason"), "stop"), message.get("refusal")
+    is_cut_off = finish.lower() in _CUT_OFF or len(text) > _MOST_CHARACTERS
+    tokens, doubt = _tokens_of(value.get("usage"), num_characters, text)
+    return Reading(
+        ChatReply(
+            text=text[:_MOST_CHARACTERS],
+            finish="length" if is_cut_off else finish,
+            served_by=_name(value.get("model"), model),
+            refusal=without_keys(refusal)[:_LONGEST_WORDS] if isinstance(refusal, str) else None,
+            **tokens,
+        ),
+        doubt,
+    )
+
+
+def is_possible(reply: ChatReply) -> bool:
+    """Whether a reply's counts of tokens can be."""
+    counts = (reply.prompt_tokens, reply.completion_tokens)
+    return all(0 <= count <= _MOST_TOKENS for count in counts) and 0 <= reply.cached_tokens <= reply.prompt_tokens
+
+
+def recounted(reply: ChatReply, num_characters: int) -> ChatReply:
+    """A reply with an estimate in place of counts that cannot be; `num_characters` is the length of its prompt."""
+    if is_possible(reply):
+        return reply
+    counts = {
+        "prompt_tokens": estimate_tokens(num_characters),
+        "completion_tokens": estimate_tokens(len(reply.text)),
+        "cached_tokens": 0,
+        "is_counted": False,
+    }
+    return reply.model_copy(update=counts)
+
+
+def estimate_tokens(num_characters: int) -> int:
+    """Tokens of a text, guessed from its length: English and code have three to four characters a token."""
+    return -(-num_characters // 3)
+
+
+def status_of_error(value: JsonValue) -> int | None:
+    """The status that an answer should have had that is an error though it came as a success; None where it is none.
+
+    500 where it does not say.
+    """
+    if not isinstance(value, dict) or not value.get("error") or value.get("choices"):
+        return None
+    error = value["error"]
+    code = _count_of(error.get("code")) if isinstance(error, dict) else None
+    return code if code is not None and 400 <= code < 600 else 500
+
+
+def words_of(content: bytes) -> ErrorWords:
+    """What an error says, however it is put."""
+    try:
+        value = read_json(content)
+    except ValueError:
+        return ErrorWords(without_keys(content[:_LONGEST_WORDS].decode("utf-8", "replace")), "")
+    error = value.get("error", value) if isinstance(value, dict) else value
+    if not isinstance(error, dict):
+        return ErrorWords(without_keys(str(error))[:_LONGEST_WORDS], "")
+    said = error.get("message") or error.get("detail") or ""
+    named = f" ({error['param']})" if error.get("param") else ""
+    code = str(error.get("code") or error.get("type") or "")
+    return ErrorWords(without_keys(f"{said}{named}")[:_LONGEST_WORDS], without_keys(code)[:_LONGEST_NAME])
+
+
+def _first_of(choices: JsonValue) -> dict[str, JsonValue]:
+    """The first choice; empty where it is none."""
+    first = choices[0] if isinstance(choices, list) else None
+    return first if isinstance(first, dict) and "message" in first else {}
+
+
+def _text_of(message: dict[str, JsonValue]) -> str:
+    text = message.get("content") or message.get("reasoning_content") or message.get("reasoning") or ""
+    if isinstance(text, list):
+        return "".join(part if isinstance(part, str) else _text_of_part(part) for part in text)
+    if not isinstance(text, str):
+        raise ValueError("no text")
+    return text
+
+
+def _text_of_part(part: JsonValue) -> str:
+    text = part.get("text", "") if isinstance(part, dict) else ""
+    return text if isinstance(text, str) else ""
+
+
+def _name(value: JsonValue, otherwise: str) -> str:
+    return without_keys(value)[:_LONGEST_NAME] if isinstance(value, str) and value else otherwise
+
+
+def _tokens_of(usage: JsonValue, num_characters: int, text: str) -> tuple[_Tokens, str]:
+    """The counts of a reply, and what of them cannot be."""
+    given, doubts, counts = usage if isinstance(usage, dict) else {}, list[str](), list[int]()
+    for name, length in (("prompt_tokens", num_characters), ("completion_tokens", len(text))):
+        count = _count_of(given.get(name))
+        if count is None or count < length / _MOST_CHARACTERS_A_TOKEN:
+            doubts.append(f"{name}: {_shown(given[name]) if name in given else 'none'}")
+            count = estimate_tokens(length)
+        counts.append(count)
+    is_counted, (prompt, completion) = not doubts, counts
+    details = given.get("prompt_tokens_details")
+    told = (details.get("cached_tokens") if isinstance(details, dict) else None) or 0
+    cached = _count_of(told)
+    if cached is None or cached > prompt:
+        doubts.append(f"cached_tokens: {_shown(told)}")
+        cached = 0
+    total = _count_of(given.get("total_tokens"))
+    if is_counted and total is not None and total != prompt + completion:
+        doubts.append(f"total_tokens: {total} of {prompt} and {completion}")
+        completion = max(completion, total - prompt)  # what a model thought may be billed and in the total alone
+    tokens = _Tokens(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached, is_counted=is_counted)
+    return tokens, "; ".join(doubts)
+
+
+def _count_of(value: JsonValue) -> int | None:
+    """A number of tokens, or None where it cannot be one."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_TOKENS:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def _shown(value: JsonValue) -> str:
+    text = shown(without_keys(repr(value)))
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
