@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from leap_core.files import write_atomically
+from leap_core.verification import CARD
 
-CARD = "README.md"
 _SPLITS = ("train", "validation")
 
 

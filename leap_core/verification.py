@@ -25,6 +25,8 @@ LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory"}
 """What file managers put into any folder that is looked at; nothing here ever opens them."""
 
 RECORD = "record.json"
+CARD = "README.md"
+"""Written beside tables for `datasets` (cards.py), from nothing but them, and read by nothing of ours: not listed."""
 Signature = list[int]
 
 
@@ -77,7 +79,7 @@ def _entries(directory: Path, prefix: str) -> Iterator[tuple[str, bool]]:
     with suppress(OSError), os.scandir(directory) as entries:  # what cannot be listed, its files tell of
         for entry in sorted(entries, key=lambda one: one.name):
             name, is_folder = prefix + entry.name, entry.is_dir(follow_symlinks=False)
-            if name == RECORD or (entry.name in LEFT_BY_SYSTEMS and entry.is_file(follow_symlinks=False)):
+            if name in (RECORD, CARD) or (entry.name in LEFT_BY_SYSTEMS and entry.is_file(follow_symlinks=False)):
                 continue
             yield name, is_folder
             if is_folder:

@@ -19,6 +19,7 @@ from typing import IO
 from leap_core.config import ExecutionConfig
 from leap_core.errors import MissingPackageError, StudentError
 from leap_core.models import fingerprint_model
+from leap_core.shown import shown_lines
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.loading import base_of_adapter, is_adapter
 
@@ -93,11 +94,12 @@ def _free_port() -> int:
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: IO[bytes]) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
+    here = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows our own ports
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise StudentError(f"`vllm serve` ended with code {process.returncode}: {_tail(output)}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5):
+            with here.open(f"http://127.0.0.1:{port}/v1/models", timeout=5):
                 return
         except OSError:
             time.sleep(_POLL_S)
@@ -106,7 +108,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: IO[
 
 def _tail(output: IO[bytes]) -> str:
     output.seek(0)
-    return output.read().decode("utf-8", "replace").strip()[-_MOST_SHOWN:] or "it said nothing"
+    return shown_lines(output.read().decode("utf-8", "replace").strip()[-_MOST_SHOWN:]) or "it said nothing"
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -226,7 +226,7 @@ def test_a_training_that_diverges_names_its_step_and_writes_nothing(tiny, rows, 
     weights = load_file(start / "model.safetensors")
     save_file({name: weight * 1e30 for name, weight in weights.items()}, start / "model.safetensors", {"format": "pt"})
     job = make_job(start, rows, tmp_path)
-    with pytest.raises(StageFailedError, match=r"diverged at step 1 of 18.*learning_rate"):
+    with pytest.raises(StageFailedError, match=r"diverged at step 1 of 6.*learning_rate"):
         SftTrainer().train(job)
     assert not job.output.exists()
 
