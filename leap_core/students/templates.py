@@ -11,6 +11,7 @@ from typing import Any
 
 from leap_core.errors import StudentError
 from leap_core.markup import find_open_thought
+from leap_core.students.trial import Chat, is_tame, try_template
 from leap_core.types import Message
 
 PLAIN_TEMPLATE = (
@@ -46,6 +47,17 @@ _TALK = (
     Message(role="assistant", content=_ANSWER),
     Message(role="user", content=_SECOND),
 )
+_LONG_TALK = tuple(
+    Message(
+        role="assistant" if number % 2 else "user",
+        content=f"Turn {number}: it's <b>'{number}'</b> & \"{{{{ x }}}}\" \\ 日本\n\n"
+        + "many words " * 100
+        + f"end {number}",
+    )
+    for number in range(13)
+)
+"""Long and awkward: some templates cut what is said, spell it in the way of web pages, or forget all but the end."""
+
 _FOREIGN_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError, RuntimeError)
 """What the code in a template may raise, beside the errors of templates."""
 
@@ -80,6 +92,7 @@ def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
         template = base_template or (_BOS if _adds_bos(tokenizer) else "") + PLAIN_TEMPLATE
     pins = dict.fromkeys(pin for name, pin in _PINS.items() if name in template and pin not in template)
     tokenizer.chat_template = "".join(pins) + template
+    _try(tokenizer)
     if not _keeps(tokenizer, _TALK):
         plain, tokenizer.chat_template = tokenizer.chat_template, _AS_PARTS + tokenizer.chat_template
         if not _keeps(tokenizer, _TALK):
@@ -88,13 +101,15 @@ def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
 
 def check_template(tokenizer: Any) -> None:
     """Raise StudentError where the template leaves out what is said, or refuses turns of user and assistant."""
-    text = render(tokenizer, _TALK)
-    missing = [message.role for message in _TALK if text.count(message.content) != 1]
-    if missing:
-        raise StudentError(
-            f"The chat template of {tokenizer.name_or_path!r} does not write the text of {missing[0]} messages once: "
-            f"of three messages it makes {text[:200]!r}. Put a template that does into chat_template.jinja."
-        )
+    for talk in (_TALK, _LONG_TALK):
+        text = render(tokenizer, talk)
+        missing = [message.role for message in talk if text.count(message.content) != 1]
+        if missing:
+            raise StudentError(
+                f"The chat template of {tokenizer.name_or_path!r} does not write the text of {missing[0]} messages "
+                f"once and as it is: of {len(talk)} messages it makes {text[:200]!r}. Put a template that does into "
+                "chat_template.jinja."
+            )
 
 
 def folds_system(tokenizer: Any) -> bool:
@@ -139,9 +154,10 @@ def render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: b
     """
     from jinja2.exceptions import TemplateError
 
-    chat = [{"role": message.role, "content": message.content} for message in messages]
     try:
-        text: str = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt)
+        text: str = tokenizer.apply_chat_template(
+            _chat(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+        )
     except (TemplateError, *_FOREIGN_FAULTS) as error:
         roles = [message.role for message in messages]
         raise StudentError(
@@ -150,6 +166,28 @@ def render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: b
             "turn. Mend its chat_template.jinja, or take the one of the model that it was made from."
         ) from error
     return text
+
+
+def _chat(messages: Sequence[Message]) -> Chat:
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def _try(tokenizer: Any) -> None:
+    """Raise StudentError where the template has no bounds, or writes something else each time."""
+    template = str(tokenizer.chat_template)
+    if is_tame(template):
+        return
+    talks = (_TALK[:1], _TALK, (_SYSTEM_MESSAGE, *_TALK), _LONG_TALK)
+    as_parts = [
+        [{"role": message.role, "content": [{"type": "text", "text": message.content}]} for message in talk]
+        for talk in talks
+    ]
+    texts = try_template(template, tokenizer.special_tokens_map, [*map(_chat, talks), *as_parts])
+    if any(text is not None and text != render(tokenizer, talk) for talk, text in zip(talks, texts, strict=False)):
+        raise StudentError(
+            f"The chat template of {tokenizer.name_or_path!r} writes something else each time for the same messages. "
+            "Take what is left to chance out of its chat_template.jinja."
+        )
 
 
 def _keeps(tokenizer: Any, messages: Sequence[Message]) -> bool:

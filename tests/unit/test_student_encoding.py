@@ -153,12 +153,35 @@ def test_several_templates_without_a_default_are_an_error_that_names_them(tmp_pa
         "{{ 'a' * (10 ** 15) }}" + CHATML,
         "{% for",
         "{{ raise_exception('never') }}",
+        "{{ ['a', 'b', 'c'] | random }}{{ ['a', 'b', 'c', 'd'] | random }}{{ range(90000) | random }}" + CHATML,
+        "{{ raise_exception }}" + CHATML,
+        CHATML.replace("message['content']", "message['content'] | e"),
+        CHATML.replace("message['content']", "message['content'][:100]"),
+        CHATML.replace("in messages", "in messages[-3:]"),
+        CHATML.replace("message['content']", "message['content'] | tojson"),
+        "{% if messages | length > 9 %}{{ raise_exception('no more turns') }}{% endif %}" + CHATML,
     ],
 )
 def test_a_template_of_no_use_is_an_error_that_says_so(template, tmp_path):
-    with pytest.raises(StudentError, match="chat template") as caught:
+    with pytest.raises(StudentError, match="chat template of") as caught:
         load_with(template, tmp_path)
     assert len(str(caught.value)) < 700
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}" + CHATML,
+        "{{ 10 ** (10 ** 9) }}" + CHATML,
+        "{{ '%3000000000d' | format(1) }}" + CHATML,
+        "{{ 'a' * 100000000 }}" + CHATML,
+        "{% set n = namespace(s='ab') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}" + CHATML,
+    ],
+)
+def test_a_template_without_bounds_is_ended(template, tmp_path):
+    with pytest.raises(StudentError, match=r"chat template of this model (is not done after|takes more memory)"):
+        load_with(template, tmp_path)
 
 
 def test_an_adapter_without_a_template_takes_that_of_its_base(tmp_path):
