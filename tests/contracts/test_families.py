@@ -167,6 +167,7 @@ def test_control_tokens_in_what_is_said_stay_text(tokenizer, family):
     assert not special & set(encode_completion(tokenizer, f"REASON: {token} a\nACTION: look {token}")[:-1])
 
 
+@pytest.mark.slow
 def test_play_equals_plain_greedy_decoding(folder, tokenizer):
     from transformers import AutoModelForCausalLM
 
@@ -181,12 +182,14 @@ def test_play_equals_plain_greedy_decoding(folder, tokenizer):
         ]
 
 
+@pytest.mark.slow
 def test_a_sampled_reply_is_the_same_alone_and_among_others(folder):
     together = [reply.text for reply in ask(open_student(folder, 0.7), TURNS)]
     alone = [reply.text for reply in ask(open_student(folder, 0.7, batch_size=1), TURNS)]
     assert together == alone
 
 
+@pytest.mark.slow
 def test_a_foreign_generation_config_changes_no_reply(folder, family, tmp_path):
     import json
     import shutil
@@ -205,6 +208,7 @@ def test_a_foreign_generation_config_changes_no_reply(folder, family, tmp_path):
     assert [reply.text for reply in ask(open_student(copy), TURNS)] == before
 
 
+@pytest.mark.slow
 def test_packed_rows_train_as_unpacked_ones(folder, tokenizer):
     from transformers import AutoModelForCausalLM
 
@@ -238,6 +242,7 @@ def loss_of(model, sequences, collate):
     return float(losses)
 
 
+@pytest.mark.slow
 def test_a_trained_adapter_answers_as_its_weights_say(folder, adapter, tokenizer):
     """Merged or not, what plays is base and adapter together, as PEFT computes them apart."""
     from peft import PeftModel
@@ -250,6 +255,7 @@ def test_a_trained_adapter_answers_as_its_weights_say(folder, adapter, tokenizer
     assert replies != [reply.text for reply in ask(open_student(folder), TURNS)]
 
 
+@pytest.mark.slow
 def test_what_training_writes_has_the_text_that_it_was_trained_on(folder, adapter, tokenizer):
     written = load_tokenizer(adapter)
     for turn in TURNS:
@@ -258,6 +264,7 @@ def test_what_training_writes_has_the_text_that_it_was_trained_on(folder, adapte
     assert end_ids(written) == end_ids(tokenizer)
 
 
+@pytest.mark.slow
 def test_all_weights_saved_and_loaded_are_those_in_memory(folder, family, tmp_path):
     job = make_job(folder, tmp_path, method="full", learning_rate=1e-3)
     SftTrainer().train(job)
@@ -268,6 +275,7 @@ def test_all_weights_saved_and_loaded_are_those_in_memory(folder, family, tmp_pa
     assert all(reply.error is None for reply in ours)
 
 
+@pytest.mark.slow
 def test_a_served_model_is_sent_what_it_was_trained_on(adapter, tmp_path):
     """A chat server renders the messages by the published template; the ids must be those of training."""
     from transformers import AutoTokenizer
