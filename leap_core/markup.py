@@ -18,7 +18,10 @@ _CLOSED = re.compile(
     re.IGNORECASE,
 )
 _PART_OF_MARK = re.compile(r"<\|?(?:channel|message|constrain)\|?>")
-_WRAPPED_ANSWER = re.compile(r"^\s*<answer>(?P<inner>.*?)(?:</answer>)?\s*$", re.DOTALL | re.IGNORECASE)
+_WRAPPED_ANSWER = re.compile(
+    r"^\s*(?:<answer>|<\|begin_of_solution\|>)(?P<inner>.*?)(?:</answer>|<\|end_of_solution\|>)?\s*$",
+    re.DOTALL | re.IGNORECASE,
+)
 _END = re.compile(r"(?:<\|(?:return|end|im_end|eot_id|endoftext|end_of_text)\|>|<｜end▁of▁sentence｜>)\s*$")
 _CONTROL = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|<｜[^<>｜]{1,40}｜>|<\|?(?:start|end)_of_\w{1,20}\|?>|</?s>|<(?:bos|eos|pad|unk|mask)>"

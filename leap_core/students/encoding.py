@@ -57,15 +57,6 @@ def load_tokenizer(path: Path | str) -> Any:
     return tokenizer
 
 
-def has_own_template(path: Path | str) -> bool:
-    """Whether a model, or an adapter's base, says itself how messages are written.
-
-    Raises:
-        StudentError: there is no usable tokenizer.
-    """
-    return read_tokenizer(path).chat_template is not None or _template_of_base(path) is not None
-
-
 def prepare(tokenizer: Any, messages: Sequence[Message]) -> tuple[Message, ...]:
     """The messages as the template can take them, and without anything that could be read as a control token.
 

@@ -27,6 +27,7 @@ DRAFT = "REASON: hm\nACTION: jump out of the window"
         f"analysis{DRAFT}assistantfinal{ANSWER}",
         f"<think>one</think>{DRAFT}<think>two {DRAFT}</think>{ANSWER}",
         f"<think>{DRAFT}</think><answer>{ANSWER}</answer>",
+        f"<|begin_of_thought|>{DRAFT}<|end_of_thought|>\n\n<|begin_of_solution|>{ANSWER}<|end_of_solution|>",
     ],
 )
 def test_only_what_follows_the_last_thought_is_an_answer(text):
