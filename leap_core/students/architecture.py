@@ -4,7 +4,10 @@ The slot cache needs it to play (slots.py), the prefix trees need it to train (t
 is not known here still works, without the savings. Each name in `MASKABLE` is checked by the tests.
 """
 
+from collections.abc import Iterable
 from typing import Any
+
+from leap_core.errors import StudentError
 
 MASKABLE = frozenset(
     {"gemma", "granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2"}
@@ -14,6 +17,9 @@ model says otherwise."""
 
 _ROPES_BY_LENGTH = frozenset({"longrope", "dynamic"})
 """Kinds of rotary positions whose angles hang on the longest row of a batch: transformers updates them as it goes."""
+
+_IGNORES_PADDING_MASK = frozenset({"rwkv", "xlstm"})
+"""Values of `model_type` that read padding as they read text, whatever the mask says."""
 
 
 def takes_own_mask(config: Any) -> bool:
@@ -45,6 +51,28 @@ def one_regime_length(config: Any) -> int | None:
     return min(lengths, default=None)
 
 
+def can_be_padded(config: Any) -> bool:
+    """Whether a row that is filled up on the left is computed as it would be alone."""
+    return config.model_type not in _IGNORES_PADDING_MASK
+
+
+def num_ids(config: Any) -> int:
+    """How many token ids the model has rows for."""
+    size: int = config.get_text_config().vocab_size
+    return size
+
+
+def check_ids(size: int, ids: Iterable[int]) -> None:
+    """Raise StudentError where a text has a token that the model has no row for; `size` is what `num_ids` says."""
+    largest = max(ids, default=0)
+    if largest >= size:
+        raise StudentError(
+            f"The tokenizer gave the token {largest:,}, but the model has rows for {size:,} tokens only (vocab_size in "
+            "its config.json). Tokenizer and model do not belong together: take the tokenizer that the model came "
+            "with, or resize its embeddings."
+        )
+
+
 def valid_padding(config: Any, pad_id: int) -> int:
     """An id to fill up rows with, which nothing ever reads: the tokenizer's, or 0 where the model has no row for it."""
-    return pad_id if pad_id < config.get_text_config().vocab_size else 0
+    return pad_id if pad_id < num_ids(config) else 0

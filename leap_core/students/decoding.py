@@ -67,6 +67,11 @@ class Vocabulary:
             ids = self._commands[command] = whole[size:] if whole[:size] == self.heading else alone
         return ids
 
+    def all_of(self, commands: Sequence[str]) -> list[int]:
+        """Every id that a reply with one of these commands may be made to hold."""
+        given = [*self.opening, *self.heading, *self.heading_line]
+        return given + [token for command in commands for token in self.command(command)]
+
     def has_colon(self, token: int) -> bool:
         """Whether the heading may be complete with this token: a quick look before the reply is decoded."""
         known = self._has_colon.get(token)
@@ -207,7 +212,8 @@ def choose(logits: torch.Tensor, replies: Sequence[Reply], temperature: float) -
     A reply whose row holds what is no number fails, with the cause; its token is 0.
     """
     scores = logits.float()
-    broken = (torch.isnan(scores) | torch.isposinf(scores)).any(dim=-1)
+    # Where every token is ruled out (-inf), none can be chosen either.
+    broken = (torch.isnan(scores) | torch.isposinf(scores)).any(dim=-1) | torch.isneginf(scores).all(dim=-1)
     if bool(broken.any()):
         for index in broken.nonzero().flatten().tolist():
             replies[index].fail(

@@ -17,7 +17,14 @@ import torch
 from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.errors import ConfigError, StudentError
 from leap_core.models import TINY
-from leap_core.students.architecture import one_regime_length, takes_own_mask, valid_padding
+from leap_core.students.architecture import (
+    can_be_padded,
+    check_ids,
+    num_ids,
+    one_regime_length,
+    takes_own_mask,
+    valid_padding,
+)
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.decoding import Reply, Vocabulary
 from leap_core.students.encoding import encode_prompt, load_tokenizer
@@ -76,6 +83,7 @@ class HfStudent:
         self._vocabulary = Vocabulary(self._tokenizer)
         self._context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         self._one_regime = one_regime_length(self._model.config)
+        self._num_ids = num_ids(self._model.config)
         self._engine: SlotEngine | None = None
         if takes_own_mask(self._model.config):
             self._engine = SlotEngine(self._model, self._device, execution.batch_size, temperature)
@@ -101,6 +109,8 @@ class HfStudent:
 
     def _act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
         prompts = [encode_prompt(self._tokenizer, request.messages) for request in requests]
+        for prompt in prompts:
+            check_ids(self._num_ids, prompt)
         replies = [self._begin(request, len(prompt)) for request, prompt in zip(requests, prompts, strict=True)]
         fitting = [index for index, reply in enumerate(replies) if not reply.done]
         slots = _distinct([requests[index].slot for index in fitting])
@@ -117,6 +127,8 @@ class HfStudent:
     def _begin(self, request: ActRequest, num_prompt: int) -> Reply:
         room = (self._context or num_prompt + self._max_new_tokens) - num_prompt
         reply = Reply(self._vocabulary, request.seed, min(self._max_new_tokens, room), request.admissible)
+        if request.admissible:
+            check_ids(self._num_ids, self._vocabulary.all_of(request.admissible))
         if room < 1:
             reply.fail(
                 f"The prompt of episode {request.slot!r} has {num_prompt} tokens; the model reads at most "
@@ -139,7 +151,9 @@ class HfStudent:
             self._write_plainly([index], prompts, replies)
 
     def _split(self, prompts: list[list[int]], replies: list[Reply]) -> tuple[list[int], list[int]]:
-        """Which replies can be written beside each other, and which must be alone: see `one_regime_length`."""
+        """Which replies can be written beside each other; the others (see `one_regime_length`) must be alone."""
+        if not can_be_padded(self._model.config):
+            return [], list(range(len(prompts)))
         lengths = [len(prompt) + reply.max_length for prompt, reply in zip(prompts, replies, strict=True)]
         apart = [i for i, length in enumerate(lengths) if self._one_regime is not None and length > self._one_regime]
         return [index for index in range(len(prompts)) if index not in set(apart)], apart
@@ -147,11 +161,20 @@ class HfStudent:
     def _write_plainly(self, chosen: list[int], prompts: list[list[int]], replies: list[Reply]) -> None:
         from leap_core.students.plain_generate import write_replies
 
-        filler = valid_padding(self._model.config, self._tokenizer.pad_token_id)
-        written = [replies[index] for index in chosen]
         write_replies(
-            self._model, self._device, filler, [prompts[index] for index in chosen], written, self._temperature
+            self._model,
+            self._device,
+            valid_padding(self._model.config, self._tokenizer.pad_token_id),
+            [prompts[index] for index in chosen],
+            [replies[index] for index in chosen],
+            self._temperature,
+            # A row that may outgrow the first regime while it is written would go on from keys of the other angles.
+            use_cache=not any(self._may_outgrow(prompts[index], replies[index]) for index in chosen),
         )
+
+    def _may_outgrow(self, prompt: list[int], reply: Reply) -> bool:
+        limit = self._one_regime
+        return limit is not None and len(prompt) <= limit < len(prompt) + reply.max_length
 
 
 def _check_params(config: StudentConfig) -> None:

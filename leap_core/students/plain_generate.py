@@ -49,9 +49,18 @@ def clear_generation(model: Any) -> None:
 
 
 def write_replies(
-    model: Any, device: str, filler: int, prompts: Sequence[list[int]], replies: Sequence[Reply], temperature: float
+    model: Any,
+    device: str,
+    filler: int,
+    prompts: Sequence[list[int]],
+    replies: Sequence[Reply],
+    temperature: float,
+    use_cache: bool = True,
 ) -> None:
-    """Write each reply to its end; rows are filled up with the token `filler`."""
+    """Write each reply to its end; rows are filled up with the token `filler`.
+
+    Without `use_cache` every token costs the whole row anew: for rows whose earlier keys change as they grow.
+    """
     width = max(map(len, prompts))
     ids = torch.tensor([[filler] * (width - len(prompt)) + prompt for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
@@ -60,7 +69,9 @@ def write_replies(
     model.generate(  # runs without gradients of its own accord
         input_ids=ids,
         attention_mask=mask,
-        generation_config=GenerationConfig(do_sample=False, pad_token_id=filler, max_new_tokens=longest),
+        generation_config=GenerationConfig(
+            do_sample=False, pad_token_id=filler, max_new_tokens=longest, use_cache=use_cache
+        ),
         logits_processor=LogitsProcessorList([_Steering(replies, temperature, filler)]),
         stopping_criteria=StoppingCriteriaList([_AllDone(replies)]),
     )

@@ -22,7 +22,7 @@ from trl import SFTConfig, SFTTrainer
 
 from leap_core.config import TrainingConfig
 from leap_core.errors import StageFailedError, StudentError
-from leap_core.students.architecture import one_regime_length, takes_own_mask, valid_padding
+from leap_core.students.architecture import check_ids, num_ids, one_regime_length, takes_own_mask, valid_padding
 from leap_core.students.encoding import end_ids, load_tokenizer
 from leap_core.students.loading import (
     base_of_adapter,
@@ -80,10 +80,12 @@ class SftTrainer:
         rows = read.rows
         set_seed(job.seed)
         learner = _Learner.load(start, job.config)
+        _check_rows(learner.model.config, rows)
         trainer = _make_trainer(job, learner, tokenizer, rows)
         checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(rows)))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         validation_loss = _validate(job, trainer, learner, tokenizer)
+        learner.check(validation_loss)
         learner.export(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.output)
         log = _summarise([entry for entry in trainer.state.log_history if "loss" in entry])
         return TrainingResult(
@@ -125,6 +127,22 @@ class _Learner:
             with wrapping_in_adapter():
                 model = get_peft_model(model, _lora_config(config))
         return cls(model, base, _stored_dtype(base), config_as_it_came)
+
+    def check(self, validation_loss: float | None) -> None:
+        """Raise StageFailedError where the last step left what is no model: no later step tells of that one."""
+        broken = next((name for name, values in self.model.named_parameters() if self._is_broken(values)), None)
+        if broken is None and math.isfinite(validation_loss or 0.0):
+            return
+        what = f"the validation loss is {validation_loss}" if broken is None else f"{broken} holds what is no number"
+        raise StageFailedError(
+            f"The training diverged at its last step: {what} as {self._dtype}. Nothing is published. Lower "
+            "training.learning_rate, or see whether the model it starts from is sound."
+        )
+
+    def _is_broken(self, values: torch.Tensor) -> bool:
+        # All weights are written as they were stored; an adapter as it was trained.
+        stored = values.detach() if isinstance(self.model, PeftModel) else values.detach().to(self._dtype)
+        return values.requires_grad and not bool(torch.isfinite(stored).all())
 
     def export(self, model: Any, tokenizer: Any, output: Path) -> None:
         if isinstance(model, PeftModel):
@@ -208,7 +226,9 @@ def _dataset(sequences: list[TreeSequence]) -> Dataset:
 def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
     config = job.config
     on_cpu = resolve_device(job.execution.device) == "cpu"
-    micro = micro_batch_size(min(config.batch_size, num_sequences), job.execution.micro_batch_size)
+    # Of the size that is in the key, so that two settings with one key give the same.
+    keyed = micro_batch_size(config.batch_size, job.execution.micro_batch_size)
+    micro = micro_batch_size(min(config.batch_size, num_sequences), keyed)
     return SFTConfig(
         output_dir=str(job.checkpoints),
         per_device_train_batch_size=micro,
@@ -275,6 +295,21 @@ def _check_lengths(model_config: Any, max_length: int) -> None:
             f"training.max_length is {max_length:,}, but this model rotates positions by other angles in all rows of a "
             f"batch once one of them is longer than {limit:,} tokens. Rows must not change each other: --set "
             f"training.max_length={limit}. Longer rows are then left out and counted."
+        )
+
+
+def _check_rows(model_config: Any, rows: list[EncodedRow]) -> None:
+    """Raise StudentError where a row has a token, or a place, that the model does not know."""
+    size = num_ids(model_config)
+    for row in rows:
+        check_ids(size, row.prompt + row.completion)
+    context = getattr(model_config.get_text_config(), "max_position_embeddings", None)
+    longest = max(row.length for row in rows)
+    if context is not None and longest > context:
+        raise StudentError(
+            f"The longest row to train on has {longest:,} tokens, but the model reads at most {context:,} "
+            f"(max_position_embeddings in its config.json): --set training.max_length={context}. Longer rows are then "
+            "left out and counted."
         )
 
 

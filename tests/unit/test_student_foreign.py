@@ -5,11 +5,14 @@ import json
 import pytest
 import torch
 from families import make_family
-from student_models import conversation, write_rows
+from student_models import COMMANDS, conversation, make_bpe_tokenizer, make_model, write_rows
 
 from leap_core.config import ExecutionConfig, LoraSection, StudentConfig, TrainingConfig
+from leap_core.errors import StudentError
 from leap_core.students.architecture import one_regime_length, valid_padding
 from leap_core.students.base import ActRequest
+from leap_core.students.decoding import Reply, Vocabulary, choose
+from leap_core.students.encoding import encode_prompt, load_tokenizer
 from leap_core.students.hf import HfStudent, _load_adapted
 from leap_core.trainers.base import TrainingJob
 from leap_core.trainers.sft import SftTrainer
@@ -88,3 +91,61 @@ def test_an_adapter_on_a_model_in_bf16_keeps_all_that_it_learned(tmp_path):
     assert torch.allclose(layer.get_delta_weight("default"), learned, atol=1e-7)
     merged = (layer.base_layer.weight + learned.bfloat16()).float() - layer.base_layer.weight.float()
     assert float((merged - learned).norm() / learned.norm()) > 0.5  # what would have been lost
+
+
+def ids_from_scratch(model, prompt, vocabulary, limit):
+    reply = Reply(vocabulary, 0, limit, None)
+    ids = list(prompt)
+    while not reply.done:
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids]), use_cache=False).logits[:, -1]
+        ids += reply.accept(choose(logits, [reply], 0)[0])
+    return reply.text
+
+
+def test_a_reply_that_outgrows_the_first_length_does_not_go_on_from_keys_of_its_angles(tmp_path):
+    """Other models than Phi-3 do not begin their cache anew when the angles change."""
+    longrope = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 130}
+    longrope |= {"short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
+    model, _ = make_family("llama3", tmp_path, rope_parameters=longrope)
+    tokenizer = load_tokenizer(tmp_path)
+    prompt = encode_prompt(tokenizer, conversation(2, 1))
+    assert len(prompt) < 130 < len(prompt) + 60
+    student = HfStudent(tmp_path, StudentConfig(max_new_tokens=60), ExecutionConfig(device="cpu"), 0.0)
+    reply = student.act([ActRequest(slot="e", messages=conversation(2, 1), admissible=None, seed=0)])[0]
+    assert len(prompt) + reply.usage.completion_tokens > 130
+    assert reply.text == ids_from_scratch(model, prompt, Vocabulary(tokenizer), 60)
+
+
+def test_a_model_that_reads_padding_answers_each_row_by_itself(tmp_path):
+    tokenizer = make_bpe_tokenizer()
+    make_model("rwkv", len(tokenizer), attention_hidden_size=32).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    def replies(batch_size):
+        execution = ExecutionConfig(device="cpu", batch_size=batch_size)
+        student = HfStudent(tmp_path, StudentConfig(max_new_tokens=8), execution, 0.8)
+        return student.act(
+            [
+                ActRequest(slot=str(turn), messages=conversation(turn, turn), admissible=None, seed=turn)
+                for turn in (0, 2, 1)
+            ]
+        )
+
+    assert [reply.text for reply in replies(3)] == [reply.text for reply in replies(1)]
+
+
+@pytest.mark.parametrize("admissible", [None, COMMANDS], ids=["free", "constrained"])
+def test_a_token_that_the_model_has_no_row_for_is_named(admissible, tmp_path):
+    make_family("llama3", tmp_path, vocab_size=300)
+    with pytest.raises(StudentError, match="rows for 300 tokens only"):
+        first_reply(tmp_path, admissible)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.7])
+def test_logits_that_rule_out_every_token_are_an_error(temperature):
+    tokenizer = make_bpe_tokenizer()
+    reply = Reply(Vocabulary(tokenizer), 0, 8, None)
+    choose(torch.full((1, len(tokenizer)), float("-inf")), [reply], temperature)
+    assert reply.done
+    assert "not numbers" in reply.error

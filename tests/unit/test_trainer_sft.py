@@ -231,6 +231,43 @@ def test_a_training_that_diverges_names_its_step_and_writes_nothing(tiny, rows, 
     assert not job.output.exists()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "learning_rate"), [("float32", 1e38), ("float16", 1e5)], ids=["in_training", "as_it_is_stored"]
+)
+def test_a_last_step_that_diverges_publishes_nothing(dtype, learning_rate, rows, tmp_path):
+    """The loss of a step is that before its update, so no loss tells of the last one."""
+    import torch
+
+    model, _ = make_family("llama3", tmp_path / "start")
+    model.to(getattr(torch, dtype)).save_pretrained(tmp_path / "start")
+    settings = {"learning_rate": learning_rate, "warmup_steps": 0, "epochs": 1, "batch_size": 6}
+    job = make_job(tmp_path / "start", rows, tmp_path, **settings)
+    with pytest.raises(StageFailedError, match=f"diverged at its last step.*{dtype}"):
+        SftTrainer().train(job)
+    assert not job.output.exists()
+
+
+def test_rows_that_the_model_cannot_read_are_named_before_training(rows, tmp_path):
+    make_family("gpt2", tmp_path / "short", n_positions=88)
+    with pytest.raises(StudentError, match=r"training\.max_length=88"):
+        SftTrainer().train(make_job(tmp_path / "short", rows, tmp_path))
+    make_family("llama3", tmp_path / "narrow", vocab_size=300)
+    with pytest.raises(StudentError, match="rows for 300 tokens only"):
+        SftTrainer().train(make_job(tmp_path / "narrow", rows, tmp_path))
+
+
+def test_two_limits_that_share_a_key_train_alike(tiny, rows, tmp_path):
+    """Of a batch of 8, limits of 4 and 5 both make micro batches of 4, however few sequences there are."""
+    jobs = [
+        make_job(tiny, rows, tmp_path / str(limit), batch_size=8, micro_batch_size=limit, max_length=1024)
+        for limit in (4, 5)
+    ]
+    five = write_rows(tmp_path / "five.parquet", episodes=5, steps=1)
+    for job in jobs:
+        SftTrainer().train(replace(job, rows=five))
+    assert digests(jobs[0].output) == digests(jobs[1].output)
+
+
 def test_a_model_whose_advice_on_sampling_cannot_be_saved_is_trained_all_the_same(tiny, rows, tmp_path):
     start = shutil.copytree(tiny, tmp_path / "start")
     (start / "generation_config.json").write_text(json.dumps({"do_sample": False, "temperature": 0.9}))
