@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.opening import artifacts_of, experiment_directory
 from flows.summary import SUMMARY, read_summary
 from leap_core.artifacts import ArtifactRecord, ArtifactStore
-from leap_core.lineage import WORKSPACE_AGE_S, gc, lineage
+from leap_core.lineage import WORKSPACE_AGE_S, gc, left_alone, lineage
 from leap_core.types import ArtifactRef
 from tasks import STAGES
 from tasks.base_student import BASE
@@ -32,6 +32,8 @@ def collect_garbage(home: Path, *, delete: bool) -> Iterator[str]:
     removed = gc(store, [*keep, *_judgements(store, keep)], dry_run=not delete, stages=STAGES)
     for item in removed:
         yield f"{'deleted' if delete else 'unused'}  {item.size / 1e6:8.1f} MB  {item.path}"
+    for stranger in left_alone(store, STAGES):
+        yield f"left alone         {stranger.path}: it {stranger.why}"
     total = sum(item.size for item in removed) / 1e6
     yield f"{total:.1f} MB in {len(removed)} place{'' if len(removed) == 1 else 's'}" + (
         "" if delete or not removed else "; --delete removes them."

@@ -12,7 +12,7 @@ import logging
 import shutil
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -354,6 +354,13 @@ def _check_may_be_made(home: Path) -> None:
 
 def load_record(directory: Path) -> ArtifactRecord | str:
     """Return the record in an artifact's directory, or why there is none to be had; its files are not looked at."""
+    record = read_record(directory)
+    why = None if isinstance(record, str) else _find_untruth(record, directory)
+    return record if why is None else f"{RECORD} is damaged: {why}"
+
+
+def read_record(directory: Path) -> ArtifactRecord | str:
+    """Return the record that lies in a directory, of whatever place it speaks, or why there is none to be had."""
     try:
         record = ArtifactRecord.model_validate_json(read_small(directory / RECORD))
     except FileNotFoundError:
@@ -362,7 +369,7 @@ def load_record(directory: Path) -> ArtifactRecord | str:
         return f"{RECORD} cannot be read: {error.strerror}"
     except ValidationError as error:
         return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
-    why = _find_untruth(record, directory)
+    why = _find_strange_name(record.files)
     return record if why is None else f"{RECORD} is damaged: {why}"
 
 
@@ -375,10 +382,14 @@ def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
         datetime.fromisoformat(record.created_at).timestamp()
     except (ValueError, OverflowError):
         return f"created_at is {shown(record.created_at)!r}, which is no time"
-    strange = next((name for name in record.files if not _is_inside(name)), None)
+    return None
+
+
+def _find_strange_name(files: Collection[str]) -> str | None:
+    strange = next((name for name in files if not _is_inside(name)), None)
     if strange is not None:
         return f"it lists {shown(strange)!r}, which is no file of its own"
-    if len({unicodedata.normalize("NFC", name).casefold() for name in record.files}) != len(record.files):
+    if len({unicodedata.normalize("NFC", name).casefold() for name in files}) != len(files):
         return "it lists two files whose names differ by case or spelling alone"
     return None
 
@@ -391,17 +402,21 @@ def _is_inside(name: str) -> bool:
 def _seal(output: Path) -> dict[str, FileEntry]:
     """Hash the files of `output`, by relative path, and bring them to the disk."""
     files = {}
+    for path in sorted(output.rglob("*"), reverse=True):  # what a folder holds before the folder
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            path.rmdir()  # a record cannot list it
     for path in sorted(output.rglob("*")):
         if path.is_symlink():
             raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()  # a record cannot list it
         if path.is_file() and path != output / RECORD:
             fsync(path)
             entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
             files[path.relative_to(output).as_posix()] = entry
     if not files:
         raise ArtifactError(f"Nothing to publish: {output} holds no file. The stage must write there.")
+    why = _find_strange_name(files)
+    if why is not None:
+        raise ArtifactError(f"{output} cannot be published: of its record, {why}. The stage must name them otherwise.")
     return files
 
 

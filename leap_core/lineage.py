@@ -6,12 +6,13 @@ import time
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from leap_core.artifacts import ArtifactRecord, ArtifactStore, load_record
+from leap_core.artifacts import ArtifactRecord, ArtifactStore, Problem, load_record, read_record
 from leap_core.canonical import diff_configs
 from leap_core.errors import ArtifactError
 from leap_core.files import directory_size, disk_errors
+from leap_core.shown import shown
 from leap_core.types import ArtifactRef, Record
-from leap_core.verification import RECORD, find_unlisted
+from leap_core.verification import find_unlisted
 
 WORKSPACE_AGE_S = 7 * 24 * 3600.0
 """Work that nobody has touched for so long is not going to be resumed."""
@@ -20,6 +21,7 @@ WORKSPACE_AGE_S = 7 * 24 * 3600.0
 _ARTIFACT = re.compile(r".+-[0-9a-f]{8,64}")
 _WORKSPACE = re.compile(r"\.work-[0-9a-f]{16}")
 _SET_ASIDE = re.compile(r".+-[0-9]{16,20}")
+_WORKED_IN = ("output", "scratch")
 
 
 class Removal(Record):
@@ -74,14 +76,12 @@ def diff(store: ArtifactStore, first: ArtifactRef, second: ArtifactRef) -> list[
     return lines + [f"package {line}" for line in diff_configs(old.packages, new.packages)]
 
 
-def gc(
-    store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool, stages: Container[str] | None = None
-) -> list[Removal]:
+def gc(store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool, stages: Container[str]) -> list[Removal]:
     """Remove what is neither in `keep` nor an ancestor of it, and leftovers of crashed or damaged work.
 
     Work in progress stays while its lock is held, and, if it can still be resumed, for a week after its last change.
-    Only what is ours goes: a folder of one of the `stages` (None: of any) with our record, or with our name for work in
-    progress, that holds no file of others. What is linked to stays, and so does the link.
+    Only what is ours goes: of the `stages`, a folder with our record that holds nothing which that does not list, or
+    with our name for work in progress. All else stays, and `left_alone` says so; nothing goes through a link.
     Not for use while a flow runs in the same home: what it has just found in the store could go.
 
     Returns:
@@ -91,8 +91,7 @@ def gc(
         ArtifactError: something cannot be removed; what came before it is gone.
     """
     needed = {ancestor.key for ref in keep for ancestor in [ref, *lineage(store, ref)]}
-    found = [*_unneeded(store, needed), *_abandoned(store)]
-    removals = [one for one in found if stages is None or one.path.parent.name in stages] + list(_damaged(store))
+    removals = [*_unneeded(store, needed, stages), *_abandoned(store, stages), *_damaged(store)]
     if not dry_run:
         for removal in removals:
             with disk_errors(removal.path):
@@ -100,20 +99,32 @@ def gc(
     return removals
 
 
-def _unneeded(store: ArtifactStore, needed: set[str]) -> Iterator[Removal]:
+def left_alone(store: ArtifactStore, stages: Container[str]) -> list[Problem]:
+    """What lies in the store and is not the store's own, so that `gc` never removes it, and why."""
+    ours = [directory for directory in store.directories() if directory.parent.name in stages]
+    looked_at = [
+        *((directory, "is of no stage") for directory in store.directories() if directory.parent.name not in stages),
+        *((directory, _why_not_ours(directory, _ARTIFACT, load_record(directory))) for directory in ours),
+        *((workspace, _why_not_work(store, workspace, stages)) for workspace in store.workspaces()),
+        *(
+            (directory, _why_not_ours(directory, _SET_ASIDE, read_record(directory)))
+            for directory in sorted(store.damaged.glob("*"))
+        ),
+    ]
+    return [Problem(path=path, why=why) for path, why in looked_at if why is not None]
+
+
+def _unneeded(store: ArtifactStore, needed: set[str], stages: Container[str]) -> Iterator[Removal]:
     for directory in store.directories():
         record = load_record(directory)
-        if not _is_ours(directory, record):
-            continue
-        if isinstance(record, str):
-            yield _removal(directory, record)
-        elif record.key not in needed:
+        is_ours = directory.parent.name in stages and _why_not_ours(directory, _ARTIFACT, record) is None
+        if is_ours and isinstance(record, ArtifactRecord) and record.key not in needed:
             yield _removal(directory, "nothing that is kept was made from it")
 
 
-def _abandoned(store: ArtifactStore) -> Iterator[Removal]:
+def _abandoned(store: ArtifactStore, stages: Container[str]) -> Iterator[Removal]:
     for workspace in store.workspaces():
-        if not _WORKSPACE.fullmatch(workspace.name) or _is_linked(workspace):
+        if _why_not_work(store, workspace, stages) is not None:
             continue
         stage, key_start = workspace.parent.name, workspace.name.rpartition("-")[2]
         if store.is_locked(stage, key_start):
@@ -126,17 +137,39 @@ def _abandoned(store: ArtifactStore) -> Iterator[Removal]:
 
 def _damaged(store: ArtifactStore) -> Iterator[Removal]:
     for directory in sorted(store.damaged.glob("*")):
-        if _SET_ASIDE.fullmatch(directory.name) and not _is_linked(directory) and directory.is_dir():
+        if _why_not_ours(directory, _SET_ASIDE, read_record(directory)) is None:
             yield _removal(directory, "it was set aside as damaged")
 
 
-def _is_ours(directory: Path, record: ArtifactRecord | str) -> bool:
-    """Whether a directory is an artifact, whole or broken, and nothing else."""
-    if _is_linked(directory) or not _ARTIFACT.fullmatch(directory.name):
-        return False
-    if isinstance(record, ArtifactRecord):
-        return find_unlisted(directory, record.files) is None
-    return record.startswith(f"{RECORD} is damaged") and not (directory / RECORD).is_symlink()
+def _why_not_ours(directory: Path, form: re.Pattern[str], record: ArtifactRecord | str) -> str | None:
+    """Why a directory is not an artifact and nothing else; None where it is. `form` is that of our names."""
+    if _is_linked(directory):
+        return "is a link"
+    if not directory.is_dir() or not form.fullmatch(directory.name):
+        return "has no name of ours"
+    if isinstance(record, str):
+        return f"cannot be told from yours: {record}"
+    try:
+        stranger = find_unlisted(directory, record.files)
+    except OSError as error:
+        return f"cannot be looked through: {error.strerror}"
+    return None if stranger is None else f"holds {shown(stranger)}, which its record does not list"
+
+
+def _why_not_work(store: ArtifactStore, workspace: Path, stages: Container[str]) -> str | None:
+    """Why a directory is not work in progress and nothing else; None where it is."""
+    if _is_linked(workspace):
+        return "is a link"
+    if workspace.parent.name not in stages or not _WORKSPACE.fullmatch(workspace.name):
+        return "has no name of ours"
+    stranger = next((path.name for path in workspace.iterdir() if path.name not in _WORKED_IN), None)
+    if stranger is not None:
+        return f"holds {shown(stranger)}, which no stage has put there"
+    try:
+        store.is_locked(workspace.parent.name, workspace.name.rpartition("-")[2])
+    except ArtifactError as error:
+        return str(error)
+    return None
 
 
 def _is_linked(directory: Path) -> bool:

@@ -46,7 +46,10 @@ def find_problem(directory: Path, files: Mapping[str, FileEntry], sidecar: Path,
         sidecar: remembers the signatures of verified files; made and updated here where that is possible.
         deep: hash every file, whatever the sidecar says.
     """
-    stranger = find_unlisted(directory, files)
+    try:
+        stranger = find_unlisted(directory, files)
+    except OSError as error:
+        return f"{error.filename} cannot be looked through: {error.strerror}"
     if stranger is not None:
         return f"{stranger} is not in the record: move it elsewhere, if it is yours"
     known = {} if deep else _load(sidecar)
@@ -67,6 +70,9 @@ def find_unlisted(directory: Path, files: Mapping[str, FileEntry]) -> str | None
     """Return the first file, link or folder in an artifact that its record does not list, or None.
 
     What lies beside a model decides how it is loaded, so it is as much damage as an altered file.
+
+    Raises:
+        OSError: a folder cannot be listed.
     """
     folders = {str(parent) for name in files for parent in Path(name).parents}
     for name, is_folder in _entries(directory, ""):
@@ -76,7 +82,7 @@ def find_unlisted(directory: Path, files: Mapping[str, FileEntry]) -> str | None
 
 
 def _entries(directory: Path, prefix: str) -> Iterator[tuple[str, bool]]:
-    with suppress(OSError), os.scandir(directory) as entries:  # what cannot be listed, its files tell of
+    with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda one: one.name):
             name, is_folder = prefix + entry.name, entry.is_dir(follow_symlinks=False)
             if name in (RECORD, CARD) or (entry.name in LEFT_BY_SYSTEMS and entry.is_file(follow_symlinks=False)):

@@ -1,6 +1,7 @@
 """Ancestors, differences, garbage."""
 
 import os
+import shutil
 import time
 
 import pytest
@@ -8,8 +9,9 @@ from artifact_tools import publish
 
 from leap_core.artifacts import ArtifactStore
 from leap_core.errors import ArtifactError
-from leap_core.lineage import WORKSPACE_AGE_S, diff, gc, lineage
+from leap_core.lineage import WORKSPACE_AGE_S, diff, gc, left_alone, lineage
 
+STAGES = {"specs", "privileged", "rollout", "correction", "training"}
 KEY = "ab12cd34" + "0" * 56
 
 
@@ -38,7 +40,7 @@ def test_ancestors_come_before_what_was_made_from_them(store, chain):
 
 
 def test_an_ancestor_that_is_gone_is_still_named(store, chain):
-    gc(store, [chain["specs"]], dry_run=False)
+    gc(store, [chain["specs"]], dry_run=False, stages=STAGES)
     with pytest.raises(ArtifactError):
         store.path(chain["rollout"])
     orphan = publish(store, {"a": "x"}, stage="correction", inputs={"rollout": chain["rollout"]})
@@ -64,51 +66,52 @@ def test_artifacts_of_two_stages_do_not_compare(store, chain):
 
 
 def test_garbage_is_what_nothing_kept_was_made_from(store, chain):
-    listed = gc(store, [chain["correction"]], dry_run=True)
+    listed = gc(store, [chain["correction"]], dry_run=True, stages=STAGES)
     assert [removal.path for removal in listed] == [store.path(chain["alone"])]
     assert listed[0].size > len("alone")
     assert len(list(store.records())) == 5
 
-    assert gc(store, [chain["correction"]], dry_run=False) == listed
+    assert gc(store, [chain["correction"]], dry_run=False, stages=STAGES) == listed
     assert {record.ref for record in store.records()} == set(chain.values()) - {chain["alone"]}
-    assert gc(store, [chain["correction"]], dry_run=False) == []
+    assert gc(store, [chain["correction"]], dry_run=False, stages=STAGES) == []
 
 
 def test_with_nothing_to_keep_everything_goes(store, chain):
-    assert len(gc(store, [], dry_run=False)) == 5
+    assert len(gc(store, [], dry_run=False, stages=STAGES)) == 5
     assert store.directories() == []
     assert list(store.damaged.iterdir()) == []
 
 
-def test_damaged_artifacts_go(store, chain):
-    (store.path(chain["specs"]) / "record.json").unlink()
+def test_damaged_artifacts_go_where_their_records_say_what_is_theirs(store, chain):
+    path = store.path(chain["specs"])
+    (path / "a").write_text("altered")
     publish(store, {"a": "specs"}, stage="specs")
-    (store.path(chain["alone"]) / "record.json").write_text("{")
-    reasons = [removal.why for removal in gc(store, chain.values(), dry_run=False)]
-    assert [why.partition(":")[0] for why in reasons] == [
-        "record.json is damaged or of another version",
-        "it was set aside as damaged",
-    ]
-    assert store.problems() == []
+    alone = store.path(chain["alone"])
+    (alone / "record.json").write_text("{")
+    (removal,) = gc(store, chain.values(), dry_run=False, stages=STAGES)
+    assert removal.why == "it was set aside as damaged"
+    (left,) = left_alone(store, STAGES)
+    assert (left.path, alone.exists()) == (alone, True)
+    assert left.why.startswith("cannot be told from yours: record.json is damaged")
 
 
 def test_work_that_can_be_resumed_stays_until_it_is_a_week_old(store):
     work = store.workspace("training", KEY)
     (work / "scratch" / "checkpoint").write_text("x")
-    assert gc(store, [], dry_run=False) == []
+    assert gc(store, [], dry_run=False, stages=STAGES) == []
 
     past = time.time() - WORKSPACE_AGE_S - 60
     for path in [*work.rglob("*"), work]:
         os.utime(path, (past, past))
     with store.lock("training", KEY):
-        assert gc(store, [], dry_run=False) == []
-    assert [removal.path for removal in gc(store, [], dry_run=False)] == [work]
+        assert gc(store, [], dry_run=False, stages=STAGES) == []
+    assert [removal.path for removal in gc(store, [], dry_run=False, stages=STAGES)] == [work]
     assert not work.exists()
 
 
 def test_leftover_work_of_a_published_artifact_goes(store, chain):
     work = store.workspace("specs", chain["specs"].key)
-    assert [removal.path for removal in gc(store, chain.values(), dry_run=False)] == [work]
+    assert [removal.path for removal in gc(store, chain.values(), dry_run=False, stages=STAGES)] == [work]
 
 
 def test_what_is_not_ours_and_what_is_linked_is_never_deleted(store, chain, tmp_path):
@@ -122,11 +125,42 @@ def test_what_is_not_ours_and_what_is_linked_is_never_deleted(store, chain, tmp_
         path.write_text("mine")
     (store.path(chain["alone"]) / "notes.txt").write_text("mine")
     for _ in range(2):
-        gc(store, [], dry_run=False, stages={"specs", "privileged", "rollout", "correction"})
+        gc(store, [], dry_run=False, stages=STAGES)
     assert [path.read_text() for path in mine] == ["mine"] * 3
     assert (store.path(chain["alone"]) / "notes.txt").exists()
     with pytest.raises(ArtifactError):
         store.path(chain["rollout"])
+    assert {(left.path.name, left.why.partition(",")[0]) for left in left_alone(store, STAGES)} == {
+        ("demo-00000000", "is a link"),
+        ("mine", "has no name of ours"),
+        ("demo-ab12cd34", "is of no stage"),
+        (store.path(chain["alone"]).name, "holds notes.txt"),
+        *((path.name, "is of no stage") for path in tmp_path.iterdir() if path.is_dir()),
+    }
+
+
+def test_strangers_in_work_and_in_what_was_set_aside_are_never_deleted(store, chain):
+    work = store.workspace("training", KEY)
+    (work / "mine").write_text("mine")
+    past = time.time() - WORKSPACE_AGE_S - 60
+    for path in [*work.rglob("*"), work]:
+        os.utime(path, (past, past))
+    aside = store.set_aside(store.path(chain["alone"]))
+    (aside / "mine").write_text("mine")
+    copied = store.path(chain["specs"]).parent / "copy-0123abcd"
+    shutil.copytree(store.path(chain["specs"]), copied)
+    gc(store, [], dry_run=False, stages=STAGES)
+    assert [(path / "mine").read_text() for path in (work, aside)] == ["mine"] * 2
+    assert {left.path for left in left_alone(store, STAGES)} == {work, aside, copied}
+
+
+def test_a_workspace_whose_lock_is_a_pipe_is_left_and_said(store):
+    work = store.workspace("training", KEY)
+    os.mkfifo(store.home / ".locks" / f"training-{KEY[:16]}.lock")
+    assert gc(store, [], dry_run=False, stages=STAGES) == []
+    (left,) = left_alone(store, STAGES)
+    assert left.path == work
+    assert "lock" in left.why
 
 
 def test_artifacts_that_name_each_other_as_input_come_to_an_end(store, chain):
@@ -135,4 +169,4 @@ def test_artifacts_that_name_each_other_as_input_come_to_an_end(store, chain):
     inputs = {"self": chain["specs"], "later": chain["correction"]}
     path.write_text(record.model_copy(update={"inputs": inputs}).model_dump_json())
     assert {ref.stage for ref in lineage(store, chain["correction"])} == {"specs", "privileged", "rollout"}
-    assert len(gc(store, [chain["correction"]], dry_run=True)) == 1
+    assert len(gc(store, [chain["correction"]], dry_run=True, stages=STAGES)) == 1
