@@ -1,0 +1,62 @@
+"""What a training is known by: all that decides its weights, and no limit that only ends it."""
+
+import pytest
+
+from leap_core.artifacts import ArtifactStore
+from leap_core.canonical import stage_key
+from leap_core.config import LeapConfig
+from leap_core.types import ArtifactRef, Usage
+from tasks.stage import Run
+from tasks.training import TRAINING, train
+
+DATASET = ArtifactRef(stage="dataset", name="leap-i0", key="d" * 64, digest="d" * 64)
+MODEL = ArtifactRef(stage="base", name="leap", key="e" * 64, digest="e" * 64)
+
+
+def plan_training(store, **sections):
+    run = Run(config=LeapConfig.model_validate(sections), store=store, planning=True)
+    train(run, 0, DATASET, MODEL)
+    return run.outcomes[0]
+
+
+@pytest.fixture
+def store(tmp_path):
+    """It holds the training of the default settings."""
+    store = ArtifactStore(tmp_path)
+    identity, inputs = plan_training(store).identity, {"dataset": DATASET, "model": MODEL}
+    key = stage_key(TRAINING.name, TRAINING.version, identity, inputs)
+    with store.lock(TRAINING.name, key, on_wait=print):
+        (store.workspace(TRAINING.name, key) / "output" / "weights").write_text("w")
+        store.publish(
+            stage=TRAINING.name,
+            version=TRAINING.version,
+            key=key,
+            name="leap-i0",
+            config=identity.model_dump(mode="json"),
+            inputs=inputs,
+            counts={},
+            metrics={},
+            usage=Usage(),
+            seconds=0.0,
+            experiment="leap",
+            iteration=0,
+        )
+    return store
+
+
+def test_another_micro_batch_is_another_training_and_the_plan_says_so(store):
+    outcome = plan_training(store, execution={"micro_batch_size": 2})
+    assert (outcome.state, outcome.why) == ("run", "execution.micro_batch_size 8 -> 2")
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"execution": {"micro_batch_size": 15}},  # a batch of 8 has no more rows than that
+        {"execution": {"batch_size": 2, "save_every_steps": 1, "num_threads": 1, "device": "cpu"}},
+        {"training": {"max_truncated_share": 0.9}},
+    ],
+)
+def test_what_changes_no_weights_changes_no_training(store, sections):
+    assert plan_training(store, **sections).state == "cached"
