@@ -18,7 +18,7 @@ _CLOSED = re.compile(
     re.IGNORECASE,
 )
 _PART_OF_MARK = re.compile(r"<\|?(?:channel|message|constrain)\|?>")
-_WRAPPED_ANSWER = re.compile(r"^\s*<answer>(?P<inner>.*?)(?:</answer>)?\s*$", re.DOTALL | re.IGNORECASE)
+_ANSWER, _ANSWER_END = "<answer>", "</answer>"
 _END = re.compile(r"(?:<\|(?:return|end|im_end|eot_id|endoftext|end_of_text)\|>|<｜end▁of▁sentence｜>)\s*$")
 _CONTROL = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|<｜[^<>｜]{1,40}｜>|<\|?(?:start|end)_of_\w{1,20}\|?>|</?s>|<(?:bos|eos|pad|unk|mask)>"
@@ -38,9 +38,15 @@ def final_answer(text: str) -> str | None:
     answer = text[closings[-1].end() :] if closings else text
     if _OPENED.search(answer):
         return None
-    answer = _END.sub("", answer)
-    wrapped = _WRAPPED_ANSWER.match(answer)
-    return wrapped["inner"] if wrapped else answer
+    return _unwrapped(_END.sub("", answer))
+
+
+def _unwrapped(answer: str) -> str:
+    text = answer.strip()
+    if text[: len(_ANSWER)].lower() != _ANSWER:
+        return answer
+    is_closed = text[-len(_ANSWER_END) :].lower() == _ANSWER_END
+    return text[len(_ANSWER) : -len(_ANSWER_END) if is_closed else None]
 
 
 @dataclass(frozen=True, kw_only=True)
