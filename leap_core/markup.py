@@ -18,10 +18,7 @@ _CLOSED = re.compile(
     re.IGNORECASE,
 )
 _PART_OF_MARK = re.compile(r"<\|?(?:channel|message|constrain)\|?>")
-_WRAPPED_ANSWER = re.compile(
-    r"^\s*(?:<answer>|<\|begin_of_solution\|>)(?P<inner>.*?)(?:</answer>|<\|end_of_solution\|>)?\s*$",
-    re.DOTALL | re.IGNORECASE,
-)
+_WRAPPINGS = (("<answer>", "</answer>"), ("<|begin_of_solution|>", "<|end_of_solution|>"))
 _END = re.compile(r"(?:<\|(?:return|end|im_end|eot_id|endoftext|end_of_text)\|>|<｜end▁of▁sentence｜>)\s*$")
 _CONTROL = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|<｜[^<>｜]{1,40}｜>|<\|?(?:start|end)_of_\w{1,20}\|?>|</?s>|<(?:bos|eos|pad|unk|mask)>"
@@ -41,9 +38,16 @@ def final_answer(text: str) -> str | None:
     answer = text[closings[-1].end() :] if closings else text
     if _OPENED.search(answer):
         return None
-    answer = _END.sub("", answer)
-    wrapped = _WRAPPED_ANSWER.match(answer)
-    return wrapped["inner"] if wrapped else answer
+    return _unwrapped(_END.sub("", answer))
+
+
+def _unwrapped(answer: str) -> str:
+    text = answer.strip()
+    for opening, closing in _WRAPPINGS:
+        if text[: len(opening)].lower() == opening:
+            is_closed = text[-len(closing) :].lower() == closing
+            return text[len(opening) : -len(closing) if is_closed else None]
+    return answer
 
 
 @dataclass(frozen=True, kw_only=True)

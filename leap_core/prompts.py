@@ -24,7 +24,7 @@ _WRAPPED = re.compile(r"(?P<mark>\*\*|`|\"|')(?P<inner>.+)(?P=mark)")
 _FREE_REASON = re.compile(r"^[\s>#*_]*(reason|thought)[*_ \t]*:[*_ \t]*", re.IGNORECASE)
 _FREE_ACTION = re.compile(r"(?:^|\s)[>#*_]*action[*_ \t]*:[*_ \t]*", re.IGNORECASE)
 _FENCE = re.compile(r"^```\w*$")
-_REPLY = re.compile(r"^\s*REASON:(?P<reason>.*?)\n?\s*ACTION:[ \t]*(?P<command>[^\n]*)", re.DOTALL)
+_REPLY = re.compile(r"^\s*REASON:(?P<reason>.*?)ACTION:[ \t]*(?P<command>[^\n]*)", re.DOTALL)
 
 
 class PromptSet:

@@ -1,5 +1,7 @@
 """Marks around words: what of a reply is its answer, and what looks like a control token."""
 
+import time
+
 import pytest
 
 from leap_core.markup import final_answer, find_control_token, find_open_thought
@@ -101,3 +103,24 @@ def test_control_tokens_of_all_families_are_known(token):
 @pytest.mark.parametrize("text", ["a | b", "x < y > z", "[1] and [a]", "<b>bold</b>", "a <= b", "cat < in > out"])
 def test_ordinary_words_are_no_control_tokens(text):
     assert find_control_token(text) is None
+
+
+@pytest.mark.parametrize(
+    "unit", [" ", "\n", "\r\n", "<", "[", "<think>", "</", "<answer>", "ACTION:", "analysis", "*", "'"]
+)
+@pytest.mark.parametrize("start", ["", "REASON: ", "REASON: a\nACTION: ", "<answer>"])
+def test_a_huge_reply_is_read_in_time_that_grows_with_its_length_alone(start, unit):
+    """A reader that looks back at each place would take minutes for each of these."""
+    text = start + unit * (200_000 // len(unit))
+    began = time.process_time()
+    for end in ("", "x", "\nlook"):
+        read_reply(text + end, None)
+        find_control_token(text + end)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "text", ["<answer> ACTION: look </answer>", "\n<ANSWER>ACTION: look</Answer>\n", "<answer>ACTION: look"]
+)
+def test_an_answer_in_its_own_marks_is_read_without_them(text):
+    assert read_reply(text, None).command == "look"
