@@ -333,7 +333,7 @@ class ArtifactStore:
     def _below_stages(self, stage: str | None, hidden: bool) -> list[Path]:
         stages = [self.home / stage] if stage is not None else self.home.glob("*")
         parents = [path for path in stages if path.is_dir() and not path.name.startswith(".")]
-        found = [directory for parent in parents for directory in parent.iterdir() if directory.is_dir()]
+        found = [directory for parent in parents for directory in _folders_in(parent)]
         return sorted(directory for directory in found if directory.name.startswith(".work-") == hidden)
 
     def _sidecar(self, directory: Path) -> Path:
@@ -344,6 +344,13 @@ class ArtifactStore:
 
     def _lock_path(self, stage: str, key: str) -> Path:
         return self.home / ".locks" / f"{stage}-{key[:16]}.lock"
+
+
+def _folders_in(parent: Path) -> list[Path]:
+    try:
+        return [directory for directory in parent.iterdir() if directory.is_dir()]
+    except OSError as error:
+        raise ArtifactError(f"{parent} cannot be looked through: {error.strerror}. Allow it to this user.") from error
 
 
 def _check_may_be_made(home: Path) -> None:
@@ -375,6 +382,8 @@ def read_record(directory: Path) -> ArtifactRecord | str:
 
 def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
     """Return what a record says that cannot be: of another place, of no time, or of files outside of its own."""
+    if shown(record.name) != record.name:
+        return f"its name, {shown(record.name)}, cannot be printed"
     own = directory.name.removeprefix(f"{record.name}-")
     if record.stage != directory.parent.name or own == directory.name or not (own and record.key.startswith(own)):
         return f"it is that of {shown(record.ref.id)}"
@@ -408,6 +417,8 @@ def _seal(output: Path) -> dict[str, FileEntry]:
     for path in sorted(output.rglob("*")):
         if path.is_symlink():
             raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
+        if not path.is_file() and not path.is_dir():
+            raise ArtifactError(f"{path} is no regular file, so it cannot be published. The stage must not leave it.")
         if path.is_file() and path != output / RECORD:
             fsync(path)
             entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)

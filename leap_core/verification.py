@@ -85,7 +85,8 @@ def _entries(directory: Path, prefix: str) -> Iterator[tuple[str, bool]]:
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda one: one.name):
             name, is_folder = prefix + entry.name, entry.is_dir(follow_symlinks=False)
-            if name in (RECORD, CARD) or (entry.name in LEFT_BY_SYSTEMS and entry.is_file(follow_symlinks=False)):
+            is_passed_over = name in (RECORD, CARD) or entry.name in LEFT_BY_SYSTEMS
+            if is_passed_over and entry.is_file(follow_symlinks=False):
                 continue
             yield name, is_folder
             if is_folder:

@@ -374,3 +374,45 @@ def test_a_lock_that_is_a_pipe_is_told(store):
     os.mkfifo(store.home / ".locks" / f"rollout-{KEY[:16]}.lock")
     with pytest.raises(ArtifactError, match="not a regular file"), store.lock("rollout", KEY):
         pass
+
+
+def test_a_folder_in_the_place_of_the_card_is_a_stranger(home):
+    store = ArtifactStore(home)
+    ref = publish(store, {"a": "text"})
+    (store.path(ref) / "README.md").mkdir()
+    (store.path(ref) / "README.md" / "adapter_config.json").write_text("{}")
+    assert "README.md" in store.verify(ref)
+
+
+def test_a_pipe_that_a_stage_leaves_is_not_published(home):
+    store = ArtifactStore(home)
+    os.mkfifo(store.workspace("rollout", "a" * 64) / "output" / "pipe")
+    with pytest.raises(ArtifactError, match="no regular file"):
+        store.publish("rollout", "a" * 64, "one", version=1, config={}, inputs={}, experiment="one")
+
+
+def test_folders_within_folders_that_hold_nothing_are_no_part_of_an_artifact(home):
+    store = ArtifactStore(home)
+    output = store.workspace("rollout", "a" * 64) / "output"
+    (output / "empty" / "too").mkdir(parents=True)
+    (output / "a").write_text("text")
+    ref = store.publish("rollout", "a" * 64, "one", version=1, config={}, inputs={}, experiment="one")
+    assert store.verify(ref) is None
+
+
+def test_names_that_differ_by_case_alone_are_not_published(home):
+    store = ArtifactStore(home)
+    output = store.workspace("rollout", "a" * 64) / "output"
+    for name in ("Model", "model"):
+        (output / name).write_text("text")
+    with pytest.raises(ArtifactError, match="differ by case"):
+        store.publish("rollout", "a" * 64, "one", version=1, config={}, inputs={}, experiment="one")
+
+
+def test_a_name_that_would_forge_a_line_is_damage(home):
+    store = ArtifactStore(home)
+    ref = publish(store, {"a": "text"})
+    path = store.path(ref) / "record.json"
+    path.write_text(path.read_text().replace('"name": "demo"', '"name": "demo\\nok"'))
+    (problem,) = store.problems()
+    assert "cannot be printed" in problem.why
