@@ -46,6 +46,15 @@ _TALK = (
     Message(role="assistant", content=_ANSWER),
     Message(role="user", content=_SECOND),
 )
+_EPISODE = tuple(
+    Message(
+        role=role,
+        content=f'{start} {turn}: It\'s "On" <a> & The Shelf {turn}.\n\n- One, Two  blanks: Long Lines {turn}',
+    )
+    for turn in range(12)
+    for role, start in (("user", "Observation"), ("assistant", "ACTION"))
+)[:-1]
+"""As long as episodes are, and with all that templates could change."""
 _FOREIGN_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError, RuntimeError)
 """What the code in a template may raise, beside the errors of templates."""
 
@@ -95,6 +104,19 @@ def check_template(tokenizer: Any) -> None:
             f"The chat template of {tokenizer.name_or_path!r} does not write the text of {missing[0]} messages once: "
             f"of three messages it makes {text[:200]!r}. Put a template that does into chat_template.jinja."
         )
+    text = render(tokenizer, _EPISODE)
+    changed = [message for message in _EPISODE if text.count(message.content) != 1]
+    if changed:
+        raise StudentError(
+            f"The chat template of {tokenizer.name_or_path!r} leaves out or changes {changed[0].role} messages in a "
+            f"talk of {len(_EPISODE)}: {changed[0].content!r} is not there once. Put a template that writes all of "
+            "them as they are into chat_template.jinja."
+        )
+    if render(tokenizer, _EPISODE) != text:
+        raise StudentError(
+            f"The chat template of {tokenizer.name_or_path!r} writes another text each time. Take what is random out "
+            "of chat_template.jinja."
+        )
 
 
 def folds_system(tokenizer: Any) -> bool:
@@ -103,12 +125,12 @@ def folds_system(tokenizer: Any) -> bool:
     So it is where a template has no system role, leaves its text out, or puts it behind what was said before: each
     prompt of an episode has to begin with the text of the one before it.
     """
-    for talk in (_TALK[:1], _TALK):
+    for talk in (_TALK[:1], _TALK, _EPISODE):
         try:
             text = render(tokenizer, (_SYSTEM_MESSAGE, *talk))
         except StudentError:
             return True
-        if text.count(_SYSTEM) != 1 or not text.find(_SYSTEM) < text.find(_FIRST):
+        if text.count(_SYSTEM) != 1 or not text.find(_SYSTEM) < text.find(talk[0].content):
             return True
     return False
 

@@ -194,3 +194,34 @@ def test_what_a_server_is_sent_holds_no_control_token(bpe):
 def test_a_missing_tokenizer_is_an_error(tmp_path):
     with pytest.raises(StudentError, match=r"tokenizer\.json"):
         load_tokenizer(tmp_path)
+
+
+_LOOP = "{%% for message in %s %%}<|im_start|>{{ message.role }}\n{{ %s }}<|im_end|>\n{%% endfor %%}"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (_LOOP % ("messages[-5:]", "message.content"), "leaves out or changes user messages in a talk of 23"),
+        (_LOOP % ("messages", "message.content | capitalize"), "leaves out or changes user messages"),
+        (_LOOP % ("messages", "message.content | truncate(40)"), "leaves out or changes user messages"),
+        (_LOOP % ("messages", "message.content | tojson"), "leaves out or changes user messages"),
+        (_LOOP % ("messages", "message.content") + "{{ range(1000000000) | random }}", "another text each time"),
+    ],
+)
+def test_a_template_that_changes_an_episode_is_refused(tmp_path, template, told):
+    tokenizer = make_bpe_tokenizer()
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(StudentError, match=told):
+        load_tokenizer(tmp_path)
+
+
+def test_a_system_message_that_long_talks_lose_is_folded(tmp_path):
+    tokenizer = make_bpe_tokenizer()
+    tokenizer.chat_template = "{% set all = messages if messages | length < 5 else messages[1:] %}" + (
+        "{% if messages[0].role != 'system' %}{% set all = messages %}{% endif %}" + _LOOP % ("all", "message.content")
+    )
+    tokenizer.save_pretrained(tmp_path)
+    told = prepare(load_tokenizer(tmp_path), conversation(1, 4))
+    assert [message.role for message in told[:2]] == ["user", "assistant"]
