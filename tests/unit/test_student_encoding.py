@@ -206,7 +206,10 @@ _LOOP = "{%% for message in %s %%}<|im_start|>{{ message.role }}\n{{ %s }}<|im_e
         (_LOOP % ("messages", "message.content | capitalize"), "leaves out or changes user messages"),
         (_LOOP % ("messages", "message.content | truncate(40)"), "leaves out or changes user messages"),
         (_LOOP % ("messages", "message.content | tojson"), "leaves out or changes user messages"),
-        (_LOOP % ("messages", "message.content") + "{{ range(1000000000) | random }}", "another text each time"),
+        (
+            _LOOP % ("messages", "message.content") + "{{ range(99999) | random ~ range(99999) | random }}",
+            "another text each time",
+        ),
     ],
 )
 def test_a_template_that_changes_an_episode_is_refused(tmp_path, template, told):
