@@ -32,6 +32,9 @@ _TAG = re.compile(r"[<\[◁].*[>\]▷]", re.DOTALL)
 _ALWAYS_CONTROL = ("<think>", "</think>")
 """Templates cut answers at these, in whose tokenizers they are tokens or not."""
 
+_ANSWER = "REASON: I See: a b.\nACTION: go to Shelf 1"
+"""What has to come back from any tokenizer as it went in."""
+
 _PROBE = (
     Message(role="user", content="  A first line. \n\n- an item, \tanother  "),
     Message(role="assistant", content="ACTION: go to cabinet 1"),
@@ -52,9 +55,27 @@ def load_tokenizer(path: Path | str) -> Any:
         raise StudentError(f"The tokenizer of {str(path)!r} has no eos_token, so no reply could ever end. Set one.")
     pin_template(tokenizer, _template_of_base(path) if tokenizer.chat_template is None else None)
     check_template(tokenizer)
+    _check_words(tokenizer)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _check_words(tokenizer: Any) -> None:
+    """Raise StudentError where an answer does not come back as it was written, or begins with words of the template."""
+    read = tokenizer.decode(encode_completion(tokenizer, _ANSWER)[:-1], clean_up_tokenization_spaces=False)
+    lead = _encoder_of(tokenizer).frame.lead
+    if _ANSWER not in read:
+        raise StudentError(
+            f"The tokenizer of {tokenizer.name_or_path!r} does not keep the text: of {_ANSWER!r} it makes {read!r}. "
+            "Commands would not arrive as they are meant. Take a model whose tokenizer knows upper case, line breaks "
+            "and all characters."
+        )
+    if not opened_thought(tokenizer) and any(letter.isalpha() for letter in lead):
+        raise StudentError(
+            f"The chat template of {tokenizer.name_or_path!r} writes no prompt for an answer (add_generation_prompt): "
+            f"each answer would have to begin with {lead!r}. Put a template that does into chat_template.jinja."
+        )
 
 
 def prepare(tokenizer: Any, messages: Sequence[Message]) -> tuple[Message, ...]:

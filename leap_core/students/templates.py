@@ -50,11 +50,11 @@ _TALK = (
 _LONG_TALK = tuple(
     Message(
         role="assistant" if number % 2 else "user",
-        content=f"Turn {number}: it's <b>'{number}'</b> & \"{{{{ x }}}}\" \\ 日本\n\n"
+        content=f"Turn {number}, One  Two: It's <b>'{number}'</b> & \"{{{{ x }}}}\" \\ 日本\n\n"
         + "many words " * 100
         + f"end {number}",
     )
-    for number in range(13)
+    for number in range(23)
 )
 """Long and awkward: some templates cut what is said, spell it in the way of web pages, or forget all but the end."""
 
@@ -104,11 +104,12 @@ def check_template(tokenizer: Any) -> None:
     for talk in (_TALK, _LONG_TALK):
         text = render(tokenizer, talk)
         missing = [message.role for message in talk if text.count(message.content) != 1]
-        if missing:
+        places = [text.find(message.content) for message in talk]
+        if missing or places != sorted(places):
             raise StudentError(
-                f"The chat template of {tokenizer.name_or_path!r} does not write the text of {missing[0]} messages "
-                f"once and as it is: of {len(talk)} messages it makes {text[:200]!r}. Put a template that does into "
-                "chat_template.jinja."
+                f"The chat template of {tokenizer.name_or_path!r} does not write the text of "
+                f"{missing[0] if missing else 'all'} messages once, as it is and in order: of {len(talk)} messages it "
+                f"makes {text[:200]!r}. Put a template that does into chat_template.jinja."
             )
 
 
@@ -118,12 +119,12 @@ def folds_system(tokenizer: Any) -> bool:
     So it is where a template has no system role, leaves its text out, or puts it behind what was said before: each
     prompt of an episode has to begin with the text of the one before it.
     """
-    for talk in (_TALK[:1], _TALK):
+    for talk in (_TALK[:1], _TALK, _LONG_TALK):
         try:
             text = render(tokenizer, (_SYSTEM_MESSAGE, *talk))
         except StudentError:
             return True
-        if text.count(_SYSTEM) != 1 or not text.find(_SYSTEM) < text.find(_FIRST):
+        if text.count(_SYSTEM) != 1 or not text.find(_SYSTEM) < text.find(talk[0].content):
             return True
     return False
 

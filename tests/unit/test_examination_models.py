@@ -336,3 +336,20 @@ def test_an_adapter_on_the_hub_is_not_loaded_unseen(whole, tmp_path, monkeypatch
     (cached / "refs" / "main").write_text("abc")
     edit_json(cached / "snapshots" / "abc", "adapter_config.json", peft_type="LORA", base_model_name_or_path="org/name")
     assert "is an adapter on the hub. Download it: `hf download org/adapter --local-dir" in the_error_of("org/adapter")
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_weights_that_the_hub_still_has_are_left_to_the_load_unless_it_may_not_fetch_them(
+    whole, tmp_path, monkeypatch, offline
+):
+    cached = tmp_path / "models--org--name"
+    shutil.copytree(whole, cached / "snapshots" / "abc", ignore=shutil.ignore_patterns("*.safetensors"))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    examination = examine_model("org/name", Purpose())
+    (finding,) = [finding for finding in examination.findings if finding.what == "weights"]
+    assert finding.fatal == offline
+    assert "not on this machine" in finding.came
+    assert "tokenizer" in examination.facts

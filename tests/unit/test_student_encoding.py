@@ -124,7 +124,7 @@ def test_a_template_that_asks_for_the_date_gets_the_same_on_every_day(tmp_path):
 def test_a_system_message_that_the_template_leaves_out_goes_into_the_first_user_message(when, tmp_path):
     body = "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
     silent = "{% if message.role != 'system' %}" + body + "{% else %}" + when + body + "{% endif %}{% endif %}"
-    tokenizer = load_with("{% for message in messages %}" + silent + "{% endfor %}", tmp_path)
+    tokenizer = load_with("{% for message in messages %}" + silent + "{% endfor %}" + _ANSWERS, tmp_path)
     text = tokenizer.decode(encode_prompt(tokenizer, conversation(0, 1)))
     assert text.startswith("<|im_start|>user\nAnswer with REASON: and ACTION:.\n\nGoal:")
 
@@ -215,3 +215,57 @@ def test_what_a_server_is_sent_holds_no_control_token(bpe):
 def test_a_missing_tokenizer_is_an_error(tmp_path):
     with pytest.raises(StudentError, match=r"tokenizer\.json"):
         load_tokenizer(tmp_path)
+
+
+_ANSWERS = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+_LOOP = "{%% for message in %s %%}<|im_start|>{{ message.role }}\n{{ %s }}<|im_end|>\n{%% endfor %%}"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (_LOOP % ("messages[-5:]", "message.content"), "as it is and in order: of 23 messages"),
+        (_LOOP % ("messages", "message.content | capitalize"), "as it is and in order"),
+        (_LOOP % ("messages", "message.content | truncate(40)"), "as it is and in order"),
+        (_LOOP % ("messages", "message.content | tojson"), "as it is and in order"),
+        (
+            _LOOP % ("messages", "message.content") + "{{ range(99999) | random ~ range(99999) | random }}",
+            "something else each time",
+        ),
+    ],
+)
+def test_a_template_that_changes_an_episode_is_refused(tmp_path, template, told):
+    tokenizer = make_bpe_tokenizer()
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(StudentError, match=told):
+        load_tokenizer(tmp_path)
+
+
+def test_a_template_without_a_prompt_for_answers_is_refused(tmp_path):
+    with pytest.raises(StudentError, match="add_generation_prompt"):
+        load_with(_LOOP % ("messages", "message.content"), tmp_path)
+
+
+def test_a_tokenizer_that_does_not_keep_the_text_is_refused(tmp_path):
+    def lower_case():
+        from tokenizers import normalizers
+
+        tokenizer = make_bpe_tokenizer()
+        tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+        return tokenizer
+
+    with pytest.raises(StudentError, match="does not keep the text"):
+        load_with(CHATML, tmp_path, lower_case)
+
+
+def test_a_system_message_that_long_talks_lose_is_folded(tmp_path):
+    tokenizer = make_bpe_tokenizer()
+    tokenizer.chat_template = "{% set all = messages if messages | length < 5 else messages[1:] %}" + (
+        "{% if messages[0].role != 'system' %}{% set all = messages %}{% endif %}"
+        + _LOOP % ("all", "message.content")
+        + _ANSWERS
+    )
+    tokenizer.save_pretrained(tmp_path)
+    told = prepare(load_tokenizer(tmp_path), conversation(1, 4))
+    assert [message.role for message in told[:2]] == ["user", "assistant"]

@@ -6,7 +6,7 @@ from typing import Any
 from leap_core.config import TrainingConfig
 from leap_core.errors import StudentError
 from leap_core.model_files import check_plain, read_json_object
-from leap_core.models import find_model, require_model, snapshot_of
+from leap_core.models import find_model, has_weights, require_model, snapshot_of
 from leap_core.students.encoding import encode_prompt
 from leap_core.students.examination.adapters import ADAPTER_CONFIG, check_adapter, read_adapter
 from leap_core.students.examination.findings import Examination, Notes, Purpose
@@ -49,7 +49,7 @@ class _Look:
         """Look at everything, cheapest first."""
         directory = _directory_of(self._model)
         adapter = None
-        base = directory
+        source, base = self._model, directory
         if is_adapter(directory):
             if find_model(self._model) is None:
                 how = f"`hf download {self._model} --local-dir DIR`"
@@ -58,21 +58,27 @@ class _Look:
                 )
             adapter = read_adapter(directory, self._purpose.training, self.notes)
             with self.notes.catching("base"):
-                base = _directory_of(str(base_of_adapter(directory)))
+                source = str(base_of_adapter(directory))
+                base = _directory_of(source)
             if self.notes.errors and base == directory:
                 return
             self.facts["adapter"] = f"{(adapter or {}).get('peft_type')}, on {base}"
-        skeleton = self._look_at_model(base)
+        skeleton = self._look_at_model(base, is_here=find_model(source) is not None or has_weights(source))
         self._look_at_tokenizer(directory, base, skeleton)
         if skeleton is not None:
             self._look_at_use(skeleton)
             self._look_at_adapter(directory, adapter, skeleton)
 
-    def _look_at_model(self, directory: Path) -> Any:
-        """Config and weights; the model without its weights, where one can be made."""
+    def _look_at_model(self, directory: Path, is_here: bool) -> Any:
+        """Config and weights; the model without its weights, where one can be made.
+
+        Weights that are not on this machine yet are fetched when the model is loaded, and looked at then.
+        """
         settings = read_settings(directory, self.notes)
         files_are_bounded = not self.notes.errors
-        tensors = find_tensors(directory, self.notes)
+        tensors = find_tensors(directory, self.notes) if is_here else {}
+        if not is_here:
+            _tell_absent(self.notes)
         _check_generation_config(directory, self.notes)
         if settings is None:
             return None
@@ -177,6 +183,17 @@ def _directory_of(model: str) -> Path:
         return found
     require_model(model)
     return snapshot_of(model)
+
+
+def _tell_absent(notes: Notes) -> None:
+    """Weights of a hub model that are not in the cache: the load fetches them, unless it may not."""
+    from huggingface_hub import constants
+
+    came = "the model's weights are not on this machine"
+    if constants.HF_HUB_OFFLINE:
+        notes.error("weights", f"{came}, and HF_HUB_OFFLINE is set", remedy="Unset it, or `hf download` the model.")
+    else:
+        notes.remark("weights", f"{came} yet: they are fetched when it is loaded, and looked at then")
 
 
 def _check_generation_config(directory: Path, notes: Notes) -> None:
