@@ -23,6 +23,7 @@ from leap_core.students.encoding import encode_completion, encode_prompt, end_id
 from leap_core.students.hf import HfStudent
 from leap_core.students.openai import OpenAIStudent
 from leap_core.trainers.base import TrainingJob
+from leap_core.trainers.export import export_model
 from leap_core.trainers.packing import EncodedRow, PaddingCollator, TreeCollator, pack_rows, single_sequences
 from leap_core.trainers.sft import SftTrainer
 from leap_core.types import Message
@@ -265,7 +266,21 @@ def test_what_training_writes_has_the_text_that_it_was_trained_on(folder, adapte
 
 
 @pytest.mark.slow
-def test_all_weights_saved_and_loaded_are_those_in_memory(folder, family, tmp_path):
+def test_all_weights_saved_and_loaded_are_those_in_memory(family, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model, tokenizer = make_family(family, tmp_path / "start", seed=1)
+    export_model(model, tokenizer, tmp_path / "saved", torch.float32, end_ids(load_tokenizer(tmp_path / "start")))
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "saved", dtype=torch.float32)
+    ours = dict(model.named_parameters())
+    assert all(torch.equal(weight, ours[name]) for name, weight in loaded.named_parameters())
+    written = load_tokenizer(tmp_path / "saved")
+    expected = [plain_greedy(model, written, conversation(e, turn)) for e, turn in enumerate(TURNS)]
+    assert [reply.text for reply in ask(open_student(tmp_path / "saved"), TURNS)] == expected
+
+
+@pytest.mark.slow
+def test_two_trainings_of_all_weights_end_alike(folder, tmp_path):
     job = make_job(folder, tmp_path, method="full", learning_rate=1e-3)
     SftTrainer().train(job)
     again = replace(job, output=tmp_path / "again", checkpoints=tmp_path / "afresh")
