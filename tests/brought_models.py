@@ -4,6 +4,9 @@ import json
 
 from student_models import make_bpe_tokenizer, make_model
 
+from leap_core.students.examination.examine import examine_model
+from leap_core.students.examination.findings import Purpose
+
 LORA = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
 
 
@@ -56,3 +59,13 @@ def cut_into_shards(folder):
     index = {"metadata": {}, "weight_map": {name: file for file, part in parts.items() for name in part}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
+
+
+def errors_of(model, **purpose):
+    """What would end a run, as lines `what: text`."""
+    return [f"{one.what}: {one.text}" for one in examine_model(model, Purpose(**purpose)).errors]
+
+
+def the_error_of(model, **purpose):
+    (error,) = errors_of(model, **purpose)
+    return error

@@ -74,6 +74,8 @@ class Wire:
         Raises:
             Fault: no whole answer came, or one that sends on to another address.
         """
+        import aiohttp
+
         # What is raised holds the request, headers and all: it must not go on as a cause.
         try:
             body, headers = _form(form) if form is not None else json, {"Content-Type": "application/json"}
@@ -88,7 +90,7 @@ class Wire:
                 return Answer(response.status, response.headers, await _read(response, most_bytes))
         except Fault as error:
             fault = error
-        except Exception as error:
+        except (aiohttp.ClientError, OSError) as error:
             fault = self._fault_of(error)
         raise fault
 
@@ -139,7 +141,7 @@ class Wire:
         )
 
     def _fault_of(self, error: Exception) -> Fault:
-        """What a connection that failed amounts to. Anything that is not about connections is raised as it is."""
+        """What a connection that failed amounts to."""
         import aiohttp
 
         cause = list(_causes(error))[-1]
@@ -154,9 +156,7 @@ class Wire:
             return Fault(FaultKind.UNREACHABLE, f"{type(error).__name__}: {type(cause).__name__}{self.through}")
         if isinstance(error, TimeoutError):
             return Fault(FaultKind.TIMEOUT, f"no whole answer within {self._timeout_s:g} s{self.through}")
-        if isinstance(error, aiohttp.ClientError | OSError):
-            return Fault(FaultKind.CONNECTION, f"{type(error).__name__}{self.through}")
-        raise error
+        return Fault(FaultKind.CONNECTION, f"{type(error).__name__}{self.through}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

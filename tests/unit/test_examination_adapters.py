@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from brought_models import edit_json, edit_weights, write_adapter, write_brought
+from brought_models import edit_json, edit_weights, errors_of, the_error_of, write_adapter, write_brought
 
 from leap_core.config import LoraSection, TrainingConfig
 from leap_core.errors import StudentError
@@ -35,15 +35,6 @@ def whole(base):
 @pytest.fixture
 def adapter(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "adapter")
-
-
-def errors_of(model, **purpose):
-    return [f"{one.what}: {one.text}" for one in examine_model(model, Purpose(**purpose)).errors]
-
-
-def the_error_of(model, **purpose):
-    (error,) = errors_of(model, **purpose)
-    return error
 
 
 def load(adapter):

@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from brought_models import cut_into_shards, edit_json, edit_weights, write_brought
+from brought_models import cut_into_shards, edit_json, edit_weights, errors_of, the_error_of, write_brought
 
 from leap_core.errors import StudentError
 from leap_core.model_files import read_json_object
@@ -25,16 +25,6 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def model(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "model")
-
-
-def errors_of(model, **purpose):
-    """What would end a run, as lines `what: text`."""
-    return [f"{one.what}: {one.text}" for one in examine_model(model, Purpose(**purpose)).errors]
-
-
-def the_error_of(model, **purpose):
-    (error,) = errors_of(model, **purpose)
-    return error
 
 
 def test_a_whole_model_has_no_findings_and_is_described(model):

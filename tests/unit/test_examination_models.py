@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from brought_models import edit_json, edit_weights, write_brought
+from brought_models import edit_json, edit_weights, errors_of, the_error_of, write_brought
 from student_models import make_bpe_tokenizer, make_model
 
 from leap_core.config import TrainingConfig
@@ -26,15 +26,6 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def model(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "model")
-
-
-def errors_of(model, **purpose):
-    return [f"{one.what}: {one.text}" for one in examine_model(model, Purpose(**purpose)).errors]
-
-
-def the_error_of(model, **purpose):
-    (error,) = errors_of(model, **purpose)
-    return error
 
 
 FAMILIES = {
