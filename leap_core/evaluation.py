@@ -1,4 +1,4 @@
-"""How well a model does: rates with Wilson intervals, mean scores with bootstrap intervals, over episodes with a score."""
+"""How well a model does, over episodes that have a score: rates with Wilson intervals, mean scores with bootstrap ones."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -213,8 +213,9 @@ class EvaluationResult(Record):
     """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score.
 
     `figure` says whether `success` or `mean_score` decides; `interval` is that of the success, `score_interval` that of
-    the mean score, which only results of earlier versions lack. `num_suspect` counts the successes whose score may have been steered, `mean_parts` are means of the parts of the
-    score, where the environment tells them; both are written only where there is something to tell.
+    the mean score, which only results of earlier versions lack. `num_suspect` counts the successes whose score may have
+    been steered, `mean_parts` are means of the parts of the score, where the environment tells them; both are written
+    only where there is something to tell.
     """
 
     iteration: int
@@ -264,8 +265,9 @@ class EvaluationResult(Record):
 class Comparison(Record):
     """How two models compare on the same specs. `difference` is the first's success less the second's, in [-1, 1].
 
-    `score_difference` is that of their mean scores, and `figure` says which of the two decides. Episodes without a score, of either, are left out; `num_episodes` are the pairs that are left. The intervals
-    take into account that they are pairs.
+    `score_difference` is that of their mean scores, and `figure` says which of the two decides. Episodes without a
+    score, of either, are left out; `num_episodes` are the pairs that are left. The intervals take into account that
+    they are pairs.
     """
 
     first: str
