@@ -66,9 +66,21 @@ class StudentConfig(Section):
     model: Text = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
     prompt: Text = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
     temperature: Temperature = Field(0.3, description="Sampling temperature; 0 is greedy.")
+    top_p: Annotated[float, Within(0.001, 1, "a share of all probability")] = Field(
+        1.0, description="Sample from the most probable tokens that together have this share; 1: from all."
+    )
     max_new_tokens: Tokens = Field(256, description="Limit on tokens of one reply.")
+    out_of_context: Literal["fail", "truncate"] = Field(
+        "fail",
+        description="Where a prompt is longer than the model reads: the episode ends with a score of 0, or the prompt "
+        "is cut from the left (reference code).",
+    )
     serve: Literal["vllm"] | None = Field(None, description="Serve the weights for the student 'openai' with this.")
-    constrain: bool = Field(False, description="Constrain commands to the admissible ones while decoding.")
+    constrain: bool = Field(
+        False,
+        description="Constrain commands to the admissible ones while decoding: token by token, so that what is ruled "
+        "out gives its probability to other tokens, not to other commands.",
+    )
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of student alone.")
 
 

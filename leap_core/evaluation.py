@@ -102,6 +102,7 @@ def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, co
         num_by_group=dict(sorted(totals.items())),
         mean_parts=mean_parts([_last_word(trajectory) for trajectory in scored]),
         num_suspect=sum(suspicion_of(trajectory) is not None for trajectory in successes),
+        num_out_of_context=sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories),
     )
 
 

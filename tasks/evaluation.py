@@ -8,7 +8,7 @@ from pydantic import Field
 from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
 from leap_core.files import read_small, write_json
-from leap_core.rollout import check_episodes, count_suspect, find_impossible, find_rubbish
+from leap_core.rollout import check_episodes, count_out_of_context, count_suspect, find_impossible, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -64,6 +64,7 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
             "successes": sum(bool(episode.success) for episode in episodes),
             "failed_episodes": result.num_errors,
             **count_suspect(episodes),
+            **count_out_of_context(episodes),
         },
         metrics={"success": result.success, "mean_actions": result.mean_actions},
         usage=sum((episode.usage for episode in episodes), Usage()),
@@ -71,4 +72,4 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     )
 
 
-EVALUATION = Stage(name="evaluation", version=3, work=_evaluate)
+EVALUATION = Stage(name="evaluation", version=4, work=_evaluate)

@@ -1,8 +1,8 @@
 """The presets that are the paper's, held value by value against the reference code (github.com/sanjibanc/leap_llm).
 
 The reference's values are in its bash/train-sft-<environment>-iterx.sh, configs/training_<environment>.yaml,
-configs/eval_<environment>.yaml, scripts/eval, scripts/train/sft.py, utils/openai.py and agents/hf_agent.py. LoRA's target
-modules are PEFT's for Llama, top-p that of Llama's generation_config.json: the reference sets neither.
+configs/eval_<environment>.yaml, scripts/eval, scripts/train/sft.py, utils/openai.py and agents/hf_agent.py. LoRA's
+target modules are PEFT's for Llama, top-p that of Llama's generation_config.json: the reference sets neither.
 """
 
 import pytest
