@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flows.asking import check_endpoints
 from flows.lengths import foresee_left_out
+from flows.updates import warn_of_short_trainings
 from leap_core.config import LeapConfig
 from leap_core.loading import load_suite
 from leap_core.models import BUNDLED, TINY, find_model
@@ -25,7 +26,7 @@ def check_plan(run: Run) -> list[str]:
     check_data(run.config, run.outcomes)
     check_device(run.config, run.outcomes)
     check_endpoints(run)
-    return [*check_student(run.config, run.outcomes), *foresee_left_out(run)]
+    return [*check_student(run.config, run.outcomes), *foresee_left_out(run), *warn_of_short_trainings(run)]
 
 
 def check_device(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:

@@ -134,19 +134,20 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     from flows.lengths import foresee_left_out
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import plan_experiment
+    from flows.updates import foresee_updates, warn_of_short_trainings
     from leap_core.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
     run = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
     outcomes = run.outcomes
     check_data(config, outcomes)
-    notes = [*check_student(config, outcomes), *foresee_left_out(run)]
+    notes = [*check_student(config, outcomes), *foresee_left_out(run), *warn_of_short_trainings(run)]
     costs = foresee_costs([run])
     for outcome in outcomes:
         echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for line in (*costs.lines, *notes, *find_problems([run]), *find_blindness(run)):
+    for line in (*foresee_updates(run), *costs.lines, *notes, *find_problems([run]), *find_blindness(run)):
         echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]

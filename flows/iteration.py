@@ -6,7 +6,7 @@ from leap_core.types import ArtifactRef
 from tasks.annotation import annotate
 from tasks.base_student import provide_base_student
 from tasks.correction import correct
-from tasks.dataset import assemble_dataset
+from tasks.dataset import assemble_dataset, trains_on_kept_steps
 from tasks.demonstrations import collect_demonstrations
 from tasks.evaluation import evaluate
 from tasks.privileged import reveal_privileged_states
@@ -78,8 +78,8 @@ def given_corrections(run: Run, number: int) -> ArtifactRef | None:
 
 
 def has_nothing_to_teach(run: Run, correction: ArtifactRef) -> bool:
-    """Whether a correction artifact has no step that passed the gate."""
+    """Whether no step of a correction artifact would be trained on."""
     if is_pending(correction):
         return False
     counts = run.store.record(correction).counts
-    return counts["steps"] - counts["rejected"] == 0
+    return counts["changed"] + (counts["kept"] if trains_on_kept_steps(run.config) else 0) == 0

@@ -56,6 +56,7 @@ def _stage_report(stage: StageSummary, record: ArtifactRecord) -> StageReport:
 def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: EvaluationResult) -> IterationReport:
     dataset, training = store.record(iteration.dataset), store.record(iteration.model)
     loss, validation_loss = training.metrics.get("final_loss"), training.metrics.get("validation_loss")
+    peak = training.metrics.get("peak_learning_rate")
     report = IterationReport(
         iteration=iteration.iteration,
         dev=dev,
@@ -63,6 +64,9 @@ def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: Ev
         train_loss=loss if isinstance(loss, float) else None,
         validation_loss=validation_loss if isinstance(validation_loss, float) else None,
         cost_usd=0.0,
+        num_updates=training.counts["updates"],
+        num_warmup=training.counts["warmup_updates"],
+        peak_learning_rate=peak if isinstance(peak, float) else None,
     )
     if iteration.correction is None:
         return report

@@ -117,6 +117,7 @@ def line_of(result: EvaluationResult) -> str:
         f"iteration {result.iteration}  {result.split:<5} {first}  "
         f"actions {result.mean_actions:4.1f}  n = {result.num_episodes}"
         + (f"  errors {result.num_errors}" if result.num_errors else "")
+        + (f"  out of context {result.num_out_of_context}" if result.num_out_of_context else "")
         + (f"  suspect successes {result.num_suspect}" if result.num_suspect else "")
         + f"  {last}"
     )

@@ -66,10 +66,26 @@ class StudentConfig(Section):
     model: Text = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
     prompt: Text = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
     temperature: Temperature = Field(0.3, description="Sampling temperature; 0 is greedy.")
+    top_p: Annotated[float, Within(0.001, 1, "a share of all probability")] = Field(
+        1.0, description="Sample from the most probable tokens that together have this share; 1: from all."
+    )
     max_new_tokens: Tokens = Field(256, description="Limit on tokens of one reply.")
+    out_of_context: Literal["fail", "truncate"] = Field(
+        "fail",
+        description="Where a prompt is longer than the model reads: the episode ends with a score of 0, or the prompt "
+        "is cut from the left (reference code).",
+    )
     serve: Literal["vllm"] | None = Field(None, description="Serve the weights for the student 'openai' with this.")
-    constrain: bool = Field(False, description="Constrain commands to the admissible ones while decoding.")
+    constrain: bool = Field(
+        False,
+        description="Constrain commands to the admissible ones while decoding: token by token, so that what is ruled "
+        "out gives its probability to other tokens, not to other commands.",
+    )
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of student alone.")
+
+
+Aggregate = Literal["equal", "equal-rows", "all", "latest"]
+"""How the rows of iterations 0..i become one dataset."""
 
 
 class DemonstrationConfig(Section):
@@ -112,11 +128,18 @@ class CorrectionConfig(Section):
 class DatasetConfig(Section):
     """How demonstrations and corrections become rows to train on."""
 
-    aggregate: Literal["equal", "all", "latest"] = Field(
-        "equal", description="Of iterations 0..i: equal shares, cut to the smallest (paper); all; only the latest."
+    aggregate: Aggregate = Field(
+        "equal",
+        description="Of iterations 0..i: as many episodes of each as the smallest has; as many rows of each "
+        "(equal-rows, the reference code's way); all; only the latest.",
     )
     validation_fraction: Annotated[float, Within(1e-6, 0.9, "the rest is trained on", or_zero=True)] = Field(
-        0.15, description="Share of episodes held out for validation."
+        0.15, description="Share of specs whose episodes are held out for validation, in every iteration the same ones."
+    )
+    kept_steps: bool | None = Field(
+        None,
+        description="Train on steps that the teacher left as the student made them; none: unless the teacher is asked "
+        "to leave alone all that is good enough (WebShop's prompts), as in the reference code.",
     )
     corrections: Annotated[tuple[Text, ...], Field(strict=False, max_length=1000)] = Field(
         (), description="Correction artifacts to use for iterations 1, 2, ... in place of rolling out and correcting."
@@ -143,20 +166,26 @@ class TrainingConfig(Section):
     learning_rate: LearningRate = 3e-5
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_steps: Annotated[int, Within(0, 100_000, "no training has more steps to warm up for")] = 10
+    warmup_share: Share | None = Field(None, description="Warm up for this share of all updates instead.")
     max_grad_norm: Annotated[float, Within(1e-6, 1e6, "gradients are scaled down to this norm")] = 0.3
     weight_decay: Annotated[float, Within(1e-9, 10, "more shrinks all weights to nothing", or_zero=True)] = 0.0
     epochs: Epochs = Field(1.0, description="Passes over the rows in iterations 1, 2, ...")
     bootstrap_epochs: Epochs | None = Field(None, description="Passes in iteration 0; none: the same as epochs.")
     bootstrap_learning_rate: LearningRate | None = Field(None, description="Iteration 0; none: learning_rate.")
-    batch_size: Rows = Field(8, description="Rows (or packed episodes) in one optimizer step.")
+    batch_size: Rows = Field(8, description="Rows in one update, however they are packed.")
     max_length: Annotated[int, Within(16, 2**20, "no model reads more tokens at once")] = Field(
         4096, description="Longer rows, in tokens, are left out and counted."
     )
     max_truncated_share: Share = Field(0.1, description="Fail the stage if more rows are left out so.")
     pack_episodes: bool = Field(
-        True, description="Train all steps of an episode in one sequence that shares their common prefix."
+        True, description="Rows of an episode that are on the device together share their common prefix."
     )
     precision: Literal["fp32", "bf16"] = "bf16"
+    keep_best_every: Annotated[int, Within(1, 10**6, "so many updates pass between two looks")] | None = Field(
+        None,
+        description="Look at the validation loss after every so many updates, and keep the weights where it was "
+        "lowest (reference code: 200); none: keep the last ones.",
+    )
     warm_start: bool = Field(True, description="Start from the previous iteration's model, not from the base.")
 
 

@@ -8,11 +8,12 @@ file without the episodes behind it. A *training row* is what one trainer gets: 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import JsonValue
 
+from leap_core.config import Aggregate
 from leap_core.prompts import PromptSet, format_reply
 from leap_core.types import (
     Action,
@@ -150,38 +151,52 @@ def _row(trajectory: Trajectory, step: Step, prompts: PromptSet, completion: str
 
 def assemble(
     sources: Sequence[Sequence[TurnRow]],
-    aggregate: Literal["equal", "all", "latest"],
+    aggregate: Aggregate,
     validation_fraction: float,
     seed: int,
+    *,
+    kept_steps: bool = True,
 ) -> list[TrainingRow]:
     """Aggregate the rows of iterations 0..i into one dataset (paper, section 3.3 and appendix).
 
     Args:
         sources: the rows of iteration 0, 1, ..., i; rejected ones are left out here.
-        aggregate: `equal` takes as many episodes of each iteration as the smallest has; `all` takes every episode;
-            `latest` those of iteration i alone.
-        validation_fraction: share of episodes, never of steps, that goes to the validation part; one at least
-            stays to train on.
-        seed: decides which episodes, through a hash of their ids, so that the choice does not depend on order.
+        aggregate: `equal` takes as many episodes of each iteration as the smallest has; `equal-rows` as many rows,
+            in each part, as the reference code does; `all` takes every episode; `latest` those of iteration i alone.
+        validation_fraction: share of specs whose episodes go to the validation part. A spec is there in every
+            iteration or in none, so that no model is validated on what an earlier one was trained on.
+        seed: decides which, through hashes of ids, so that the choice does not depend on order.
+        kept_steps: whether steps that the teacher left as the student made them are trained on.
 
     Returns:
-        Rows by iteration, episode and step. An episode whose rows were all rejected is absent.
+        Rows by iteration, episode and step. An episode of which no row is left is absent.
     """
-    groups = [_by_episode([row for row in rows if row.accepted]) for rows in sources]
+    groups = [
+        _by_episode([row for row in rows if row.accepted and (kept_steps or not is_left_alone(row))])
+        for rows in sources
+    ]
     if aggregate == "latest":
         groups = groups[-1:]
     quota = min((len(group) for group in groups), default=0) if aggregate == "equal" else None
-    chosen: dict[str, list[TurnRow]] = {}
-    for number, group in enumerate(groups):
-        for episode in sorted(group, key=lambda name: _rank(seed, name))[:quota]:
-            chosen[f"{number}:{episode}"] = group[episode]
-    ranked = sorted(chosen, key=lambda name: _rank(seed + 1, name))
-    validation = set(ranked[: min(round(validation_fraction * len(ranked)), len(ranked) - 1)])
-    return [
-        _training_row(row, "validation" if name in validation else "train")
-        for name, rows in chosen.items()
-        for row in rows
+    chosen = [
+        {episode: group[episode] for episode in sorted(group, key=lambda name: _rank(seed, name))[:quota]}
+        for group in groups
     ]
+    held_out = _held_out({rows[0].spec for group in chosen for rows in group.values()}, validation_fraction, seed + 1)
+    made = [
+        [
+            _training_row(row, "validation" if row.spec in held_out else "train")
+            for rows in group.values()
+            for row in rows
+        ]
+        for group in chosen
+    ]
+    return [row for rows in (_equal_rows(made, seed) if aggregate == "equal-rows" else made) for row in rows]
+
+
+def is_left_alone(row: TurnRow) -> bool:
+    """Whether it is a step that the teacher left as the student made it; demonstrations have no student."""
+    return row.status == CorrectionStatus.KEPT and row.student_completion is not None
 
 
 def count_rows(rows: Iterable[TrainingRow]) -> dict[str, int]:
@@ -191,6 +206,36 @@ def count_rows(rows: Iterable[TrainingRow]) -> dict[str, int]:
         counts[f"{row.part}_rows"] += 1
         counts[f"iteration_{row.iteration}_rows"] += 1
     return dict(sorted(counts.items()))
+
+
+def count_left_alone(sources: Iterable[Sequence[TurnRow]]) -> int:
+    """How many rows are steps that the teacher left as the student made them."""
+    return sum(is_left_alone(row) for rows in sources for row in rows)
+
+
+def _held_out(specs: Collection[str], fraction: float, seed: int) -> set[str]:
+    """The specs whose hash is below `fraction`; one spec at least stays to train on."""
+    held_out = {spec for spec in specs if int(_rank(seed, spec)[:16], 16) < fraction * 16**16}
+    if specs and len(held_out) == len(specs):
+        held_out.remove(max(held_out, key=lambda spec: _rank(seed, spec)))
+    return held_out
+
+
+def _equal_rows(sources: Sequence[Sequence[TrainingRow]], seed: int) -> list[list[TrainingRow]]:
+    """As many rows of each source as the one with the fewest has, in each part by itself."""
+    fewest = {part: min(sum(row.part == part for row in rows) for rows in sources) for part in ("train", "validation")}
+    return [_draw(rows, fewest, seed) for rows in sources]
+
+
+def _draw(rows: Sequence[TrainingRow], quota: Mapping[str, int], seed: int) -> list[TrainingRow]:
+    """So many rows of each part, in the order in which they come."""
+    ranked = sorted(rows, key=lambda row: _rank(seed, f"{row.episode}:{row.step}"))
+    drawn = {
+        (row.episode, row.step)
+        for part, number in quota.items()
+        for row in [row for row in ranked if row.part == part][:number]
+    }
+    return [row for row in rows if (row.episode, row.step) in drawn]
 
 
 def _by_episode(rows: Iterable[TurnRow]) -> dict[str, list[TurnRow]]:

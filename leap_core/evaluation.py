@@ -1,4 +1,4 @@
-"""How well a model does, over episodes that have a score: rates with Wilson intervals, mean scores with the bootstrap's."""
+"""How well a model does, over episodes that have a score: rates and mean scores, each with its interval."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -139,6 +139,7 @@ def summarise(
         num_by_group=dict(sorted(totals.items())),
         mean_parts=mean_parts([_last_word(trajectory) for trajectory in scored]),
         num_suspect=sum(suspicion_of(trajectory) is not None for trajectory in successes),
+        num_out_of_context=sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories),
         figure=figure,
         score_interval=bootstrap_interval([score for _, score in scores], confidence),
         score_by_group={group: fmean(score for one, score in scores if one == group) for group in sorted(totals)},

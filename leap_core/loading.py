@@ -129,6 +129,13 @@ def digest_teacher_prompts(config: LeapConfig) -> str | None:
     return teacher.prompts_digest(config.correction, config.environment.name)
 
 
+def asks_a_sparing_teacher(config: LeapConfig) -> bool:
+    """Whether the configured teacher is asked, in words, to leave alone all that is good enough."""
+    from leap_core.teachers.prompts import SPARING
+
+    return config.environment.name in SPARING and digest_teacher_prompts(config) is not None
+
+
 def pays_for_corrections_at(config: LeapConfig) -> EndpointName | None:
     """The endpoint at which the configured teacher is paid for; None where it asks none."""
     teacher: type[Teacher] = load_kind("teacher", config.correction.teacher, TEACHERS)

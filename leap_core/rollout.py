@@ -105,7 +105,10 @@ def play_episodes(
         replies, to_ask = turns.collect() if live else {}, []
         commands = []
         for slot, reply in replies.items():
-            if reply.error is not None:
+            if reply.out_of_context:
+                live[slot].score, live[slot].success = 0.0, False
+                finish(slot, StopReason.CONTEXT_LIMIT)
+            elif reply.error is not None:
                 finish(slot, StopReason.STUDENT_ERROR, reply.error)
             else:
                 action = read_reply(reply.text, live[slot].observation.admissible) or Action(reason="", command="")
@@ -202,6 +205,12 @@ def count_suspect(trajectories: Sequence[Trajectory]) -> dict[str, int]:
     """How many episodes have a score that may have been steered; nothing where none has."""
     num_suspect = sum(suspicion_of(trajectory) is not None for trajectory in trajectories)
     return {"suspect_episodes": num_suspect} if num_suspect else {}
+
+
+def count_out_of_context(trajectories: Sequence[Trajectory]) -> dict[str, int]:
+    """How many episodes ended because a prompt was longer than the model reads; nothing where none did."""
+    number = sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories)
+    return {"out_of_context_episodes": number} if number else {}
 
 
 def find_rubbish(trajectories: Sequence[Trajectory]) -> str | None:

@@ -124,6 +124,8 @@ class StopReason(StrEnum):
     """The limit on actions was reached."""
     INVALID_LIMIT = "invalid_limit"
     """Too many invalid actions in a row; only collection uses this, to save time."""
+    CONTEXT_LIMIT = "context_limit"
+    """The next prompt would be longer than the model reads: a failed episode, with a score of 0."""
     ENV_ERROR = "env_error"
     """The environment failed: the episode has no score and counts as failed work, never as a low score."""
     STUDENT_ERROR = "student_error"
@@ -212,6 +214,9 @@ class Interval(Record):
 class EvaluationResult(Record):
     """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score.
 
+    `num_suspect` counts the successes whose score may have been steered, `num_out_of_context` the episodes that failed
+    because a prompt was longer than the model reads, `mean_parts` are means of the parts of the
+    score, where the environment tells them; these are written only where there is something to tell.
     `figure` says whether `success` or `mean_score` decides; `interval` is that of the success, `score_interval` that of
     the mean score, which only results of earlier versions lack. `num_suspect` counts the successes whose score may have
     been steered, `mean_parts` are means of the parts of the score, where the environment tells them; both are written
@@ -230,6 +235,7 @@ class EvaluationResult(Record):
     num_by_group: dict[str, int] = Field(default_factory=dict)
     mean_parts: dict[str, float] = Field(default_factory=dict)
     num_suspect: int = 0
+    num_out_of_context: int = 0
     figure: Figure = "success"
     score_interval: Interval | None = None
     score_by_group: dict[str, float] = Field(default_factory=dict)
@@ -258,7 +264,7 @@ class EvaluationResult(Record):
     @model_serializer(mode="wrap")
     def _without_parts_that_are_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
         content: dict[str, object] = write(self)
-        absent = {name for name in ("mean_parts", "num_suspect") if not content[name]}
+        absent = {name for name in ("mean_parts", "num_suspect", "num_out_of_context") if not content[name]}
         return {name: value for name, value in content.items() if name not in absent}
 
 

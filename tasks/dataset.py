@@ -1,13 +1,13 @@
 """Stage `dataset`: demonstrations and corrections of iterations 0..i become rows to train on."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from pydantic import Field
 
-from leap_core.config import Section
-from leap_core.dataset import assemble, count_rows
+from leap_core.config import Aggregate, LeapConfig, Section
+from leap_core.dataset import assemble, count_left_alone, count_rows
 from leap_core.errors import NothingToCorrectError
+from leap_core.loading import asks_a_sparing_teacher
 from leap_core.tables import read_turn_rows, write_training_rows
 from leap_core.types import ArtifactRef
 from tasks.stage import Run, Stage, StageReport, StageWork
@@ -16,8 +16,9 @@ from tasks.stage import Run, Stage, StageReport, StageWork
 class DatasetIdentity(Section):
     """How sources are aggregated and split."""
 
-    aggregate: Literal["equal", "all", "latest"] = Field(title="dataset.aggregate")
+    aggregate: Aggregate = Field(title="dataset.aggregate")
     validation_fraction: float = Field(title="dataset.validation_fraction")
+    kept_steps: bool = Field(title="dataset.kept_steps")
     seed: int
 
 
@@ -25,22 +26,38 @@ def assemble_dataset(run: Run, iteration: int, sources: Sequence[ArtifactRef]) -
     """Return the training rows from the artifacts of iterations 0, 1, ..., `iteration`, in this order."""
     config = run.config.dataset
     identity = DatasetIdentity(
-        aggregate=config.aggregate, validation_fraction=config.validation_fraction, seed=run.config.seed
+        aggregate=config.aggregate,
+        validation_fraction=config.validation_fraction,
+        kept_steps=trains_on_kept_steps(run.config),
+        seed=run.config.seed,
     )
     return DATASET(run, identity, {f"source_{n}": source for n, source in enumerate(sources)}, iteration)
+
+
+def trains_on_kept_steps(config: LeapConfig) -> bool:
+    """Whether steps that the teacher left alone become rows; see `dataset.kept_steps`."""
+    chosen = config.dataset.kept_steps
+    return not asks_a_sparing_teacher(config) if chosen is None else chosen
 
 
 def _assemble(work: StageWork[DatasetIdentity]) -> StageReport:
     identity = work.identity
     sources = [read_turn_rows(work.inputs[f"source_{n}"]) for n in range(len(work.inputs))]
-    rows = assemble(sources, identity.aggregate, identity.validation_fraction, identity.seed)
+    rows = assemble(
+        sources,
+        identity.aggregate,
+        identity.validation_fraction,
+        identity.seed,
+        kept_steps=identity.kept_steps,
+    )
     if not any(row.part == "train" for row in rows):
         raise NothingToCorrectError(
             "The dataset would have no training rows: every source is empty or wholly rejected. "
             "Collect more episodes (rollout.num_episodes) or raise correction.threshold."
         )
     write_training_rows(work.output, rows)
-    return StageReport(counts=count_rows(rows))
+    left_alone = {"left_alone_steps": count_left_alone(sources), "left_alone_are_trained_on": int(identity.kept_steps)}
+    return StageReport(counts={**count_rows(rows), **left_alone})
 
 
-DATASET = Stage(name="dataset", version=1, work=_assemble)
+DATASET = Stage(name="dataset", version=2, work=_assemble)

@@ -9,7 +9,7 @@ from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
 from leap_core.files import read_small, write_json
 from leap_core.loading import figure_of
-from leap_core.rollout import check_episodes, count_suspect, find_impossible, find_rubbish
+from leap_core.rollout import check_episodes, count_out_of_context, count_suspect, find_impossible, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -66,6 +66,7 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
             "successes": sum(bool(episode.success) for episode in episodes),
             "failed_episodes": result.num_errors,
             **count_suspect(episodes),
+            **count_out_of_context(episodes),
         },
         metrics={"success": result.success, "mean_score": result.mean_score, "mean_actions": result.mean_actions},
         usage=sum((episode.usage for episode in episodes), Usage()),

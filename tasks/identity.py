@@ -28,7 +28,9 @@ class PlayedStudent(Section):
     kind: str
     prompt: str
     temperature: float
+    top_p: float
     max_new_tokens: int
+    out_of_context: str
     constrain: bool
     params: dict[str, JsonValue]
 
@@ -39,7 +41,9 @@ class PlayedStudent(Section):
             kind=config.kind,
             prompt=config.prompt,
             temperature=config.temperature if temperature is None else temperature,
+            top_p=config.top_p,
             max_new_tokens=config.max_new_tokens,
+            out_of_context=config.out_of_context,
             constrain=config.constrain,
             params=config.params,
         )

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from leap_core.errors import StageFailedError
-from leap_core.rollout import check_episodes, count_suspect, find_rubbish
+from leap_core.rollout import check_episodes, count_out_of_context, count_suspect, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -56,10 +56,11 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
             "steps": sum(len(episode.steps) for episode in episodes),
             "invalid_steps": sum(not step.valid for episode in episodes for step in episode.steps),
             **count_suspect(episodes),
+            **count_out_of_context(episodes),
         },
         usage=sum((episode.usage for episode in episodes), Usage()),
         resumed=resumed,
     )
 
 
-ROLLOUT = Stage(name="rollout", version=4, work=_roll_out)
+ROLLOUT = Stage(name="rollout", version=5, work=_roll_out)

@@ -68,10 +68,20 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
     check_published(work.output)
     write_json(work.output / LOG, result.log)
     return StageReport(
-        counts={"rows": result.num_rows, "steps": result.num_steps, "truncated_rows": result.num_truncated},
-        metrics={"final_loss": result.final_loss, "validation_loss": result.validation_loss},
+        counts={
+            "rows": result.num_rows,
+            "updates": result.num_steps,
+            "warmup_updates": result.num_warmup,
+            "kept_after_updates": result.kept_step,
+            "truncated_rows": result.num_truncated,
+        },
+        metrics={
+            "final_loss": result.final_loss,
+            "validation_loss": result.validation_loss,
+            "peak_learning_rate": result.peak_learning_rate,
+        },
         resumed=result.resumed_from_step is not None,
     )
 
 
-TRAINING = Stage(name="training", version=1, work=_train)
+TRAINING = Stage(name="training", version=2, work=_train)

@@ -113,7 +113,7 @@ class Endpoint:
             "messages": request.messages,
             dialect.limit_name: request.max_tokens,
         }
-        for name, value in (("temperature", request.temperature), ("seed", request.seed)):
+        for name, value in (("temperature", request.temperature), ("top_p", request.top_p), ("seed", request.seed)):
             if value is not None and name not in dialect.left_out:
                 body[name] = value
         if request.reply_schema is not None and "response_format" not in dialect.left_out:

@@ -64,7 +64,7 @@ class FaultKind(StrEnum):
 
 
 WORTH_A_TRY = {FaultKind.RATE_LIMIT, FaultKind.SERVER, FaultKind.TIMEOUT, FaultKind.CONNECTION, FaultKind.BROKEN}
-OPTIONAL_PARAMETERS = ("response_format", "max_completion_tokens", "max_tokens", "temperature", "seed")
+OPTIONAL_PARAMETERS = ("response_format", "max_completion_tokens", "max_tokens", "temperature", "top_p", "seed")
 """What a request can do without, or say otherwise; asked after in this order."""
 
 

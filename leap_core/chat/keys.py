@@ -53,7 +53,8 @@ def without_keys(text: str) -> str:
 
     That is: as it is, with some of its characters escaped (JSON, URL, HTML), in base64 or in hex.
     """
-    for key in _known:
+    # The longest first: of a key that another one begins with, the end would be left.
+    for key in sorted(_known, key=len, reverse=True):
         for form in _whole_forms(key):
             if form in text:
                 text = text.replace(form, _SHOWN)

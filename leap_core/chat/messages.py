@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from leap_core.types import Message, Record
 
@@ -21,14 +21,24 @@ class ReplySchema(Record):
 
 
 class ChatRequest(Record):
-    """All that decides a reply. `temperature` None is the endpoint's own default; `max_tokens` limits the reply."""
+    """All that decides a reply. `max_tokens` limits the reply.
+
+    `temperature` and `top_p` None are the endpoint's own default.
+    """
 
     model: str
     messages: tuple[Message, ...]
     max_tokens: int
     temperature: float | None = None
+    top_p: float | None = None
     seed: int | None = None
     reply_schema: ReplySchema | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_set(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Replies that were bought before there was this parameter are found by the same hash."""
+        content: dict[str, object] = write(self)
+        return content if self.top_p is not None else {k: v for k, v in content.items() if k != "top_p"}
 
     @property
     def num_characters(self) -> int:

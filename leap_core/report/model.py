@@ -27,6 +27,7 @@ class IterationReport(Record):
 
     Rollouts and corrections are those made *for* this iteration, by the previous model; iteration 0 has none.
     `rollout_success` and `leak_rate` (share of corrected steps whose reason drew on hidden state) are in [0, 1].
+    `num_updates` are those of the weights, the first `num_warmup` at rising rates.
     `usage` and `cost_usd` are the teacher's; a cost of None is unknown, and is shown as that.
     """
 
@@ -41,6 +42,9 @@ class IterationReport(Record):
     teacher: str = ""
     level: Level = 0
     num_train_rows: int = 0
+    num_updates: int = 0
+    num_warmup: int = 0
+    peak_learning_rate: float | None = None
     train_loss: float | None = None
     validation_loss: float | None = None
     usage: Usage = Usage()

@@ -28,11 +28,15 @@ class ActRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ActReply:
-    """One answer. `text` is the reply as text, without the end-of-turn token; `error` is set where there is none."""
+    """One answer. `text` is the reply as text, without the end-of-turn token.
+
+    There is none where `error` is set, and where the prompt is longer than the model reads (`out_of_context`).
+    """
 
     text: str
     usage: Usage
     error: str | None = None
+    out_of_context: bool = False
 
 
 def replies_are_bought(student: StudentConfig) -> bool:

@@ -1,10 +1,12 @@
 """From logits to replies: sampling, the end of a reply, and commands constrained to the admissible ones.
 
 A `Reply` is one answer being written. It does not know how logits come about, so the slot cache and the plain
-`generate` share it.
+`generate` share it. Constraints rule tokens out one at a time: what is left shares their probability, so that a command
+is not drawn as it would be among whole commands, but where each of its tokens leads on.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -107,6 +109,7 @@ class Reply:
         self.ids: list[int] = []
         self.done = False
         self.error: str | None = None
+        self.out_of_context = False
         self._limit = max_new_tokens
         self._commands = [vocabulary.command(command) for command in admissible or ()]
         self._node: Trie | None = None
@@ -137,6 +140,11 @@ class Reply:
     def uniform(self) -> float:
         """The random number in [0, 1) of the next token: it depends on the seed and the token's index alone."""
         return uniform(self.seed, len(self.ids))
+
+    def give_up(self) -> None:
+        """End the reply because its prompt leaves no room for any."""
+        self.out_of_context = True
+        self.done = True
 
     def fail(self, error: str) -> None:
         """End the reply for a reason that is not the model's word."""
@@ -206,7 +214,15 @@ class Reply:
         return fed
 
 
-def choose(logits: torch.Tensor, replies: Sequence[Reply], temperature: float) -> list[int]:
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are drawn: `temperature` 0 is greedy; `top_p` is the share of probability that is drawn from."""
+
+    temperature: float
+    top_p: float = 1.0
+
+
+def choose(logits: torch.Tensor, replies: Sequence[Reply], sampling: Sampling) -> list[int]:
     """Choose the next token of each reply from its row of `logits` (replies x vocabulary).
 
     A reply whose row holds what is no number fails, with the cause; its token is 0.
@@ -222,11 +238,21 @@ def choose(logits: torch.Tensor, replies: Sequence[Reply], temperature: float) -
             )
         scores = torch.nan_to_num(scores, nan=0.0, posinf=0.0)
     scores = _only_allowed(scores, replies)
-    if temperature == 0:
+    if sampling.temperature == 0:
         greedy: list[int] = scores.argmax(dim=-1).tolist()
         return greedy
     points = torch.tensor([reply.uniform() for reply in replies], dtype=torch.float64, device=scores.device)
-    return _sample(scores / temperature, points)
+    return _sample(_most_probable(scores / sampling.temperature, sampling.top_p), points)
+
+
+def _most_probable(scores: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Rule out all but the most probable tokens that together reach `top_p`; of equal ones the first come first."""
+    if top_p >= 1:
+        return scores
+    ordered, order = torch.softmax(scores, dim=-1).sort(dim=-1, descending=True, stable=True)
+    # Without its own share a token has not reached it yet: so the one that does is kept, and always the first.
+    too_many = ordered.cumsum(dim=-1) - ordered >= top_p
+    return scores.masked_fill(torch.zeros_like(too_many).scatter(-1, order, too_many), float("-inf"))
 
 
 def _only_allowed(scores: torch.Tensor, replies: Sequence[Reply]) -> torch.Tensor:

@@ -26,7 +26,7 @@ from leap_core.students.architecture import (
     valid_padding,
 )
 from leap_core.students.base import ActReply, ActRequest
-from leap_core.students.decoding import Reply, Vocabulary
+from leap_core.students.decoding import Reply, Sampling, Vocabulary
 from leap_core.students.encoding import encode_prompt, load_tokenizer
 from leap_core.students.loading import (
     base_of_adapter,
@@ -74,7 +74,8 @@ class HfStudent:
         path = expand_home(path)
         if execution.num_threads is not None:
             torch.set_num_threads(execution.num_threads)
-        self._temperature = temperature
+        self._sampling = Sampling(temperature=temperature, top_p=config.top_p)
+        self._truncates = config.out_of_context == "truncate"
         self._max_new_tokens = config.max_new_tokens
         self._batch_size = execution.batch_size
         self._device = resolve_device(execution.device)
@@ -86,7 +87,7 @@ class HfStudent:
         self._num_ids = num_ids(self._model.config)
         self._engine: SlotEngine | None = None
         if takes_own_mask(self._model.config):
-            self._engine = SlotEngine(self._model, self._device, execution.batch_size, temperature)
+            self._engine = SlotEngine(self._model, self._device, execution.batch_size, self._sampling)
 
     def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
         """Answer each request, in order."""
@@ -108,7 +109,7 @@ class HfStudent:
             torch.cuda.empty_cache()
 
     def _act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
-        prompts = [encode_prompt(self._tokenizer, request.messages) for request in requests]
+        prompts = [self._shorten(encode_prompt(self._tokenizer, request.messages)) for request in requests]
         for prompt in prompts:
             check_ids(self._num_ids, prompt)
         replies = [self._begin(request, len(prompt)) for request, prompt in zip(requests, prompts, strict=True)]
@@ -130,11 +131,14 @@ class HfStudent:
         if request.admissible:
             check_ids(self._num_ids, self._vocabulary.all_of(request.admissible))
         if room < 1:
-            reply.fail(
-                f"The prompt of episode {request.slot!r} has {num_prompt} tokens; the model reads at most "
-                f"{self._context}. Lower environment.max_steps, or choose a model with a longer context."
-            )
+            reply.give_up()
         return reply
+
+    def _shorten(self, prompt: list[int]) -> list[int]:
+        """Cut a prompt from the left, where that is wanted, so that a whole reply fits behind it."""
+        if not self._truncates or self._context is None:
+            return prompt
+        return prompt[-max(self._context - self._max_new_tokens, 1) :]
 
     def _generate(self, slots: list[str], prompts: list[list[int]], replies: list[Reply]) -> None:
         if self._model is None:
@@ -167,7 +171,7 @@ class HfStudent:
             valid_padding(self._model.config, self._tokenizer.pad_token_id),
             [prompts[index] for index in chosen],
             [replies[index] for index in chosen],
-            self._temperature,
+            self._sampling,
             # A row that may outgrow the first regime while it is written would go on from keys of the other angles.
             use_cache=not any(self._may_outgrow(prompts[index], replies[index]) for index in chosen),
         )
@@ -202,6 +206,8 @@ def _distinct(slots: list[str]) -> list[str]:
 
 def _to_act_reply(prompt: list[int], reply: Reply) -> ActReply:
     usage = Usage(num_requests=1, prompt_tokens=len(prompt), completion_tokens=len(reply.ids))
+    if reply.out_of_context:
+        return ActReply(text="", usage=Usage(), out_of_context=True)
     return ActReply(text="" if reply.error else reply.text, usage=usage, error=reply.error)
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue
 from leap_core.chat.messages import ChatRequest, ForeseenRequest, ReplySchema
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig, Section, StudentConfig, read_params
-from leap_core.errors import ChatError, ConfigError
+from leap_core.errors import ChatError, ConfigError, ContextLengthError
 from leap_core.prompts import format_reply, read_reply
 from leap_core.settings_bounds import Text
 from leap_core.students.base import ActReply, ActRequest
@@ -71,6 +71,11 @@ class OpenAIStudent:
         self._model = _name_at_endpoint(path, config)
         if execution.journal is None:
             raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
+        if config.out_of_context == "truncate":
+            raise ConfigError(
+                "student.out_of_context = 'truncate' is for a student in process: what an endpoint reads is its own to "
+                "cut. Set it to 'fail'."
+            )
         self._config, self._temperature = config, temperature
         self._tokenizer: Any = None  # of weights of our own; what others are prompted with is theirs to render
         endpoint = execution.student
@@ -134,6 +139,8 @@ class OpenAIStudent:
         asked = _chat_request(self._model, self._config, self._temperature, self._prepared(request))
         try:
             reply = await self._session.client.complete(asked)
+        except ContextLengthError:
+            return ActReply(text="", usage=Usage(), out_of_context=True)
         except ChatError as error:
             return ActReply(text="", usage=Usage(), error=str(error))
         text = reply.text if self._tokenizer is None else opened_thought(self._tokenizer) + reply.text
@@ -164,6 +171,7 @@ def _chat_request(model: str, config: StudentConfig, temperature: float, turn: A
         messages=turn.messages,
         max_tokens=config.max_new_tokens,
         temperature=temperature,
+        top_p=config.top_p if config.top_p < 1 else None,
         seed=turn.seed % 2**_SEED_BITS if temperature > 0 else None,
         reply_schema=_action_schema(turn.admissible) if turn.admissible else None,
     )

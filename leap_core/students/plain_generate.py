@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from leap_core.students.decoding import Reply, choose
+from leap_core.students.decoding import Reply, Sampling, choose
 
 
 class _Steering(LogitsProcessor):  # type: ignore[misc]
@@ -15,16 +15,16 @@ class _Steering(LogitsProcessor):  # type: ignore[misc]
     A reply may ask for several tokens in a row; they are handed out one a step. A token is chosen where none waits.
     """
 
-    def __init__(self, replies: Sequence[Reply], temperature: float, filler: int) -> None:
+    def __init__(self, replies: Sequence[Reply], sampling: Sampling, filler: int) -> None:
         self._replies = replies
-        self._temperature = temperature
+        self._sampling = sampling
         self._filler = filler
         self._waiting = [reply.begin() for reply in replies]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         idle = [row for row, queue in enumerate(self._waiting) if not queue and not self._replies[row].done]
         if idle:
-            chosen = choose(scores[idle], [self._replies[row] for row in idle], self._temperature)
+            chosen = choose(scores[idle], [self._replies[row] for row in idle], self._sampling)
             for row, token in zip(idle, chosen, strict=True):
                 if not self._replies[row].done:
                     self._waiting[row] = self._replies[row].accept(token)
@@ -54,7 +54,7 @@ def write_replies(
     filler: int,
     prompts: Sequence[list[int]],
     replies: Sequence[Reply],
-    temperature: float,
+    sampling: Sampling,
     use_cache: bool = True,
 ) -> None:
     """Write each reply to its end; rows are filled up with the token `filler`.
@@ -72,6 +72,6 @@ def write_replies(
         generation_config=GenerationConfig(
             do_sample=False, pad_token_id=filler, max_new_tokens=longest, use_cache=use_cache
         ),
-        logits_processor=LogitsProcessorList([_Steering(replies, temperature, filler)]),
+        logits_processor=LogitsProcessorList([_Steering(replies, sampling, filler)]),
         stopping_criteria=StoppingCriteriaList([_AllDone(replies)]),
     )

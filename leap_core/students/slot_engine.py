@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from leap_core.students.decoding import Reply, choose
+from leap_core.students.decoding import Reply, Sampling, choose
 from leap_core.students.slot_attention import use_slot_attention
 from leap_core.students.slots import SlotCache, SlotTable, common_prefix
 
@@ -45,10 +45,10 @@ class _Row:
 class SlotEngine:
     """Writes replies with one model. `table` says which episode holds which row."""
 
-    def __init__(self, model: Any, device: str, max_rows: int, temperature: float) -> None:
+    def __init__(self, model: Any, device: str, max_rows: int, sampling: Sampling) -> None:
         self._model = model
         self._device = device
-        self._temperature = temperature
+        self._sampling = sampling
         self._cache = SlotCache(model.config.get_text_config().num_hidden_layers)
         self.table = SlotTable(self._cache, max_rows)
         takes_keep = "logits_to_keep" in inspect.signature(type(model).forward).parameters
@@ -98,7 +98,7 @@ class SlotEngine:
     def _decode(self, start: int, rows: list[_Row], logits: torch.Tensor) -> None:
         """Choose the next token of each row, feed it, and so on until all replies are done."""
         while True:
-            chosen = choose(logits, [row.reply for row in rows], self._temperature)
+            chosen = choose(logits, [row.reply for row in rows], self._sampling)
             for row, token in zip(rows, chosen, strict=True):
                 row.take(token)
             live = [number for number, row in enumerate(rows) if not row.idle]

@@ -1,5 +1,6 @@
 """The protocol of a trainer."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,12 +37,44 @@ def micro_batch_size(batch_size: int, at_most: int) -> int:
     return next(size for size in range(min(batch_size, at_most), 0, -1) if batch_size % size == 0)
 
 
+def count_updates(num_rows: int, config: TrainingConfig, at_most: int) -> int:
+    """Updates of the weights that a training on `num_rows` rows makes; `at_most` rows are on the device at once."""
+    micro = micro_batch_size(config.batch_size, at_most)
+    a_pass = math.ceil(math.ceil(num_rows / micro) / (config.batch_size // micro))
+    return math.ceil(a_pass * config.epochs)
+
+
+def count_warmup(num_updates: int, config: TrainingConfig) -> int:
+    """Updates over which the learning rate rises to what is set."""
+    return config.warmup_steps if config.warmup_share is None else math.ceil(config.warmup_share * num_updates)
+
+
+def describe_short_training(num_updates: int, config: TrainingConfig) -> str:
+    """What is wrong with a training that ends before its warm-up, in words; "" where nothing is."""
+    warmup = count_warmup(num_updates, config)
+    if num_updates >= warmup:
+        return ""
+    reached = config.learning_rate * max(num_updates - 1, 0) / warmup
+    return (
+        f"a training of {num_updates:,} updates ends within its warm-up of {warmup:,}: its rate never rises above "
+        f"{reached:.1e} of {config.learning_rate:.1e}. Lower training.batch_size or training.warmup_steps, or set "
+        "training.warmup_share"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What a training run did. `log` is one dict a logged step (step, loss, learning_rate), in order."""
+    """What a training run did. `log` is one dict a logged step (step, loss, learning_rate), in order.
+
+    `num_steps` counts updates of the weights, `num_warmup` those of the warm-up; `kept_step` is the update after which
+    the weights were taken, `peak_learning_rate` the highest rate that was used.
+    """
 
     num_rows: int
     num_steps: int
+    num_warmup: int
+    kept_step: int
+    peak_learning_rate: float
     num_truncated: int
     final_loss: float
     validation_loss: float | None

@@ -1,4 +1,4 @@
-"""Prefix trees: all steps of an episode in one training sequence, each shared token once.
+"""Prefix trees: steps of an episode in one training sequence, each shared token once.
 
 The prompt of step t+1 begins with nearly all of the prompt of step t, so the rows of an episode repeat the same
 history over and over. Here they are merged: where a row leaves the one before it, a branch begins; every token sees
@@ -8,7 +8,7 @@ Nodes are stored parents first, each subtree in one piece. Node j is then an anc
 if `j <= i < ends[j]`, so one number a token (`ends`) is the whole mask.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,14 @@ class TreeSequence:
     labels: list[int]
     positions: list[int]
     ends: list[int]
+
+
+def cut_into_chunks(rows: Sequence[EncodedRow], size: int) -> list[list[EncodedRow]]:
+    """Cut rows into chunks of `size`, in their order, so that those of an episode stay together; the last may be less.
+
+    A chunk is what is on the device at once: it has so many rows whatever can be packed in it.
+    """
+    return [list(rows[first : first + size]) for first in range(0, len(rows), size)]
 
 
 def pack_rows(rows: Iterable[EncodedRow], max_length: int) -> list[TreeSequence]:
@@ -143,6 +151,17 @@ class TreeCollator:
             "position_ids": _padded(features, "positions", width, 0),
             "attention_mask": mask,
         }
+
+
+@dataclass(frozen=True)
+class ChunkCollator:
+    """Batches chunks, each a list of sequences, as one batch of sequences."""
+
+    collate: Callable[[Sequence[Mapping[str, list[int]]]], dict[str, torch.Tensor]]
+
+    def __call__(self, chunks: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Collate the sequences of all `chunks`."""
+        return self.collate([sequence for chunk in chunks for sequence in chunk["sequences"]])
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Supervised fine-tuning on corrected answers, through TRL (paper, section 3.2).
 
-The loss is the mean over the answers' tokens, end-of-turn token included; prompts are read, not learned. With
-`pack_episodes`, the rows of an episode share their common history (packing.py), which changes the cost, not the loss.
+The loss is the mean over the answers' tokens, end-of-turn token included; prompts are read, not learned. A batch has
+so many rows, in chunks of those that are on the device at once. With `pack_episodes`, the rows of an episode in a chunk
+share their common history (packing.py), which changes the cost, not the loss.
 """
 
 import math
 import os
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +36,24 @@ from leap_core.students.loading import (
     tokenizer_source,
     wrapping_in_adapter,
 )
-from leap_core.trainers.base import TrainingJob, TrainingResult, micro_batch_size
+from leap_core.trainers.base import (
+    TrainingJob,
+    TrainingResult,
+    count_updates,
+    count_warmup,
+    describe_short_training,
+    micro_batch_size,
+)
 from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
 from leap_core.trainers.export import export_adapter, export_model, make_generation_savable
 from leap_core.trainers.packing import (
+    IGNORED,
+    ChunkCollator,
     EncodedRow,
     PaddingCollator,
     TreeCollator,
     TreeSequence,
+    cut_into_chunks,
     pack_rows,
     single_sequences,
 )
@@ -81,16 +93,23 @@ class SftTrainer:
         set_seed(job.seed)
         learner = _Learner.load(start, job.config)
         _check_rows(learner.model.config, rows)
+        num_updates = count_updates(len(rows), job.config, job.execution.micro_batch_size)
+        if short := describe_short_training(num_updates, job.config):
+            job.say(f"warning: {short}")
         trainer = _make_trainer(job, learner, tokenizer, rows)
         checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(rows)))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        validation_loss = _validate(job, trainer, learner, tokenizer)
+        validation_loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
         learner.check(validation_loss)
         learner.export(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.output)
-        log = _summarise([entry for entry in trainer.state.log_history if "loss" in entry])
+        entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+        log = _summarise(entries)
         return TrainingResult(
             num_rows=len(rows),
             num_steps=trainer.state.global_step,
+            num_warmup=count_warmup(num_updates, job.config),
+            kept_step=trainer.kept_step,
+            peak_learning_rate=max(float(entry["learning_rate"]) for entry in entries),
             num_truncated=len(read.left_out),
             final_loss=log[-1]["loss"],
             validation_loss=validation_loss,
@@ -154,10 +173,34 @@ class _Learner:
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer without the model card that it writes beside each checkpoint."""
+    """TRL's trainer, without the model card that it writes beside each checkpoint, validating token by token."""
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write nothing: the artifact's record says where a model comes from."""
+
+    @property
+    def kept_step(self) -> int:
+        """The update after which the weights were taken that the model has at the end."""
+        best = self.state.best_global_step if self.args.load_best_model_at_end else None
+        return int(best or self.state.global_step)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The mean loss over the answers' tokens of all validation rows, each token once, whatever the batches."""
+        model, was_training = self.model_wrapped, self.model.training
+        model.eval()
+        total, num_tokens = 0.0, 0
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for batch in self.get_eval_dataloader():
+                inputs = self._prepare_inputs(batch)
+                learned = int((inputs["labels"][:, 1:] != IGNORED).sum())
+                total += float(model(**inputs, use_cache=False).loss) * learned
+                num_tokens += learned
+        model.train(was_training)
+        metrics = {"eval_loss": total / num_tokens}
+        self.log(metrics)
+        control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = control
+        return metrics
 
 
 class _MarkWhole(TrainerCallback):  # type: ignore[misc]
@@ -191,17 +234,43 @@ class _TellProgress(TrainerCallback):  # type: ignore[misc]
 
 
 def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: list[EncodedRow]) -> _Trainer:
-    sequences = _sequences(job.config, learner, rows)
     trainer = _Trainer(
         model=learner.model,
-        args=_settings(job, len(sequences), learner.model),
-        train_dataset=_dataset(sequences),
+        args=_settings(job, learner.model),
+        train_dataset=_dataset(job, learner, rows),
+        eval_dataset=_validation_dataset(job, learner, tokenizer),
         processing_class=tokenizer,
-        data_collator=_collator(job.config, learner, tokenizer),
+        data_collator=ChunkCollator(_collator(job.config, learner, tokenizer)),
         callbacks=[_StopAtNonsense(), _MarkWhole(job.checkpoints), _TellProgress(job.progress)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _validation_dataset(job: TrainingJob, learner: _Learner, tokenizer: Any) -> Dataset | None:
+    """The validation rows; None without any.
+
+    Raises:
+        StageFailedError: the best weights are to be kept, and nothing says which are.
+    """
+    read = None
+    if job.validation_rows is not None:
+        read = read_rows(job.validation_rows, tokenizer, job.config.max_length)
+    if read is not None and read.rows:
+        return _dataset(job, learner, read.rows)
+    if job.config.keep_best_every is not None:
+        raise StageFailedError(
+            "training.keep_best_every needs validation rows, and there are none: raise dataset.validation_fraction, or "
+            "--set training.keep_best_every=null to keep the last weights."
+        )
+    return None
+
+
+def _dataset(job: TrainingJob, learner: _Learner, rows: list[EncodedRow]) -> Dataset:
+    """One item a chunk: the rows that are on the device at once, as sequences."""
+    micro = micro_batch_size(job.config.batch_size, job.execution.micro_batch_size)
+    chunks = [_sequences(job.config, learner, chunk) for chunk in cut_into_chunks(rows, micro)]
+    return Dataset.from_dict({"sequences": [[asdict(sequence) for sequence in chunk] for chunk in chunks]})
 
 
 def _sequences(config: TrainingConfig, learner: _Learner, rows: list[EncodedRow]) -> list[TreeSequence]:
@@ -218,25 +287,21 @@ def _collator(config: TrainingConfig, learner: _Learner, tokenizer: Any) -> Tree
     return TreeCollator(filler, learner.model.dtype if eager else None)
 
 
-def _dataset(sequences: list[TreeSequence]) -> Dataset:
-    names = ("input_ids", "labels", "positions", "ends")
-    return Dataset.from_dict({name: [getattr(sequence, name) for sequence in sequences] for name in names})
-
-
-def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
+def _settings(job: TrainingJob, model: Any) -> SFTConfig:
     config = job.config
     on_cpu = resolve_device(job.execution.device) == "cpu"
-    # Of the size that is in the key, so that two settings with one key give the same.
-    keyed = micro_batch_size(config.batch_size, job.execution.micro_batch_size)
-    micro = micro_batch_size(min(config.batch_size, num_sequences), keyed)
+    micro = micro_batch_size(config.batch_size, job.execution.micro_batch_size)
+    keeps_best = config.keep_best_every is not None
     return SFTConfig(
         output_dir=str(job.checkpoints),
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=max(1, config.batch_size // micro),
+        # An item of the dataset is a chunk of `micro` rows.
+        per_device_train_batch_size=1,
+        per_device_eval_batch_size=1,
+        gradient_accumulation_steps=config.batch_size // micro,
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant_with_warmup" if config.lr_scheduler == "constant" else config.lr_scheduler,
-        warmup_steps=config.warmup_steps,
+        # Below 1 it is a share.
+        warmup_steps=config.warmup_steps if config.warmup_share is None else config.warmup_share,
         max_grad_norm=config.max_grad_norm,
         weight_decay=config.weight_decay,
         num_train_epochs=config.epochs,
@@ -247,12 +312,16 @@ def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
         tf32=None,
         activation_checkpointing=not on_cpu and model.num_parameters() >= _CHECKPOINTING_FROM,
         save_strategy="steps",
-        save_steps=job.execution.save_every_steps,
+        save_steps=config.keep_best_every or job.execution.save_every_steps,
         save_total_limit=2,
         # Every step: the mean over several would leave out, after a resume, those before the checkpoint.
         logging_steps=1,
         logging_nan_inf_filter=False,
-        eval_strategy="no",
+        eval_strategy="steps" if keeps_best else "no",
+        eval_steps=config.keep_best_every,
+        load_best_model_at_end=keeps_best,
+        metric_for_best_model="eval_loss" if keeps_best else None,
+        greater_is_better=False if keeps_best else None,
         report_to="none",
         disable_tqdm=True,
         dataloader_num_workers=0,
@@ -261,17 +330,6 @@ def _settings(job: TrainingJob, num_sequences: int, model: Any) -> SFTConfig:
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-
-
-def _validate(job: TrainingJob, trainer: _Trainer, learner: _Learner, tokenizer: Any) -> float | None:
-    """Mean loss over the answers' tokens of the validation rows; None without any."""
-    if job.validation_rows is None:
-        return None
-    rows = read_rows(job.validation_rows, tokenizer, job.config.max_length).rows
-    if not rows:
-        return None
-    metrics = trainer.evaluate(_dataset(_sequences(job.config, learner, rows)))
-    return float(metrics["eval_loss"])
 
 
 def _summarise(entries: list[dict[str, Any]]) -> list[dict[str, float]]:

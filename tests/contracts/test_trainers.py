@@ -69,7 +69,7 @@ def test_what_it_writes_is_a_student_that_has_changed(trainer, start, rows, tmp_
 def test_it_accounts_for_what_it_did(trainer, start, rows, tmp_path):
     result = trainer.train(make_job(trainer, start, rows, tmp_path))
     assert result.num_rows + result.num_truncated == 12
-    assert result.num_steps == result.log[-1]["step"] == 6
+    assert result.num_steps == result.log[-1]["step"] == result.kept_step == 12
     assert result.final_loss == result.log[-1]["loss"]
     assert result.validation_loss > 0
     assert result.resumed_from_step is None
@@ -78,7 +78,7 @@ def test_it_accounts_for_what_it_did(trainer, start, rows, tmp_path):
 def test_it_tells_how_far_it_is(trainer, start, rows, tmp_path):
     told = []
     trainer.train(replace(make_job(trainer, start, rows, tmp_path), progress=told.append))
-    assert [line.partition(",")[0] for line in told] == [f"step {step} of 6" for step in range(1, 7)]
+    assert [line.partition(",")[0] for line in told] == [f"step {step} of 12" for step in range(1, 13)]
 
 
 def test_an_interrupted_run_ends_in_the_same_bytes(trainer, start, rows, tmp_path):

@@ -171,6 +171,12 @@ ODD = [
 ]
 
 
+def test_of_a_key_that_begins_as_another_one_nothing_is_left():
+    for key in ("sk-begins-alike", "sk-begins-alike/and-goes-on"):
+        plain_key(key, "here")
+    assert without_keys("sk-begins-alike/and-goes-on, sk-begins-alike") == "<key>, <key>"
+
+
 def test_nothing_in_a_journal_stops_a_run(tmp_path):
     rows(tmp_path, *GARBAGE, *ODD)
     read_key("OPENAI_API_KEY")

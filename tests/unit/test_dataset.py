@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from leap_core.dataset import assemble, correction_rows, count_rows, demonstration_rows
+from leap_core.dataset import assemble, correction_rows, count_left_alone, count_rows, demonstration_rows
 from leap_core.prompts import load_prompts
 from leap_core.types import (
     Action,
@@ -162,12 +162,49 @@ def test_rows_are_by_iteration_and_within_an_episode_by_step():
     assert [row.step for row in rows] == [0, 1] * 19
 
 
-@pytest.mark.parametrize(("fraction", "held_out"), [(0.0, 0), (0.2, 4), (0.5, 10), (0.99, 18)])
-def test_whole_episodes_are_held_out_and_never_all_of_them(fraction, held_out):
-    rows = assemble(SOURCES, "all", fraction, 0)
-    validation, train = names(rows, "validation"), names(rows, "train")
-    assert (len(validation), len(train)) == (held_out, 19 - held_out)
-    assert set(validation).isdisjoint(train)
+@pytest.mark.parametrize(
+    ("fraction", "least", "most"), [(0.0, 0, 0), (0.15, 100, 200), (0.5, 420, 580), (0.9, 840, 999)]
+)
+def test_a_share_of_specs_is_held_out_and_never_all_of_them(fraction, least, most):
+    many = [row for n in range(1000) for row in corrected(f"e{n}", 1, CHANGED)]
+    rows = assemble([many], "all", fraction, 0)
+    assert least <= len(names(rows, "validation")) <= most
+    for seed in range(20):
+        assert names(assemble([source(0, 2)], "all", 0.9, seed), "train")
+
+
+@pytest.mark.parametrize("aggregate", ["equal", "equal-rows", "all", "latest"])
+def test_no_spec_is_validated_in_one_iteration_and_trained_on_in_another(aggregate):
+    trained, validated = set(), set()
+    for number in (1, 2, 3):
+        rows = assemble(SOURCES[:number], aggregate, 0.3, 0)
+        trained |= {row.episode.partition("/")[2] for row in rows if row.part == "train"}
+        validated |= {row.episode.partition("/")[2] for row in rows if row.part == "validation"}
+    assert trained
+    assert validated
+    assert trained.isdisjoint(validated)
+
+
+def test_equal_rows_takes_as_many_rows_of_each_iteration_in_each_part():
+    sources = [source(0, 20, num_steps=5), source(1, 20, num_steps=2), source(2, 20, num_steps=3)]
+    rows = assemble(sources, "equal-rows", 0.3, 0)
+    counts = Counter((row.part, row.iteration) for row in rows)
+    whole = assemble(sources, "all", 0.3, 0)
+    in_all = Counter((row.part, row.iteration) for row in whole)
+    for part in ("train", "validation"):
+        assert {counts[part, number] for number in range(3)} == {in_all[part, 1]}
+    assert [row for row in whole if row in rows] == rows
+
+
+def test_steps_that_the_teacher_left_alone_are_rows_only_where_that_is_wanted():
+    sources = [demonstration_rows([episode("d", 0)], PROMPTS, 100), corrected("x", 1, KEPT, CHANGED, KEPT, REJECTED)]
+    steps = {
+        kept: [(row.iteration, row.step) for row in assemble(sources, "all", 0.0, 0, kept_steps=kept)]
+        for kept in (True, False)
+    }
+    demonstrated = [(0, 0), (0, 1), (0, 2)]
+    assert steps == {True: [*demonstrated, (1, 0), (1, 1), (1, 2)], False: [*demonstrated, (1, 1)]}
+    assert count_left_alone(sources) == 2
 
 
 def test_the_same_game_of_two_iterations_is_two_episodes():
@@ -202,4 +239,4 @@ def test_counts_are_by_part_and_by_iteration():
     rows = assemble([source(0, 8), source(1, 2, num_steps=3)], "all", 0.0, 0)
     assert count_rows(rows) == {"train_rows": 22, "iteration_0_rows": 16, "iteration_1_rows": 6}
     counts = count_rows(assemble([source(0, 8)], "all", 0.25, 0))
-    assert counts == {"train_rows": 12, "validation_rows": 4, "iteration_0_rows": 16}
+    assert counts["train_rows"] + counts["validation_rows"] == counts["iteration_0_rows"] == 16

@@ -285,7 +285,7 @@ def test_corrections_are_shown_with_reasons_and_rates(tmp_path):
     spoken = [attrs["aria-label"] for _, attrs, _ in read.all("div", **{"class": "bar"})]
     assert spoken[0] == "Iteration 1: 621 steps kept, 575 changed, 46 rejected"
     assert len(spoken) == 3
-    assert read.rows("Training")[2] == "1 338 0.1333 0.1000"
+    assert read.rows("Training")[2] == "1 338 43 10 3.0e-05 0.1333 0.1000"
 
 
 def test_an_unknown_cost_is_never_nothing(tmp_path):

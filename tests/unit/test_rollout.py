@@ -7,10 +7,12 @@ import pytest
 from corridor import ADMISSIBLE, Corridor, corridors
 
 from leap_core.config import ExecutionConfig, StudentConfig
+from leap_core.correction import needs_correction
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
+from leap_core.evaluation import summarise
 from leap_core.prompts import load_prompts
-from leap_core.rollout import RolloutSettings, play_episodes, turn_seed
+from leap_core.rollout import RolloutSettings, check_episodes, count_out_of_context, play_episodes, turn_seed
 from leap_core.students.base import ActReply
 from leap_core.students.scripted import ScriptedStudent
 from leap_core.types import Action, StopReason, Usage
@@ -252,6 +254,32 @@ class Mute(Recording):
             else reply
             for request, reply in zip(requests, replies, strict=True)
         ]
+
+
+class Overflowing(Recording):
+    """Of every twentieth episode the second prompt is longer than what it reads."""
+
+    def act(self, requests):
+        replies = super().act(requests)
+        return [
+            ActReply(text="", usage=Usage(), out_of_context=True)
+            if int(request.slot) % 20 == 0 and len(request.messages) > 1
+            else reply
+            for request, reply in zip(requests, replies, strict=True)
+        ]
+
+
+def test_episodes_that_run_out_of_context_are_failed_ones_and_are_corrected():
+    """30 of 60 solved, 3 of them out of context: that is 50 %, not 30 of 57."""
+    student = Overflowing.answering(lambda request: say("right" if int(request.slot) % 2 else "left"))
+    played = play(student, corridors(**{str(n): 2 for n in range(60)}))
+    check_episodes(played, max_error_share=0.0)
+    result = summarise(played, 1, "dev", 0.95)
+    assert (result.success, result.num_episodes, result.num_errors, result.num_out_of_context) == (0.5, 60, 0, 3)
+    assert count_out_of_context(played) == {"out_of_context_episodes": 3}
+    cut = [one for one in played if one.stop_reason is StopReason.CONTEXT_LIMIT]
+    assert [(one.score, one.success, one.error, len(one.steps)) for one in cut] == [(0.0, False, None, 1)] * 3
+    assert all(needs_correction(one, 0.0) for one in cut)
 
 
 def test_a_student_without_an_answer_fails_that_episode_alone():

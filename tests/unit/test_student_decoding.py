@@ -5,7 +5,7 @@ import torch
 from student_models import COMMANDS, make_bpe_tokenizer, make_small_tiny
 
 from leap_core.prompts import read_reply
-from leap_core.students.decoding import Reply, Vocabulary, choose, uniform
+from leap_core.students.decoding import Reply, Sampling, Vocabulary, choose, uniform
 from leap_core.students.encoding import load_tokenizer
 
 
@@ -115,27 +115,45 @@ def replies_at(vocabulary, seeds):
 
 def test_samples_follow_the_probabilities(vocabulary):
     logits = torch.log(torch.tensor([[0.0, 0.5, 0.3, 0.2]])).expand(4000, 4)
-    chosen = torch.tensor(choose(logits, replies_at(vocabulary, range(4000)), 1.0))
+    chosen = torch.tensor(choose(logits, replies_at(vocabulary, range(4000)), Sampling(temperature=1.0)))
     shares = torch.bincount(chosen, minlength=4) / 4000
     assert torch.allclose(shares, torch.tensor([0.0, 0.5, 0.3, 0.2]), atol=0.03)
 
 
+@pytest.mark.parametrize(
+    ("top_p", "expected"),
+    [
+        (1.0, [0.1, 0.4, 0.3, 0.2]),
+        (0.9, [0.0, 4 / 9, 3 / 9, 2 / 9]),  # reached with the third
+        (0.7, [0.0, 4 / 7, 3 / 7, 0.0]),
+        (0.69, [0.0, 4 / 7, 3 / 7, 0.0]),
+        (0.01, [0.0, 1.0, 0.0, 0.0]),  # one there always is
+    ],
+)
+def test_top_p_draws_from_the_most_probable_tokens_alone(vocabulary, top_p, expected):
+    logits = torch.log(torch.tensor([[0.1, 0.4, 0.3, 0.2]], dtype=torch.float64)).expand(4000, 4)
+    # A hair less, where a sum of shares should be met exactly.
+    sampling = Sampling(temperature=1.0, top_p=top_p if top_p == 1 else top_p - 1e-6)
+    chosen = torch.tensor(choose(logits, replies_at(vocabulary, range(4000)), sampling))
+    assert torch.allclose(torch.bincount(chosen, minlength=4) / 4000, torch.tensor(expected), atol=0.03)
+
+
 def test_a_sample_does_not_depend_on_its_neighbours(vocabulary):
     logits = torch.randn(8, 100, generator=torch.Generator().manual_seed(0))
-    together = choose(logits, replies_at(vocabulary, range(8)), 0.7)
-    alone = [choose(logits[i : i + 1], replies_at(vocabulary, [i]), 0.7)[0] for i in range(8)]
+    together = choose(logits, replies_at(vocabulary, range(8)), Sampling(temperature=0.7))
+    alone = [choose(logits[i : i + 1], replies_at(vocabulary, [i]), Sampling(temperature=0.7))[0] for i in range(8)]
     assert together == alone
 
 
 def test_temperature_zero_takes_the_best(vocabulary):
-    assert choose(torch.tensor([[0.1, 3.0, 2.9]]), replies_at(vocabulary, [5]), 0) == [1]
+    assert choose(torch.tensor([[0.1, 3.0, 2.9]]), replies_at(vocabulary, [5]), Sampling(temperature=0)) == [1]
 
 
 def test_logits_that_are_not_numbers_fail_that_reply_alone(vocabulary):
     logits = torch.zeros(2, 5)
     logits[1, 3] = float("nan")
     replies = replies_at(vocabulary, [0, 1])
-    choose(logits, replies, 1.0)
+    choose(logits, replies, Sampling(temperature=1.0))
     assert replies[0].error is None
     assert "not numbers" in replies[1].error
     assert replies[1].done

@@ -11,7 +11,7 @@ from leap_core.config import ExecutionConfig, LoraSection, StudentConfig, Traini
 from leap_core.errors import StudentError
 from leap_core.students.architecture import one_regime_length, valid_padding
 from leap_core.students.base import ActRequest
-from leap_core.students.decoding import Reply, Vocabulary, choose
+from leap_core.students.decoding import Reply, Sampling, Vocabulary, choose
 from leap_core.students.encoding import encode_prompt, load_tokenizer
 from leap_core.students.hf import HfStudent, _load_adapted
 from leap_core.trainers.base import TrainingJob
@@ -99,7 +99,7 @@ def ids_from_scratch(model, prompt, vocabulary, limit):
     while not reply.done:
         with torch.inference_mode():
             logits = model(torch.tensor([ids]), use_cache=False).logits[:, -1]
-        ids += reply.accept(choose(logits, [reply], 0)[0])
+        ids += reply.accept(choose(logits, [reply], Sampling(temperature=0))[0])
     return reply.text
 
 
@@ -146,6 +146,6 @@ def test_a_token_that_the_model_has_no_row_for_is_named(admissible, tmp_path):
 def test_logits_that_rule_out_every_token_are_an_error(temperature):
     tokenizer = make_bpe_tokenizer()
     reply = Reply(Vocabulary(tokenizer), 0, 8, None)
-    choose(torch.full((1, len(tokenizer)), float("-inf")), [reply], temperature)
+    choose(torch.full((1, len(tokenizer)), float("-inf")), [reply], Sampling(temperature=temperature))
     assert reply.done
     assert "not numbers" in reply.error

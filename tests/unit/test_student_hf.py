@@ -12,7 +12,7 @@ from leap_core.errors import ConfigError, StudentError
 from leap_core.prompts import read_reply
 from leap_core.students.architecture import MASKABLE, takes_own_mask
 from leap_core.students.base import ActRequest
-from leap_core.students.decoding import Reply, Vocabulary, choose
+from leap_core.students.decoding import Reply, Sampling, Vocabulary, choose
 from leap_core.students.encoding import encode_prompt, load_tokenizer
 from leap_core.students.hf import HfStudent
 from leap_core.students.loading import wrapping_in_adapter
@@ -45,7 +45,7 @@ def plain_reply(model, tokenizer, asked, temperature, limit=16):
     while not reply.done:
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[:, -1]
-        token = choose(logits, [reply], temperature)[0]
+        token = choose(logits, [reply], Sampling(temperature=temperature))[0]
         ids += reply.accept(token)
     return reply.text
 
@@ -103,12 +103,24 @@ def test_usage_counts_prompt_and_reply(tiny):
     assert 1 <= reply.usage.completion_tokens <= 16
 
 
-def test_a_prompt_beyond_the_context_is_an_error_of_its_own(tiny):
+def test_a_prompt_beyond_the_context_is_out_of_context_by_itself(tiny):
     student = make_student(tiny)
     long = ActRequest(slot="long", messages=conversation(200, 40), admissible=None, seed=0)
     first, second = student.act([long, request(0, 0)])
-    assert "1024" in first.error
-    assert second.error is None
+    assert (first.out_of_context, first.error, first.text) == (True, None, "")
+    assert (second.out_of_context, second.error) == (False, None)
+
+
+def test_a_prompt_beyond_the_context_can_be_cut_from_the_left(tiny):
+    """Turn after turn, beside a short one, whatever was kept of earlier turns."""
+    student = make_student(tiny, temperature=0, out_of_context="truncate")
+    for turn in (40, 41):
+        long = ActRequest(slot="long", messages=conversation(200, turn), admissible=None, seed=0)
+        first, second = student.act([long, request(0, 0)])
+        assert (first.out_of_context, first.error) == (False, None)
+        assert first.usage.prompt_tokens == 1024 - 16
+        alone = make_student(tiny, temperature=0, out_of_context="truncate").act([long])[0]
+        assert (first.text, second.error) == (alone.text, None)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +175,7 @@ def test_every_known_architecture_gives_the_same_with_slots(model_type):
     window = {"sliding_window": None} if model_type in {"mistral", "starcoder2", "phi3"} else {}
     model = make_model(model_type, len(tokenizer), **extra, **window)
     assert takes_own_mask(model.config)
-    engine = SlotEngine(model, "cpu", 4, temperature=0)
+    engine = SlotEngine(model, "cpu", 4, Sampling(temperature=0))
     vocabulary = Vocabulary(tokenizer)
     vocabulary.ends = frozenset()
     for turn in range(2):

@@ -149,6 +149,38 @@ def test_a_turn_without_a_reply_ends_its_episode_alone(tmp_path):
     assert played[1].score is None
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(400, "This model's maximum context length is 4096 tokens. However, your prompt contains 5000 tokens."),
+        error(400, "too much", code="context_length_exceeded"),
+    ],
+    ids=["vllm", "openai"],
+)
+def test_a_prompt_that_the_endpoint_cannot_read_is_a_failed_episode(tmp_path, refusal):
+    def answer(body, n):
+        return refusal if "b: place" in body["messages"][-1]["content"] else to_the_right(body, n)
+
+    with ChatServer(answer) as server:
+        played = play(open_student(tmp_path, server.url), corridors(a=1, b=1))
+    assert [(one.stop_reason, one.score, one.error) for one in played] == [
+        (StopReason.TERMINATED, 1.0, None),
+        (StopReason.CONTEXT_LIMIT, 0.0, None),
+    ]
+
+
+def test_an_endpoints_prompts_are_not_ours_to_cut(tmp_path):
+    with pytest.raises(ConfigError, match=r"out_of_context.*'fail'"):
+        open_student(tmp_path, out_of_context="truncate")
+
+
+def test_top_p_is_sent_where_it_is_set(tmp_path):
+    for top_p, expected in ((1.0, None), (0.9, 0.9)):
+        with ChatServer(to_the_right) as server:
+            play(open_student(tmp_path / str(top_p), server.url, top_p=top_p), corridors(a=1))
+        assert {one.body.get("top_p") for one in server.received} == {expected}
+
+
 def test_a_wrong_key_ends_everything(tmp_path):
     with ChatServer(lambda body, n: error(401)) as server, pytest.raises(EndpointError, match=r"execution\.student"):
         play(open_student(tmp_path, server.url), corridors(a=1))

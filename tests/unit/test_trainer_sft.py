@@ -21,7 +21,7 @@ from leap_core.errors import ArtifactError, StageFailedError, StudentError
 from leap_core.students.base import ActRequest
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.hf import HfStudent
-from leap_core.trainers.base import TrainingJob
+from leap_core.trainers.base import TrainingJob, count_updates
 from leap_core.trainers.rows import read_rows
 from leap_core.trainers.sft import SftTrainer
 
@@ -40,7 +40,7 @@ def rows(tmp_path_factory):
 
 
 def make_job(start, rows, folder, save_every_steps=1000, validation_rows=None, micro_batch_size=8, **settings):
-    settings = {"method": "full", "precision": "fp32", "learning_rate": 3e-3, "epochs": 2, "batch_size": 2, **settings}
+    settings = {"method": "full", "precision": "fp32", "learning_rate": 3e-3, "epochs": 2, "batch_size": 6, **settings}
     return TrainingJob(
         rows=rows,
         validation_rows=validation_rows,
@@ -72,7 +72,7 @@ def play(model, episode, turn):
 def test_a_student_learns_to_say_what_it_was_taught_and_to_stop(tiny, rows, tmp_path):
     result = SftTrainer().train(make_job(tiny, rows, tmp_path, epochs=60, learning_rate=1e-2, validation_rows=rows))
     assert result.num_rows == 18
-    assert result.num_steps == 180
+    assert result.num_steps == 60
     assert result.final_loss < 0.05
     assert result.validation_loss < 0.05
     assert result.log[-1]["step"] == 180
@@ -82,13 +82,13 @@ def test_a_student_learns_to_say_what_it_was_taught_and_to_stop(tiny, rows, tmp_
 
 
 def test_packing_and_the_size_of_micro_batches_leave_the_loss_as_it_is(tiny, rows, tmp_path):
-    """All six episodes in one step: the mean over all answer tokens, however they are laid out."""
+    """All six episodes in one update: the mean over all answer tokens, however they are laid out."""
     settings = {"epochs": 1, "warmup_steps": 0}
     losses = [
         SftTrainer().train(make_job(tiny, rows, tmp_path / name, **settings, **more)).final_loss
         for name, more in {
-            "packed": {"batch_size": 6},
-            "packed_by_two": {"batch_size": 6, "micro_batch_size": 2},
+            "packed": {"batch_size": 18, "micro_batch_size": 18},
+            "packed_by_two": {"batch_size": 18, "micro_batch_size": 2},
             "apart": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 18},
             "apart_by_three": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 3},
         }.items()
@@ -240,7 +240,7 @@ def test_a_last_step_that_diverges_publishes_nothing(dtype, learning_rate, rows,
 
     model, _ = make_family("llama3", tmp_path / "start")
     model.to(getattr(torch, dtype)).save_pretrained(tmp_path / "start")
-    job = make_job(tmp_path / "start", rows, tmp_path, warmup_steps=0, epochs=1, batch_size=6)
+    job = make_job(tmp_path / "start", rows, tmp_path, warmup_steps=0, epochs=1, batch_size=18)
     # Beyond what settings allow: so large a step is the quickest way to weights that are no numbers.
     job = replace(job, config=job.config.model_copy(update={"learning_rate": learning_rate}))
     with pytest.raises(StageFailedError, match=f"diverged at its last step.*{dtype}"):
@@ -267,6 +267,88 @@ def test_two_limits_that_share_a_key_train_alike(tiny, rows, tmp_path):
     for job in jobs:
         SftTrainer().train(replace(job, rows=five))
     assert digests(jobs[0].output) == digests(jobs[1].output)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
+    """18 rows in batches of 4: four of 4 and one of 2, in each pass."""
+    for micro in (1, 2, 4):
+        job = make_job(
+            tiny, rows, tmp_path / str(micro), batch_size=4, micro_batch_size=micro, pack_episodes=packed, epochs=3
+        )
+        assert SftTrainer().train(job).num_steps == 15 == count_updates(18, job.config, micro)
+
+
+def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, tmp_path):
+    """Answers of very different lengths: a mean over batches would hang on who is in one."""
+    uneven = write_rows(
+        tmp_path / "uneven.parquet", 5, 1, lambda episode, step: answer(episode, step) + " x" * 40 * episode
+    )
+    losses = [
+        SftTrainer()
+        .train(
+            make_job(
+                tiny,
+                rows,
+                tmp_path / f"{micro}-{packed}",
+                validation_rows=uneven,
+                epochs=1,
+                # Far too small to move anything: micro batches round sums of training, too.
+                learning_rate=1e-9,
+                micro_batch_size=micro,
+                pack_episodes=packed,
+            )
+        )
+        .validation_loss
+        for micro, packed in ((1, True), (3, True), (6, True), (2, False))
+    ]
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
+
+
+def test_the_weights_are_kept_where_the_validation_loss_was_lowest(tiny, rows, tmp_path):
+    """Taught one answer, validated on others: from some update on it only gets worse."""
+    other = write_rows(tmp_path / "other.parquet", 6, 3, lambda episode, step: "REASON: no.\nACTION: look")
+    settings = {"epochs": 20, "warmup_steps": 0, "validation_rows": rows, "keep_best_every": 5}
+    first = make_job(tiny, rows, tmp_path / "first", epochs=20, learning_rate=1e-2)
+    SftTrainer().train(first)
+    best = SftTrainer().train(make_job(first.output, other, tmp_path / "best", **settings))
+    last = SftTrainer().train(
+        make_job(first.output, other, tmp_path / "last", **(settings | {"keep_best_every": None}))
+    )
+    assert (best.kept_step, best.num_steps) == (5, 60)
+    assert last.kept_step == last.num_steps == 60
+    assert best.validation_loss < last.validation_loss
+
+
+def test_a_run_that_keeps_the_best_goes_on_to_the_same_weights(tiny, rows, tmp_path):
+    settings = {"validation_rows": rows, "keep_best_every": 2}
+    whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
+    job = make_job(tiny, rows, tmp_path / "cut", **settings)
+    SftTrainer().train(job)
+    (job.checkpoints / "checkpoint-6" / "whole").unlink()
+    shutil.rmtree(job.output)
+    resumed = SftTrainer().train(job)
+    assert resumed.resumed_from_step == 4
+    assert (resumed.kept_step, resumed.validation_loss) == (whole.kept_step, whole.validation_loss)
+    assert digests(job.output) == digests(tmp_path / "whole" / "output")
+
+
+def test_keeping_the_best_without_validation_rows_is_an_error(tiny, rows, tmp_path):
+    with pytest.raises(StageFailedError, match=r"keep_best_every.*validation_fraction"):
+        SftTrainer().train(make_job(tiny, rows, tmp_path, keep_best_every=2))
+
+
+def test_a_training_that_ends_within_its_warm_up_says_so(tiny, rows, tmp_path):
+    said = []
+    short = SftTrainer().train(replace(make_job(tiny, rows, tmp_path / "short"), say=said.append))
+    assert (short.num_steps, short.num_warmup) == (6, 10)
+    assert short.peak_learning_rate == pytest.approx(3e-3 * 5 / 10)
+    assert "6 updates ends within its warm-up of 10" in said[0]
+    said.clear()
+    share = replace(make_job(tiny, rows, tmp_path / "share", warmup_share=0.2), say=said.append)
+    result = SftTrainer().train(share)
+    assert (result.num_warmup, said) == (2, [])
+    assert result.peak_learning_rate == pytest.approx(3e-3)
 
 
 def test_a_model_whose_advice_on_sampling_cannot_be_saved_is_trained_all_the_same(tiny, rows, tmp_path):
@@ -302,7 +384,7 @@ def test_a_missing_start_is_an_error(rows, tmp_path):
 
 
 def test_a_model_with_sliding_windows_is_trained_on_separate_rows(rows, tmp_path):
-    """Packing is asked for, but cannot be: more sequences, hence more steps, and the model still learns."""
+    """Packing is asked for, but cannot be: the updates are the same, and the model still learns."""
     tokenizer = make_bpe_tokenizer()
     start = tmp_path / "start"
     make_model("mistral", len(tokenizer), sliding_window=16, initializer_range=0.02).save_pretrained(start)
