@@ -7,7 +7,7 @@ from prefect import flow
 from flows.opening import BASE_MODEL, check_split, overrides_for, plays_as_it_is
 from flows.publishing import progress
 from flows.running import open_run
-from flows.summary import score_of
+from flows.summary import score_of, span_of
 from leap_core.evaluation import compare
 from leap_core.report import formats
 from leap_core.tables import read_trajectories
@@ -43,7 +43,9 @@ class Judgement(Record):
     def lines(self) -> list[str]:
         """A table for people, one model a line, then one comparison a line."""
         width = max(len("model"), *(len(one.model) for one in self.models))
-        head = f"{'model':<{width}}  split  success  interval          score  actions    n  errors  cost"
+        by_score = any(one.result.figure == "score" for one in self.models)
+        figures = "score  interval        success" if by_score else "success  interval          score"
+        head = f"{'model':<{width}}  split  {figures}  actions    n  errors  cost"
         rows = [f"{one.model:<{width}}  {_row(one)}" for one in self.models]
         parts = [f"{one.model}: mean score {score_of(one.result)}" for one in self.models if one.result.mean_parts]
         by = f"Judged on the {self.split} split by the settings of {self.preset}."
@@ -52,18 +54,29 @@ class Judgement(Record):
 
 def _row(judged: JudgedModel) -> str:
     result = judged.result
-    interval = f"[{result.interval.low:.1%}, {result.interval.high:.1%}]"
+    interval, success, score = span_of(result, result.figure), f"{result.success:>7.1%}", f"{result.mean_score:5.3f}"
+    figures = (
+        f"{score}  {interval:<14}  {success}" if result.figure == "score" else f"{success}  {interval:<16}  {score}"
+    )
     cost = "-" if judged.cost_usd == 0 else formats.cost(judged.cost_usd)
     return (
-        f"{result.split:<5}  {result.success:>7.1%}  {interval:<16}  {result.mean_score:5.3f}  "
+        f"{result.split:<5}  {figures}  "
         f"{result.mean_actions:7.1f}  {result.num_episodes:3}  {result.num_errors:6}  {cost}"
     )
 
 
 def _sentence(pair: Comparison) -> str:
+    """How two models compare, in words: first by the figure that decides, then by the other one."""
+    success = (
+        f"{100 * pair.difference:+.1f} points of success "
+        f"[{100 * pair.interval.low:+.1f}, {100 * pair.interval.high:+.1f}]"
+    )
+    score = (
+        f"{pair.score_difference:+.3f} of mean score [{pair.score_interval.low:+.3f}, {pair.score_interval.high:+.3f}]"
+    )
+    first, then = (score, success) if pair.figure == "score" else (success, score)
     return (
-        f"{pair.first} against {pair.second}: {100 * pair.difference:+.1f} points "
-        f"[{100 * pair.interval.low:+.1f}, {100 * pair.interval.high:+.1f}] on the same {pair.num_episodes} specs; "
+        f"{pair.first} against {pair.second}: {first} on the same {pair.num_episodes} specs; {then}; "
         f"{pair.num_only_first} solved by the first alone, {pair.num_only_second} by the second alone"
     )
 
@@ -104,8 +117,8 @@ def judge(players: Sequence[tuple[str, Run]], preset: str, split: Split) -> Judg
         result, cost = read_result(run.store.path(ref)), run.store.record(ref).usage.cost_usd
         judged.append(JudgedModel(model=name, artifact=ref.id, result=result, cost_usd=cost))
         played.append((name, read_trajectories(run.store.path(ref))))
-    confidence = players[0][1].config.evaluation.confidence
-    comparisons = [compare(played[0], other, confidence) for other in played[1:]]
+    confidence, figure = players[0][1].config.evaluation.confidence, judged[0].result.figure
+    comparisons = [compare(played[0], other, confidence, figure) for other in played[1:]]
     return Judgement(preset=preset, split=split, models=judged, comparisons=comparisons)
 
 

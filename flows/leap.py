@@ -6,6 +6,7 @@ from flows.iteration import Iteration, bootstrap, improve
 from flows.publishing import progress, publish
 from flows.running import open_run
 from flows.summary import Summary
+from leap_core.evaluation import best_of
 from leap_core.types import ArtifactRef
 from tasks.evaluation import evaluate, read_result
 from tasks.specs import prepare_specs
@@ -59,7 +60,8 @@ def judge_on_test(run: Run, iterations: list[Iteration]) -> list[ArtifactRef]:
 
 
 def choose_best(run: Run, iterations: list[Iteration]) -> Iteration | None:
-    """The iteration with the highest success on dev, the earliest of equals; None where a plan does not know yet."""
+    """The iteration that does best on dev, by the figure that decides; None where a plan does not know yet."""
     if any(is_pending(iteration.dev) for iteration in iterations):
         return None
-    return max(iterations, key=lambda one: (read_result(run.store.path(one.dev)).success, -one.number))
+    best = best_of([read_result(run.store.path(one.dev)) for one in iterations])
+    return next(one for one in iterations if one.number == best.iteration)

@@ -18,8 +18,8 @@ from prefect.artifacts import (
 from flows.checking import check_plan
 from flows.iteration import Iteration
 from flows.reporting import write_experiment_report
-from flows.summary import Summary, summarise_run, write_summary
-from leap_core.types import ArtifactRef
+from flows.summary import Summary, span_of, summarise_run, write_summary
+from leap_core.types import ArtifactRef, EvaluationResult, Figure
 from tasks.stage import Run, StageOutcome
 
 
@@ -31,7 +31,7 @@ def publish(run: Run, iterations: list[Iteration], tests: list[ArtifactRef] | No
     prefix = slug(summary.experiment)
     with _picture(run):
         create_table_artifact(
-            key=f"{prefix}-iterations", table=table_of(summary), description=f"Success of {summary.experiment}"
+            key=f"{prefix}-iterations", table=table_of(summary), description=f"Results of {summary.experiment}"
         )
         create_link_artifact(key=f"{prefix}-report", link=report.as_uri(), link_text="Report", description=str(report))
     return summary
@@ -83,15 +83,19 @@ def slug(experiment: str) -> str:
 
 
 def table_of(summary: Summary) -> list[dict[str, object]]:
-    """One row an evaluation."""
-    return [
-        {
-            "iteration": result.iteration,
-            "split": result.split,
-            "success": f"{result.success:.1%}",
-            "interval": f"{result.interval.low:.1%} to {result.interval.high:.1%}",
-            "actions": f"{result.mean_actions:.1f}",
-            "episodes": result.num_episodes,
-        }
-        for result in summary.results
-    ]
+    """One row an evaluation, the figure that decides before the other one."""
+    return [_row_of(result) for result in summary.results]
+
+
+def _row_of(result: EvaluationResult) -> dict[str, object]:
+    figures = {"success": f"{result.success:.1%}", "score": f"{result.mean_score:.3f}"}
+    other: Figure = "success" if result.figure == "score" else "score"
+    return {
+        "iteration": result.iteration,
+        "split": result.split,
+        result.figure: figures[result.figure],
+        "interval": span_of(result, result.figure),
+        other: figures[other],
+        "actions": f"{result.mean_actions:.1f}",
+        "episodes": result.num_episodes,
+    }

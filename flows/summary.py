@@ -8,8 +8,9 @@ from flows.iteration import Iteration
 from flows.opening import experiment_directory
 from leap_core.envs.skipped import describe_counts
 from leap_core.errors import ArtifactError
+from leap_core.evaluation import best_of
 from leap_core.files import read_small, write_json
-from leap_core.types import ArtifactRef, EvaluationResult, Record
+from leap_core.types import ArtifactRef, EvaluationResult, Figure, Record
 from tasks.evaluation import read_result
 from tasks.specs import SKIPPED, SPECS
 from tasks.stage import Run, StageOutcome
@@ -69,7 +70,7 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
     store, home = run.store, run.store.home.parent
     results = [read_result(store.path(iteration.dev)) for iteration in iterations]
     on_test = [read_result(store.path(test)) for test in tests]
-    best = max(results, key=lambda result: (result.success, -result.iteration)).iteration
+    best = best_of(results).iteration
     return Summary(
         experiment=run.config.experiment,
         home=str(home),
@@ -89,8 +90,14 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
 def lines_of(summary: Summary) -> list[str]:
     """The summary for people."""
     best = f"best on dev: iteration {summary.best_iteration}"
+    by_score = any(result.figure == "score" for result in summary.iterations)
     results = (line_of(result) for result in summary.results)
-    return [*results, best, *skipped_lines(summary), f"report: {summary.report}"]
+    return [
+        *results,
+        f"{best}, by its mean score" if by_score else best,
+        *skipped_lines(summary),
+        f"report: {summary.report}",
+    ]
 
 
 def skipped_lines(summary: Summary) -> list[str]:
@@ -99,22 +106,39 @@ def skipped_lines(summary: Summary) -> list[str]:
 
 
 def line_of(result: EvaluationResult) -> str:
-    """One evaluation for people."""
-    low, high = result.interval.low, result.interval.high
+    """One evaluation for people: first the figure that decides, last the other one."""
+    success, score = f"success {result.success:6.1%} {span_of(result, 'success')}", f"score {score_of(result)}"
+    if result.figure == "score":
+        first, last = f"score {result.mean_score:.3f} {span_of(result, 'score')}", success
+        last += f"  score's parts: {parts_of(result)}" if result.mean_parts else ""
+    else:
+        first, last = success, score
     return (
-        f"iteration {result.iteration}  {result.split:<5} success {result.success:6.1%} [{low:.1%}, {high:.1%}]  "
+        f"iteration {result.iteration}  {result.split:<5} {first}  "
         f"actions {result.mean_actions:4.1f}  n = {result.num_episodes}"
         + (f"  errors {result.num_errors}" if result.num_errors else "")
         + (f"  out of context {result.num_out_of_context}" if result.num_out_of_context else "")
         + (f"  suspect successes {result.num_suspect}" if result.num_suspect else "")
-        + f"  score {score_of(result)}"
+        + f"  {last}"
     )
+
+
+def span_of(result: EvaluationResult, figure: Figure) -> str:
+    """The interval of one figure, in brackets; nothing where a result of an earlier version lacks it."""
+    if figure == "success":
+        return f"[{result.interval.low:.1%}, {result.interval.high:.1%}]"
+    span = result.score_interval
+    return f"[{span.low:.3f}, {span.high:.3f}]" if span is not None else ""
 
 
 def score_of(result: EvaluationResult) -> str:
     """The mean score, and the means of its parts, if it has any."""
-    parts = ", ".join(f"{name} {value:.3f}" for name, value in result.mean_parts.items())
-    return f"{result.mean_score:.3f}" + (f" ({parts})" if parts else "")
+    return f"{result.mean_score:.3f}" + (f" ({parts_of(result)})" if result.mean_parts else "")
+
+
+def parts_of(result: EvaluationResult) -> str:
+    """The means of the parts of the score."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in result.mean_parts.items())
 
 
 def write_summary(summary: Summary) -> Path:

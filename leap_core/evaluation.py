@@ -1,13 +1,23 @@
-"""How well a model does: rates with Wilson intervals, over episodes that have a score."""
+"""How well a model does, over episodes that have a score: rates with Wilson intervals, mean scores with bootstrap ones."""
 
 from collections import Counter
 from collections.abc import Sequence
 from math import sqrt
 from statistics import NormalDist, fmean
 
+import numpy as np
+
 from leap_core.errors import StageFailedError
 from leap_core.parts import mean_parts, suspicion_of
-from leap_core.types import Comparison, EvaluationResult, Interval, StopReason, Trajectory
+from leap_core.types import Comparison, EvaluationResult, Figure, Interval, StopReason, Trajectory
+
+NUM_RESAMPLES, _RESAMPLES_AT_ONCE = 10_000, 500
+_BOOTSTRAP_SEED = 0
+
+
+def best_of(results: Sequence[EvaluationResult]) -> EvaluationResult:
+    """The result with the highest deciding figure, that of the earliest iteration among equals."""
+    return max(results, key=lambda result: (result.deciding, -result.iteration))
 
 
 def wilson_interval(num_successes: int, num_episodes: int, confidence: float) -> Interval:
@@ -22,33 +32,57 @@ def wilson_interval(num_successes: int, num_episodes: int, confidence: float) ->
     return Interval(low=max(0.0, min(rate, centre - half)), high=min(1.0, max(rate, centre + half)))
 
 
-def compare(
-    first: tuple[str, Sequence[Trajectory]], second: tuple[str, Sequence[Trajectory]], confidence: float
-) -> Comparison:
-    """Compare two models, each a name and its episodes, by success on the specs that both have a score on.
+def bootstrap_interval(values: Sequence[float], confidence: float) -> Interval:
+    """The percentile bootstrap's interval for a mean, the same for the same values in whatever order.
 
-    The interval is Newcombe's for the difference of paired proportions (Statistics in Medicine 17, 1998, method 10).
+    It knows nothing but these values: few of them make it too narrow, and where all are equal it has no width.
+    """
+    mean, known, generator = fmean(values), np.sort(np.asarray(values)), np.random.default_rng(_BOOTSTRAP_SEED)
+    means = [
+        known[generator.integers(len(known), size=(_RESAMPLES_AT_ONCE, len(known)))].mean(axis=1)
+        for _ in range(NUM_RESAMPLES // _RESAMPLES_AT_ONCE)
+    ]
+    low, high = np.quantile(np.concatenate(means), [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(low=min(mean, float(low)), high=max(mean, float(high)))  # rounding must not leave the mean outside
+
+
+def compare(
+    first: tuple[str, Sequence[Trajectory]],
+    second: tuple[str, Sequence[Trajectory]],
+    confidence: float,
+    figure: Figure = "success",
+) -> Comparison:
+    """Compare two models, each a name and its episodes, on the specs that both have a score on.
+
+    The interval for the successes is Newcombe's for the difference of paired proportions (Statistics in Medicine 17,
+    1998, method 10); the one for the scores is the bootstrap's over the differences of the pairs.
 
     Raises:
         StageFailedError: there is no such spec.
     """
-    scored = [
-        {one.spec.id: bool(one.success) for one in played if one.score is not None} for _, played in (first, second)
-    ]
-    pairs = Counter((scored[0][spec], scored[1][spec]) for spec in scored[0].keys() & scored[1].keys())
-    if not pairs:
+    ours, theirs = (
+        {one.spec.id: (bool(one.success), one.score) for one in played if one.score is not None}
+        for _, played in (first, second)
+    )
+    shared = sorted(ours.keys() & theirs.keys())
+    if not shared:
         raise StageFailedError(f"{first[0]} and {second[0]} have no spec in common that both have a score on.")
+    pairs = Counter((ours[spec][0], theirs[spec][0]) for spec in shared)
+    gains = [ours[spec][1] - theirs[spec][1] for spec in shared]
     both, only_first, only_second, neither = (
         pairs[outcome] for outcome in ((True, True), (True, False), (False, True), (False, False))
     )
     return Comparison(
         first=first[0],
         second=second[0],
-        num_episodes=pairs.total(),
+        num_episodes=len(shared),
         num_only_first=only_first,
         num_only_second=only_second,
-        difference=(only_first - only_second) / pairs.total(),
+        figure=figure,
+        difference=(only_first - only_second) / len(shared),
         interval=paired_interval(both, only_first, only_second, neither, confidence),
+        score_difference=fmean(gains),
+        score_interval=bootstrap_interval(gains, confidence),
     )
 
 
@@ -72,8 +106,10 @@ def paired_interval(both: int, only_first: int, only_second: int, neither: int, 
     return Interval(low=max(-1.0, difference - below), high=min(1.0, difference + above))
 
 
-def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, confidence: float) -> EvaluationResult:
-    """Judge one model by its episodes on one split.
+def summarise(
+    trajectories: Sequence[Trajectory], iteration: int, split: str, confidence: float, figure: Figure = "success"
+) -> EvaluationResult:
+    """Judge one model by its episodes on one split; `figure` is what decides in their environment.
 
     Episodes that ended in an error are counted in `num_errors` and enter no average.
 
@@ -89,12 +125,13 @@ def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, co
     successes = [trajectory for trajectory in scored if trajectory.success]
     totals = Counter(trajectory.spec.group for trajectory in scored)
     wins = Counter(trajectory.spec.group for trajectory in successes)
+    scores = [(trajectory.spec.group, trajectory.score or 0.0) for trajectory in scored]
     return EvaluationResult(
         iteration=iteration,
         split=split,
         success=len(successes) / len(scored),
         interval=wilson_interval(len(successes), len(scored), confidence),
-        mean_score=fmean(trajectory.score or 0.0 for trajectory in scored),
+        mean_score=fmean(score for _, score in scores),
         mean_actions=fmean(len(trajectory.steps) for trajectory in scored),
         num_episodes=len(scored),
         num_errors=len(trajectories) - len(scored),
@@ -103,6 +140,9 @@ def summarise(trajectories: Sequence[Trajectory], iteration: int, split: str, co
         mean_parts=mean_parts([_last_word(trajectory) for trajectory in scored]),
         num_suspect=sum(suspicion_of(trajectory) is not None for trajectory in successes),
         num_out_of_context=sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories),
+        figure=figure,
+        score_interval=bootstrap_interval([score for _, score in scores], confidence),
+        score_by_group={group: fmean(score for one, score in scores if one == group) for group in sorted(totals)},
     )
 
 

@@ -23,6 +23,7 @@ from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
+from leap_core.types import Figure
 
 if TYPE_CHECKING:
     from leap_core.students.openai import OpenAIStudent
@@ -71,6 +72,12 @@ def load_suite(config: EnvironmentConfig) -> Suite:
     """Return the suite of specs that `config.name` stands for."""
     suite: Suite = load_kind("environment", config.name, ENVIRONMENTS)(config)
     return suite
+
+
+def figure_of(environment: str) -> Figure:
+    """What decides in the environment of this name which of two models is better."""
+    suite: type[Suite] = load_kind("environment", environment, ENVIRONMENTS)
+    return suite.figure
 
 
 def make_environment(config: EnvironmentConfig, root: Path) -> Environment:

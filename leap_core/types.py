@@ -7,7 +7,7 @@ beside them; raise it when a field changes meaning.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,8 @@ SCHEMA_VERSION = 1
 Split = Literal["train", "dev", "test"]
 Level = Literal[0, 25, 50, 75, 100]
 """Share, in percent, of the privileged state that a teacher may use (the paper's realizability ablation)."""
+Figure = Literal["success", "score"]
+"""What decides which of two models is better: the share of episodes that succeed, or the mean score."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 
@@ -212,9 +214,11 @@ class Interval(Record):
 class EvaluationResult(Record):
     """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score.
 
-    `num_suspect` counts the successes whose score may have been steered, `num_out_of_context` the episodes that failed
-    because a prompt was longer than the model reads, `mean_parts` are means of the parts of the
-    score, where the environment tells them; these are written only where there is something to tell.
+    `figure` says whether `success` or `mean_score` decides; `interval` is that of the success, `score_interval` that of
+    the mean score, which only results of earlier versions lack. `num_suspect` counts the successes whose score may have
+    been steered, `num_out_of_context` the episodes that failed because a prompt was longer than the model reads,
+    `mean_parts` are means of the parts of the score, where the environment tells them; these three are written only
+    where there is something to tell.
     """
 
     iteration: int
@@ -230,6 +234,30 @@ class EvaluationResult(Record):
     mean_parts: dict[str, float] = Field(default_factory=dict)
     num_suspect: int = 0
     num_out_of_context: int = 0
+    figure: Figure = "success"
+    score_interval: Interval | None = None
+    score_by_group: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_figure(self) -> Self:
+        if self.figure == "score" and self.score_interval is None:
+            raise ValueError("where the score decides, its interval must be there")
+        return self
+
+    @property
+    def deciding(self) -> float:
+        """The value of the figure that decides."""
+        return self.mean_score if self.figure == "score" else self.success
+
+    @property
+    def deciding_interval(self) -> Interval:
+        """The interval of the figure that decides."""
+        return self.score_interval if self.figure == "score" and self.score_interval is not None else self.interval
+
+    @property
+    def deciding_by_group(self) -> dict[str, float]:
+        """The figure that decides, by group."""
+        return self.score_by_group if self.figure == "score" else self.success_by_group
 
     @model_serializer(mode="wrap")
     def _without_parts_that_are_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -241,8 +269,9 @@ class EvaluationResult(Record):
 class Comparison(Record):
     """How two models compare on the same specs. `difference` is the first's success less the second's, in [-1, 1].
 
-    Episodes without a score, of either, are left out; `num_episodes` are the pairs that are left. `interval` takes
-    into account that they are pairs.
+    `score_difference` is that of their mean scores, and `figure` says which of the two decides. Episodes without a
+    score, of either, are left out; `num_episodes` are the pairs that are left. The intervals take into account that
+    they are pairs.
     """
 
     first: str
@@ -250,5 +279,8 @@ class Comparison(Record):
     num_episodes: int
     num_only_first: int
     num_only_second: int
+    figure: Figure
     difference: float
     interval: Interval
+    score_difference: float
+    score_interval: Interval

@@ -8,6 +8,7 @@ from pydantic import Field
 from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
 from leap_core.files import read_small, write_json
+from leap_core.loading import figure_of
 from leap_core.rollout import check_episodes, count_out_of_context, count_suspect, find_impossible, find_rubbish
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
@@ -55,7 +56,8 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     check_episodes(episodes, work.config.rollout.max_error_share)
     if doubt := find_rubbish(episodes) or find_impossible(episodes):
         work.say(f"warning: {doubt}")  # as much a result as any: a student before training often does no better
-    result = summarise(episodes, identity.iteration, identity.split, identity.confidence)
+    figure = figure_of(identity.environment.name)
+    result = summarise(episodes, identity.iteration, identity.split, identity.confidence, figure)
     write_trajectories(work.output, episodes)
     write_json(work.output / RESULT, result.model_dump(mode="json"))
     return StageReport(
@@ -66,7 +68,7 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
             **count_suspect(episodes),
             **count_out_of_context(episodes),
         },
-        metrics={"success": result.success, "mean_actions": result.mean_actions},
+        metrics={"success": result.success, "mean_score": result.mean_score, "mean_actions": result.mean_actions},
         usage=sum((episode.usage for episode in episodes), Usage()),
         resumed=resumed,
     )

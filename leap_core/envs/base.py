@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from leap_core.config import EnvironmentConfig
-from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Split, Step
+from leap_core.types import Action, Figure, Level, Observation, PrivilegedState, Spec, Split, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +66,12 @@ class Oracle(Protocol):
 class Suite(Protocol):
     """All specs of one environment, and how to play them.
 
-    `root` below is the directory of a published specs artifact, where `prepare` wrote.
+    `root` below is the directory of a published specs artifact, where `prepare` wrote. `figure` is what decides which
+    of two models is better here: the best iteration is chosen by it, and reports show it first.
     """
 
     name: str
+    figure: Figure
 
     def __init__(self, config: EnvironmentConfig) -> None: ...
 

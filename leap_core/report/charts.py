@@ -69,11 +69,14 @@ class Scale:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - min(value, self.top) / self.top)
 
 
-def success_chart(data: ReportData) -> Markup:
-    """Draw success on dev with its intervals, and the test results, against the iteration."""
+def deciding_chart(data: ReportData) -> Markup:
+    """Draw the figure that decides on dev with its intervals, and the test results, against the iteration."""
     axis = Axis(title="episodes that succeed, %", top=100, step=20)
-    dev = [_success_point(result, data.best_iteration) for result in _dev(data)]
-    return _chart("Success by iteration", axis, dev, [_success_point(result, None) for result in _test(data)])
+    if data.figure == "score":
+        axis = Axis(title="score of an episode, mean", top=1, step=0.2)
+    dev = [_deciding_point(result, data.best_iteration) for result in _dev(data)]
+    title = f"{formats.FIGURES[data.figure].capitalize()} by iteration"
+    return _chart(title, axis, dev, [_deciding_point(result, None) for result in _test(data)])
 
 
 def actions_chart(data: ReportData) -> Markup:
@@ -89,24 +92,26 @@ def actions_chart(data: ReportData) -> Markup:
 
 def _dev(data: ReportData) -> list[EvaluationResult]:
     results = [iteration.dev for iteration in data.iterations if iteration.dev is not None]
-    return sorted((result for result in results if formats.is_number(result.success)), key=lambda r: r.iteration)
+    return sorted((result for result in results if formats.is_number(result.deciding)), key=lambda r: r.iteration)
 
 
 def _test(data: ReportData) -> list[EvaluationResult]:
-    results = [result for result in data.test if formats.is_number(result.success)]
+    results = [result for result in data.test if formats.is_number(result.deciding)]
     return sorted(results, key=lambda result: (result.iteration, result.split))
 
 
-def _success_point(result: EvaluationResult, best: int | None) -> Point:
-    span = formats.span(result.interval.low, result.interval.high)
+def _deciding_point(result: EvaluationResult, best: int | None) -> Point:
+    value, interval, unit, digits = result.deciding, result.deciding_interval, 100, 0
+    if result.figure == "score":
+        unit, digits = 1, 2
     return Point(
         iteration=result.iteration,
-        value=100 * result.success,
-        low=100 * result.interval.low,
-        high=100 * result.interval.high,
-        label=f"{100 * result.success:.0f}",
-        tooltip=f"Iteration {result.iteration}, {result.split}: {formats.percent(result.success)} "
-        f"({span}), {result.num_episodes:,} episodes",
+        value=unit * value,
+        low=unit * interval.low,
+        high=unit * interval.high,
+        label=f"{unit * value:.{digits}f}",
+        tooltip=f"Iteration {result.iteration}, {result.split}: {formats.figure(value, result.figure)} "
+        f"({formats.figure_span(interval, result.figure)}), {result.num_episodes:,} episodes",
         best=result.iteration == best,
     )
 

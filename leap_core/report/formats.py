@@ -3,8 +3,12 @@
 import math
 from collections.abc import Mapping
 
+from leap_core.types import Figure, Interval
+
 MISSING = "–"
 UNKNOWN = "unknown"
+FIGURES: dict[Figure, str] = {"success": "success", "score": "mean score"}
+"""What the figures that may decide are called."""
 NBSP = "\u00a0"
 
 
@@ -37,6 +41,21 @@ def points(difference: float) -> str:
 def span(low: float, high: float) -> str:
     """Write an interval of shares in percent."""
     return f"{100 * low:.1f}–{100 * high:.1f}{NBSP}%"
+
+
+def figure(value: float, figure: Figure) -> str:
+    """Write a value of the figure that decides: success in percent, a score as it is."""
+    return number(value, 3) if figure == "score" else percent(value)
+
+
+def gain(difference: float, figure: Figure) -> str:
+    """Write a difference of two such values, always with its sign."""
+    return f"{difference:+.3f}".replace("-", "\u2212") if figure == "score" else points(difference)
+
+
+def figure_span(interval: Interval, figure: Figure) -> str:
+    """Write the interval of such a value."""
+    return f"{interval.low:.3f}–{interval.high:.3f}" if figure == "score" else span(interval.low, interval.high)
 
 
 def duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from leap_core.types import Correction, EvaluationResult, Level, Record, Trajectory, Usage
+from leap_core.types import Correction, EvaluationResult, Figure, Level, Record, Trajectory, Usage
 
 StageState = Literal["computed", "cached", "resumed"]
 
@@ -91,3 +91,9 @@ class ReportData(Record):
     packages: dict[str, str] = Field(default_factory=dict)
     git_revision: str | None = None
     messages: list[str] = Field(default_factory=list)
+
+    @property
+    def figure(self) -> Figure:
+        """What decides which iteration is better: the same for all results of an experiment."""
+        results = (*self.test, *(one.dev for one in self.iterations if one.dev is not None))
+        return "score" if any(result.figure == "score" for result in results) else "success"

@@ -19,7 +19,7 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupTable:
-    """Success by group: a column for each evaluation, a row for each group."""
+    """The figure that decides, by group: a column for each evaluation, a row for each group."""
 
     columns: list[EvaluationResult]
     groups: list[str]
@@ -41,8 +41,8 @@ def headline(data: ReportData) -> str:
     results = [result for result in compared if result is not None]
     if not results:
         return "No evaluation yet"
-    change = " → ".join(formats.percent(result.success) for result in results)
-    return f"{kind} success {change} ({_which(data, results[-1].iteration)})"
+    change = " → ".join(formats.figure(result.deciding, result.figure) for result in results)
+    return f"{kind} {formats.FIGURES[data.figure]} {change} ({_which(data, results[-1].iteration)})"
 
 
 def headline_split(data: ReportData) -> str | None:
@@ -106,7 +106,10 @@ def _failed_episodes(data: ReportData) -> Iterable[str]:
 
 def _overlap(data: ReportData) -> Iterable[str]:
     _, before, after = _compared(data)
-    if before and after and before.interval.high >= after.interval.low and after.interval.high >= before.interval.low:
+    if before is None or after is None:
+        return
+    old, new = before.deciding_interval, after.deciding_interval
+    if old.high >= new.low and new.high >= old.low:
         yield "The intervals before and after overlap: the difference may be chance."
 
 
@@ -119,14 +122,19 @@ def _result_tiles(data: ReportData) -> Iterable[Tile]:
     kind, before, after = _compared(data)
     if after is None:
         return
-    span = f"{formats.span(after.interval.low, after.interval.high)}, {after.num_episodes:,}{formats.NBSP}episodes"
-    yield Tile(label=f"{kind} success", value=formats.percent(after.success), detail=span)
+    span = formats.figure_span(after.deciding_interval, after.figure)
+    yield Tile(
+        label=f"{kind} {formats.FIGURES[after.figure]}",
+        value=formats.figure(after.deciding, after.figure),
+        detail=f"{span}, {after.num_episodes:,}{formats.NBSP}episodes",
+    )
     if before is None:
         yield Tile(label="Actions per episode", value=formats.number(after.mean_actions), detail=f"on {after.split}")
         return
-    gain = after.success - before.success
     yield Tile(
-        label="Against iteration 0", value=formats.points(gain), detail=f"from {formats.percent(before.success)}"
+        label="Against iteration 0",
+        value=formats.gain(after.deciding - before.deciding, after.figure),
+        detail=f"from {formats.figure(before.deciding, before.figure)}",
     )
     yield Tile(
         label="Actions per episode",
@@ -168,9 +176,9 @@ def part_names(data: ReportData) -> list[str]:
 
 
 def group_table(data: ReportData) -> GroupTable | None:
-    """Lay out success by group; None where no evaluation tells groups apart."""
-    columns = [result for result in evaluations(data) if result.success_by_group]
-    groups = sorted({group for result in columns for group in result.success_by_group})
+    """Lay out the figure that decides by group; None where no evaluation tells groups apart."""
+    columns = [result for result in evaluations(data) if result.deciding_by_group]
+    groups = sorted({group for result in columns for group in result.deciding_by_group})
     return GroupTable(columns=columns, groups=groups) if groups else None
 
 

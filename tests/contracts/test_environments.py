@@ -10,7 +10,7 @@ from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.giveaways import normalise
-from leap_core.loading import load_suite, open_pool
+from leap_core.loading import figure_of, load_suite, open_pool
 from leap_core.prompts import PROMPTS_DIR, load_prompts
 from leap_core.realizability import leaks
 from leap_core.types import Action, PrivilegedState, Step
@@ -26,6 +26,8 @@ FREE_COMMANDS = {
 """What to wander with where no commands are listed."""
 EXPERT_LEVELS = {"intercode_bash": (100,), "webshop": (100,)}
 """The levels of privilege at which an expert always wins, where it is not all of them."""
+FIGURES = {"alfworld": "success", "intercode_bash": "score", "webshop": "score"}
+"""What decides between models, as in the paper."""
 
 
 class World:
@@ -88,6 +90,15 @@ def wander(environment, spec, seed):
         if result.terminated:
             break
     return seen
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_each_environment_says_which_figure_decides(name):
+    assert figure_of(name) == FIGURES[name]
+
+
+def test_a_suite_says_the_same_as_its_class(world):
+    assert world.suite.figure == figure_of(world.suite.name)
 
 
 def test_specs_name_their_environment_and_split(world):

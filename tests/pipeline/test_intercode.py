@@ -18,6 +18,7 @@ SMALL = (
 def test_the_whole_loop_on_bundled_tasks(tmp_path):
     summary = leap_flow("intercode-smoke", list(SMALL), str(tmp_path / "home"))
     assert [(one["iteration"], one["split"]) for one in summary["iterations"]] == [(0, "dev"), (1, "dev")]
+    assert {one["figure"] for one in (*summary["iterations"], summary["test"])} == {"score"}
     assert {stage["state"] for stage in summary["stages"]} == {"computed"}
     counts = {record.stage: record.counts for record in ArtifactStore(tmp_path / "home" / "artifacts").records()}
     assert counts["demonstrations"] == {"episodes": 4, "failed_episodes": 0, "steps": 8}

@@ -53,6 +53,8 @@ def test_the_last_line_is_one_json_object(undisturbed):
     assert [(one["iteration"], one["split"]) for one in summary["iterations"]] == [(0, "dev"), (1, "dev")]
     for result in (*summary["iterations"], summary["test"]):
         assert 0 <= result["interval"]["low"] <= result["success"] <= result["interval"]["high"] <= 1
+        assert result["figure"] == "success"
+        assert 0 <= result["score_interval"]["low"] <= result["mean_score"] <= result["score_interval"]["high"] <= 1
         assert result["num_episodes"] == 6
         assert 1 <= result["mean_actions"] <= 12
     assert summary["best_iteration"] in (0, 1)

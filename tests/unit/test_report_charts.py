@@ -13,7 +13,7 @@ def chart_elements(svg, css):
 
 
 def test_a_chart_marks_every_dev_and_test_result_with_its_interval():
-    svg = charts.success_chart(report_data())
+    svg = charts.deciding_chart(report_data())
     dev, test = chart_elements(svg, "dev"), chart_elements(svg, "test")
     marks = [mark for mark in dev + test if mark.tag == "g"]
     assert len(marks) == 6
@@ -24,14 +24,14 @@ def test_a_chart_marks_every_dev_and_test_result_with_its_interval():
 
 
 def test_higher_success_is_drawn_higher_and_to_scale():
-    svg = charts.success_chart(report_data(3, iterations=[iteration(0), iteration(1), iteration(3)], test=[]))
+    svg = charts.deciding_chart(report_data(3, iterations=[iteration(0), iteration(1), iteration(3)], test=[]))
     heights = [float(dot.get("cy")) for dot in chart_elements(svg, "dot")]
     grid = [float(line.get("y1")) for line in chart_elements(svg, "grid")]
     shares = [(grid[0] - height) / (grid[0] - grid[-1]) for height in heights]
     assert shares == pytest.approx([0.31, 0.52, 0.84], abs=0.001)
 
 
-@pytest.mark.parametrize("draw", [charts.success_chart, charts.actions_chart])
+@pytest.mark.parametrize("draw", [charts.deciding_chart, charts.actions_chart])
 @pytest.mark.parametrize("num_iterations", [1, 2, 11])
 def test_nothing_is_drawn_outside_a_chart(draw, num_iterations):
     svg = ElementTree.fromstring(draw(report_data(num_iterations)))
@@ -42,8 +42,8 @@ def test_nothing_is_drawn_outside_a_chart(draw, num_iterations):
 
 def test_an_iteration_without_dev_leaves_a_gap_in_the_line():
     gap = iteration(2).model_copy(update={"dev": None})
-    whole = charts.success_chart(report_data(5))
-    broken = charts.success_chart(
+    whole = charts.deciding_chart(report_data(5))
+    broken = charts.deciding_chart(
         report_data(5, iterations=[iteration(0), iteration(1), gap, iteration(3), iteration(4)])
     )
     assert len(chart_elements(whole, "line")) == 1
@@ -54,7 +54,7 @@ def test_results_that_are_not_numbers_are_left_out_of_charts():
     nan = iteration(1).model_copy(update={"dev": evaluation(1, mean_actions=float("nan"))})
     data = report_data(iterations=[iteration(0), nan], test=[])
     assert len(chart_elements(charts.actions_chart(data), "dot")) == 1
-    assert len(chart_elements(charts.success_chart(data), "dot")) == 2
+    assert len(chart_elements(charts.deciding_chart(data), "dot")) == 2
 
 
 def test_the_action_limit_of_the_configuration_is_drawn():

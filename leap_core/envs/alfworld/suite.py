@@ -37,7 +37,7 @@ from leap_core.errors import (
     UnplayableGameError,
 )
 from leap_core.settings_bounds import Share, Text
-from leap_core.types import PrivilegedState, Spec, Split
+from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 _GENERATED_PARAMS = ("scene_size",)
 _DATA_PARAMS = ("dev_split", "test_split", "max_damaged_share", "expert")
@@ -58,6 +58,7 @@ class AlfworldSuite:
     """The suite named "alfworld"."""
 
     name = "alfworld"
+    figure: Figure = "success"
 
     def __init__(self, config: EnvironmentConfig) -> None:
         """Check the settings.

@@ -22,7 +22,7 @@ from leap_core.envs.intercode_bash.sandbox import load_backend, require
 from leap_core.errors import LeapError
 from leap_core.files import write_json
 from leap_core.settings_bounds import Text, Within
-from leap_core.types import PrivilegedState, Spec, Split
+from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 GOLDS_FILE = "golds.json"
 _GOLDS = TypeAdapter(dict[str, str])
@@ -66,6 +66,7 @@ class IntercodeBashSuite:
     """The suite named "intercode_bash"."""
 
     name = "intercode_bash"
+    figure: Figure = "score"
 
     def __init__(self, config: EnvironmentConfig) -> None:
         """Check the settings.

@@ -19,7 +19,7 @@ from leap_core.envs.webshop.privileged import reveal
 from leap_core.envs.webshop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
 from leap_core.errors import LeapError
 from leap_core.settings_bounds import Seed, Share, Specs, Text
-from leap_core.types import PrivilegedState, Spec, Split
+from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 
 class WebshopParams(Section):
@@ -51,6 +51,7 @@ class WebshopSuite:
     """The suite named "webshop"."""
 
     name = "webshop"
+    figure: Figure = "score"
 
     def __init__(self, config: EnvironmentConfig) -> None:
         """Check the settings.
