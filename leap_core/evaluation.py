@@ -1,4 +1,4 @@
-"""How well a model does, over episodes that have a score: rates and mean scores, each with its interval."""
+"""How well a model does, over episodes that have a score: Wilson intervals of rates, bootstrap ones of mean scores."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -214,13 +214,11 @@ class Interval(Record):
 class EvaluationResult(Record):
     """How one model does on one split. `success` is a share in [0, 1] over episodes that have a score.
 
-    `num_suspect` counts the successes whose score may have been steered, `num_out_of_context` the episodes that failed
-    because a prompt was longer than the model reads, `mean_parts` are means of the parts of the
-    score, where the environment tells them; these are written only where there is something to tell.
     `figure` says whether `success` or `mean_score` decides; `interval` is that of the success, `score_interval` that of
     the mean score, which only results of earlier versions lack. `num_suspect` counts the successes whose score may have
-    been steered, `mean_parts` are means of the parts of the score, where the environment tells them; both are written
-    only where there is something to tell.
+    been steered, `num_out_of_context` the episodes that failed because a prompt was longer than the model reads,
+    `mean_parts` are means of the parts of the score, where the environment tells them; these three are written only
+    where there is something to tell.
     """
 
     iteration: int
