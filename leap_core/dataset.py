@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from leap_core.config import Aggregate
 from leap_core.prompts import PromptSet, format_reply
+from leap_core.realizability import is_leak
 from leap_core.types import (
     Action,
     Correction,
@@ -137,7 +138,7 @@ def _row(trajectory: Trajectory, step: Step, prompts: PromptSet, completion: str
         accepted=taught.status is not CorrectionStatus.REJECTED,
         status=taught.status.value,
         why=taught.why,
-        leaked=taught.why.startswith("leak"),
+        leaked=is_leak(taught.why),
         admissible=step.observation.admissible,
         privileged_context=None,
         teacher="",

@@ -2,7 +2,8 @@
 
 Kinds of giveaway: a *name* ("mug 2"), a *phrase* of several words, an *atom* (a path, a file name, an id, a number of
 two digits or more), and a *place* ("mug 2 is in cabinet 3", also where both are named by what was seen).
-All are compared after `normalise`, so that quotes, markdown, plurals and ways of writing a number make no difference.
+All are compared after `normalise`, so that quotes, markdown, plurals and ways of writing a number (74, $74.00, 74.0)
+make no difference.
 """
 
 import re
@@ -16,6 +17,7 @@ from pydantic import JsonValue
 _TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n]")
 _POINT_IN_A_WORD = re.compile(r"(?<=\w)\.(?=\w)")
 _COMMA_BEFORE_A_NUMBER = re.compile(r",(?= \d)")
+_TRAILING_ZEROS = re.compile(r"(?<![\w.])(\d+)(?:\.0+|(\.\d*?[1-9])0+)(?!\w|\.\d)")
 _SENTENCE_ENDS = frozenset(".;!?\n")
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS, start=1)}
@@ -66,6 +68,8 @@ def _tokens(text: str) -> list[str]:
     text = text if text.isascii() else unicodedata.normalize("NFKC", text)
     text = text.lower().replace("'s ", " ").replace("’s ", " ")
     text = _ABBREVIATED_NUMBER.sub(r"\1 ", text)
+    if "." in text:
+        text = _TRAILING_ZEROS.sub(r"\1\2", text)
     raw, tokens, done, kind = _TOKENS.findall(text), list[str](), 0, ""
     # Only words that could be a number are looked at one by one: the gate's time is mostly spent here.
     for position in [index for index, token in enumerate(raw) if token in _NUMBER_WORDS or token.isdigit()]:
@@ -160,7 +164,7 @@ def _texts(facts: JsonValue) -> Iterator[str]:
     elif isinstance(facts, str):
         yield from _texts_of(facts)
     elif isinstance(facts, float):
-        yield from _several_words([str(facts)])
+        yield from (number for number in [normalise(str(facts))] if len(number) > 1)
 
 
 def _texts_of(text: str) -> Iterator[str]:

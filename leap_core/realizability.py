@@ -41,27 +41,39 @@ class FreeCommands(Record):
 
     `form` is a regular expression for all of it. `unsayable` are names and words, even single ones, that neither it nor
     a reason may hold before they were seen. (Where a command solves the task by itself, as in a shell, there are none.)
+    `sayable` are phrases that stand in the facts and are no secrets.
     """
 
     form: str
     unsayable: tuple[str, ...]
+    sayable: tuple[str, ...] = ()
 
 
 class Gate:
-    """Checks the corrections of one trajectory against one privileged state."""
+    """Checks the corrections of one trajectory against one privileged state.
 
-    def __init__(self, trajectory: Trajectory, privileged: PrivilegedState) -> None:
+    Without `check_leaks` what gives the hidden state away passes: that is for measuring what the gate does.
+    """
+
+    def __init__(self, trajectory: Trajectory, privileged: PrivilegedState, *, check_leaks: bool = True) -> None:
+        self._check_leaks = check_leaks
         self._steps = trajectory.steps
         self._giveaways = Giveaways.of(privileged.facts)
         self._runs = frozenset(_runs(normalise(privileged.text)))
         free = privileged.facts.get(FREE_COMMANDS)
         self._free = None if free is None else FreeCommands.model_validate(free)
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
-        self._secrets = (*self._giveaways.texts, *self._unsayable)
+        sayable = {normalise(phrase) for phrase in self._free.sayable} if self._free else set()
+        self._secrets = (*(text for text in self._giveaways.texts if text not in sayable), *self._unsayable)
         self._seen = _what_was_seen(trajectory)
 
     def why_rejected(self, correction: StepCorrection, index: int) -> str:
         """Why the correction of step `index` must not train anyone; "" where it may."""
+        why = self.find_fault(correction, index)
+        return why if self._check_leaks or not is_leak(why) else ""
+
+    def find_fault(self, correction: StepCorrection, index: int) -> str:
+        """What is wrong with the correction of step `index`, a leak too where leaks pass; "" where nothing is."""
         step = self._steps[index]
         if correction.status is CorrectionStatus.REJECTED:
             return correction.why
@@ -109,17 +121,27 @@ class Gate:
         return ""
 
 
-def apply_gate(correction: Correction, trajectory: Trajectory, privileged: PrivilegedState) -> Correction:
-    """Mark each step correction that fails a check as rejected, with the reason; none is dropped."""
-    gate, checked = Gate(trajectory, privileged), []
+def is_leak(why: str) -> bool:
+    """Whether what is wrong with a correction is that it gives the hidden state away."""
+    return why.partition(":")[0] == LEAK
+
+
+def apply_gate(
+    correction: Correction, trajectory: Trajectory, privileged: PrivilegedState, *, check_leaks: bool = True
+) -> Correction:
+    """Mark each step correction that fails a check as rejected, with the reason; none is dropped.
+
+    Without `check_leaks` one that leaks keeps its status, and has the reason all the same.
+    """
+    gate, checked = Gate(trajectory, privileged, check_leaks=check_leaks), []
     if len(correction.steps) != len(trajectory.steps):
         raise ValueError(
             f"{len(correction.steps)} corrections for the {len(trajectory.steps)} steps of {trajectory.id}"
         )
     for index, step_correction in enumerate(correction.steps):
-        why = gate.why_rejected(step_correction, index)
-        update = {"status": CorrectionStatus.REJECTED, "why": why}
-        checked.append(step_correction.model_copy(update=update) if why else step_correction)
+        why, fault = gate.why_rejected(step_correction, index), gate.find_fault(step_correction, index)
+        update = {"status": CorrectionStatus.REJECTED if why else step_correction.status, "why": fault}
+        checked.append(step_correction.model_copy(update=update) if fault else step_correction)
     return correction.model_copy(update={"steps": tuple(checked)})
 
 

@@ -74,4 +74,4 @@ def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
     )
 
 
-ANNOTATION = Stage(name="annotation", version=2, work=_annotate)
+ANNOTATION = Stage(name="annotation", version=3, work=_annotate)

@@ -74,4 +74,4 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     )
 
 
-EVALUATION = Stage(name="evaluation", version=4, work=_evaluate)
+EVALUATION = Stage(name="evaluation", version=5, work=_evaluate)

@@ -67,6 +67,7 @@ class Asker:
     params: OpenAITeacherParams
     prompts: TeacherPrompts
     level: Level
+    check_leaks: bool = True
 
     def windows(self, num_steps: int) -> list[range]:
         """The steps that are corrected together, before anything turns out too long."""
@@ -117,7 +118,7 @@ class Corrector:
     rejected: dict[int, StepCorrection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.trajectory, self.episode.privileged)
+        self.gate = Gate(self.trajectory, self.episode.privileged, check_leaks=self.asker.check_leaks)
 
     @property
     def trajectory(self) -> Trajectory:

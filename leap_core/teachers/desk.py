@@ -42,6 +42,7 @@ class DeskSetup(Record):
     environment: str
     params: OpenAITeacherParams
     level: Level
+    check_leaks: bool
     address: str
 
 
@@ -202,7 +203,7 @@ class _Clerk:
 
     def __init__(self, setup: DeskSetup) -> None:
         prompts = load_teacher_prompts(setup.environment, setup.params.prompt)
-        self._asker = Asker(params=setup.params, prompts=prompts, level=setup.level)
+        self._asker = Asker(params=setup.params, prompts=prompts, level=setup.level, check_leaks=setup.check_leaks)
         self._address = setup.address
         self._conversations: dict[int, Conversation] = {}
 

@@ -99,7 +99,15 @@ class ForgetfulTrainer:
         shutil.copytree(job.start, job.output, dirs_exist_ok=True)
         edit_weights(job.output, lambda weights: weights.pop(UP))
         return TrainingResult(
-            num_rows=1, num_steps=1, num_truncated=0, final_loss=0.0, validation_loss=None, resumed_from_step=None
+            num_rows=1,
+            num_steps=1,
+            num_warmup=0,
+            kept_step=1,
+            peak_learning_rate=0.0,
+            num_truncated=0,
+            final_loss=0.0,
+            validation_loss=None,
+            resumed_from_step=None,
         )
 
 

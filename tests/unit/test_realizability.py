@@ -2,7 +2,7 @@
 
 import pytest
 
-from leap_core.realizability import Gate, apply_gate
+from leap_core.realizability import Gate, apply_gate, is_leak
 from leap_core.types import (
     Action,
     Correction,
@@ -26,7 +26,7 @@ TEXT = "Essential is the mug, first to be found where crockery is kept behind do
 PRIVILEGED = PrivilegedState(spec_id="s", text=TEXT, facts=FACTS, source="test")
 
 
-def gate(reason, command="go to cabinet 3", step=0):
+def gate(reason, command="go to cabinet 3", step=0, **checks):
     """Pass one correction of step `step` through the gate, for a student who finds mug 2 at step 1."""
     texts = ["Room with cabinet 1, cabinet 3.", "In cabinet 3, you see a mug 2.", "Nothing."]
     steps = tuple(
@@ -51,7 +51,7 @@ def gate(reason, command="go to cabinet 3", step=0):
         for n in range(3)
     )
     given = Correction(trajectory_id="t", spec_id="s", teacher="x", level=0, steps=corrections)
-    checked = apply_gate(given, trajectory, PRIVILEGED)
+    checked = apply_gate(given, trajectory, PRIVILEGED, **checks)
     assert len(checked.steps) == 3
     assert all(one.status is CorrectionStatus.CHANGED for one in checked.steps if one.step != step)
     return checked.steps[step]
@@ -183,6 +183,33 @@ def test_commands_in_free_form_have_a_form_and_words_that_they_must_not_hold(com
     correction = StepCorrection(step=0, reason=reason, command=command, status=CorrectionStatus.CHANGED)
     found = Gate(trajectory, SHOPPER).why_rejected(correction, 0)
     assert found.startswith(why) if why else not found
+
+
+@pytest.mark.parametrize("written", ["$74", "$74.00", "74.0", "74 dollars"])
+def test_a_price_is_known_however_it_is_written(written):
+    hidden = PrivilegedState(spec_id="s", text="", facts={"price": 74.0}, source="test")
+    taught = StepCorrection(step=0, reason=f"It costs {written}.", command="look", status=CorrectionStatus.CHANGED)
+
+    def why(page):
+        shown = Observation(text=page, admissible=("look",))
+        trajectory = Trajectory(
+            id="t", spec=Spec(id="s", env="webshop", split="train", instruction="a lamp."), iteration=1, student="x",
+            steps=(Step(index=0, observation=shown, action=Action(reason="", command="look")),), final_observation="",
+            stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
+        )  # fmt: skip
+        return Gate(trajectory, hidden).why_rejected(taught, 0)
+
+    assert why("A lamp.").startswith("leak")
+    for seen in ("A lamp. $74.00", "A lamp for 74 dollars.", "Price: 74.0."):
+        assert why(seen) == ""
+
+
+def test_where_leaks_are_not_checked_they_pass_marked_and_all_else_is_rejected():
+    passed = gate("I see mug 2.", check_leaks=False)
+    assert (passed.status, is_leak(passed.why)) == (CorrectionStatus.CHANGED, True)
+    impossible = gate("I see mug 2.", command="open cabinet 99", check_leaks=False)
+    assert (impossible.status, is_leak(impossible.why)) == (CorrectionStatus.REJECTED, False)
+    assert gate("Fine.", check_leaks=False).why == ""
 
 
 def test_what_was_seen_by_then_may_be_named_from_then_on():

@@ -17,7 +17,11 @@ from leap_core.teachers.conversation import OpenAITeacherParams
 from leap_core.teachers.desk import Desk, DeskSetup
 
 SETUP = DeskSetup(
-    environment="alfworld", params=OpenAITeacherParams(model="m"), level=100, address="http://127.0.0.1:1/v1"
+    environment="alfworld",
+    params=OpenAITeacherParams(model="m"),
+    level=100,
+    check_leaks=True,
+    address="http://127.0.0.1:1/v1",
 )
 
 
