@@ -71,7 +71,7 @@ def _which(data: ReportData, iteration: int) -> str:
 
 def hints(data: ReportData) -> list[str]:
     """Say what is missing or must be read with care."""
-    return [*_missing(data), *_failed_episodes(data), *_overlap(data)]
+    return [*_missing(data), *_failed_episodes(data), *_short_trainings(data), *_overlap(data)]
 
 
 def _missing(data: ReportData) -> Iterable[str]:
@@ -97,10 +97,24 @@ def _failed_episodes(data: ReportData) -> Iterable[str]:
                 f"Iteration {result.iteration}, {result.split}: {result.num_errors:,} episodes failed to run. "
                 "They have no score and are left out of the figures."
             )
+        if result.num_out_of_context:
+            yield (
+                f"Iteration {result.iteration}, {result.split}: {result.num_out_of_context:,} episodes failed because a "
+                "prompt was longer than the model reads. They count with a score of 0."
+            )
         if result.num_suspect:
             yield (
                 f"Iteration {result.iteration}, {result.split}: {result.num_suspect:,} successes are suspect, as the "
                 "score may have been steered. They are in the figures; their last observations say why."
+            )
+
+
+def _short_trainings(data: ReportData) -> Iterable[str]:
+    for one in data.iterations:
+        if one.num_updates < one.num_warmup:
+            yield (
+                f"Iteration {one.iteration} was trained for {one.num_updates:,} updates, fewer than the "
+                f"{one.num_warmup:,} of its warm-up: it has hardly been trained."
             )
 
 

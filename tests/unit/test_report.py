@@ -373,3 +373,19 @@ def test_every_episode_has_an_address_of_its_own():
 def test_nothing_but_the_reports_own_records_is_accepted():
     with pytest.raises(ValueError, match="privileged"):
         ReportData.model_validate(report_data().model_dump() | {"privileged": "the mug is in drawer 2"})
+
+
+def test_a_training_within_its_warm_up_and_prompts_beyond_the_context_are_hinted_at():
+    data = report_data()
+    first = data.iterations[0]
+    short = first.model_copy(
+        update={
+            "num_updates": 3,
+            "num_warmup": 10,
+            "dev": first.dev.model_copy(update={"num_out_of_context": 4}),
+        }
+    )
+    told = " ".join(summary.hints(data.model_copy(update={"iterations": [short, *data.iterations[1:]]})))
+    assert "Iteration 0 was trained for 3 updates, fewer than the 10 of its warm-up" in told
+    assert "Iteration 0, dev: 4 episodes failed because a prompt was longer" in told
+    assert "warm-up" not in " ".join(summary.hints(data))
