@@ -99,8 +99,8 @@ def _failed_episodes(data: ReportData) -> Iterable[str]:
             )
         if result.num_out_of_context:
             yield (
-                f"Iteration {result.iteration}, {result.split}: {result.num_out_of_context:,} episodes failed because a "
-                "prompt was longer than the model reads. They count with a score of 0."
+                f"Iteration {result.iteration}, {result.split}: {result.num_out_of_context:,} episodes failed "
+                "because a prompt was longer than the model reads. They count with a score of 0."
             )
         if result.num_suspect:
             yield (
