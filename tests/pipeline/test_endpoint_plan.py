@@ -333,7 +333,8 @@ def test_the_plan_foresees_a_student_behind_an_endpoint_that_is_its_own_teacher(
         if stage["state"] == "computed" and label in shares:
             bill, usage = bill_of(home, stage["artifact"]), estimates[label]["usage"]
             compare(estimates[label], bill)
-            assert usage["num_requests"] == bill.num_requests
+            # What share of episodes is solved, and not corrected, is another student's.
+            assert usage["num_requests"] == pytest.approx(bill.num_requests, rel=0.1)
             assert sum_tokens(Usage(**usage)) == pytest.approx(sum_tokens(bill), rel=shares[label])
             is_priced = estimates[label]["model"] == str(weights)
             assert is_priced == (not label.startswith("evaluation")) == (bill.cost_usd is not None)

@@ -93,7 +93,7 @@ def test_the_hidden_state_is_where_teachers_read_it_and_nowhere_else(marked):
     assert "correction-i1        computed" in marked.said
     assert marks_in(marked.said) == set()
     database = text_in_prefect()
-    assert "Success of smoke" in database
+    assert "Results of smoke" in database
     assert marks_in(database) == set()
 
 
