@@ -296,12 +296,13 @@ def diagnose_model(model: str) -> list[Finding]:
 
 def diagnose_webshop() -> list[Finding]:
     """Look at everything that playing in the original's shop needs."""
-    from leap_core.envs.webshop.data_files import DATA_VARIABLE, HOW_TO_GET, find_folder, find_sets
+    from leap_core.envs.folders import find_folder
+    from leap_core.envs.webshop.data_files import DATA_VARIABLE, HOW_TO_GET, find_sets
 
     won, instruction = _try_expert("webshop")
     findings = [Finding(what="webshop", ok=won, text=f"generated shop; expert does {instruction!r}"), _noun_step()]
     try:
-        folder = find_folder(f"${DATA_VARIABLE}")
+        folder = find_folder(f"${DATA_VARIABLE}", HOW_TO_GET)
     except LeapError as error:
         optional = not os.environ.get(DATA_VARIABLE)  # nobody has said that it is there: a generated shop serves
         return [*findings, Finding(what="webshop data", ok=False, text=str(error), optional=optional)]

@@ -60,7 +60,6 @@ def test_an_intercode_checkout(checkout):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: folder.rename(folder.with_name("elsewhere")), "no such directory"),
         (lambda folder: (folder / "docker/docker.gitignore").unlink(), "docker.gitignore"),
         (lambda folder: (folder / "docker/bash_scripts/setup_nl2b_fs_2.sh").unlink(), "setup_nl2b_fs_2.sh"),
         (lambda folder: (folder / "data/nl2bash/nl2bash_fs_1.json").write_text("[{]"), "nl2bash_fs_1.json"),
@@ -72,6 +71,17 @@ def test_a_damaged_checkout_is_named(checkout, damage, message):
     with pytest.raises(LeapError, match=message) as raised:
         read_intercode(checkout)
     assert "git clone" in str(raised.value)
+
+
+def test_the_checkout_may_be_named_by_a_variable(checkout, monkeypatch):
+    suite = IntercodeBashSuite(EnvironmentConfig(name="intercode_bash", data="$INTERCODE_DATA"))
+    with pytest.raises(LeapError, match=r"variable is not set.*git clone"):
+        suite.check_data()
+    monkeypatch.setenv("INTERCODE_DATA", str(checkout))
+    suite.check_data()
+    monkeypatch.setenv("INTERCODE_DATA", str(checkout / "elsewhere"))
+    with pytest.raises(LeapError, match=r"no directory .*elsewhere.*git clone"):
+        suite.check_data()
 
 
 def splits_of(split, tasks, **settings):

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from webshop_files import HUMAN, row, write_data
 
+from leap_core.envs.folders import find_folder
 from leap_core.envs.webshop.building import build_shop
-from leap_core.envs.webshop.data_files import find_files, find_folder, read_rows
+from leap_core.envs.webshop.data_files import HOW_TO_GET, find_files, read_rows
 from leap_core.envs.webshop.products import NO_ATTRIBUTES, search_text
 from leap_core.envs.webshop.shop import SHOP_FOLDER, Shop, ShopSettings, provide_shop
 from leap_core.errors import LeapError, UnknownNameError
@@ -163,16 +164,16 @@ def test_a_missing_file_is_named_with_the_way_to_get_it(tmp_path, name):
 
 def test_a_directory_that_is_not_there(tmp_path):
     with pytest.raises(LeapError, match=r"there is no directory .*none\. Get the data"):
-        find_folder(str(tmp_path / "none"))
+        find_folder(str(tmp_path / "none"), HOW_TO_GET)
 
 
 def test_a_directory_named_by_a_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("WEBSHOP_DATA", str(tmp_path))
-    assert find_folder("$WEBSHOP_DATA") == tmp_path
+    assert find_folder("$WEBSHOP_DATA", HOW_TO_GET) == tmp_path
     for value in ("", "$WEBSHOP_DATA"):
         monkeypatch.setenv("WEBSHOP_DATA", value)
         with pytest.raises(LeapError, match="that variable is not set"):
-            find_folder("$WEBSHOP_DATA")
+            find_folder("$WEBSHOP_DATA", HOW_TO_GET)
 
 
 def test_an_unknown_set(tmp_path):

@@ -19,7 +19,7 @@ TRAINED_ON = ("fs_1", "fs_2")
 """InterCode's file systems whose tasks are for training where splits go by file system; the others are for testing."""
 
 RowT = TypeVar("RowT")
-_HOW_TO_GET = (
+HOW_TO_GET = (
     "Get the data: `git clone https://github.com/princeton-nlp/intercode DIR`, then set environment.data to DIR; or "
     "leave environment.data out to use the bundled tasks."
 )
@@ -86,8 +86,6 @@ def read_intercode(folder: Path) -> Benchmark:
     Raises:
         LeapError: a file is missing or damaged; says which, and how to get it.
     """
-    if not folder.is_dir():
-        raise LeapError(f"environment.data is {str(folder)!r}, and there is no such directory. {_HOW_TO_GET}")
     ignored = _read(folder / "docker/docker.gitignore")
     tasks: list[BashTask] = []
     file_systems: dict[str, FileSystem] = {}
@@ -144,7 +142,7 @@ def _read_rows(path: Path, rows: TypeAdapter[list[RowT]]) -> list[RowT]:
         return rows.validate_python(json.loads(_read(path)))
     except (json.JSONDecodeError, ValidationError) as error:
         raise LeapError(
-            f"{path} is not a list of tasks with a query and a gold command: {error} {_HOW_TO_GET}"
+            f"{path} is not a list of tasks with a query and a gold command: {error} {HOW_TO_GET}"
         ) from error
 
 
@@ -152,4 +150,4 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise LeapError(f"Cannot read {path}: {error}. {_HOW_TO_GET}") from error
+        raise LeapError(f"Cannot read {path}: {error}. {HOW_TO_GET}") from error

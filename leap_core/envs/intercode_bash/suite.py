@@ -7,7 +7,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from leap_core.config import EnvironmentConfig, Section, read_params
 from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.folders import find_folder
 from leap_core.envs.intercode_bash.benchmark import (
+    HOW_TO_GET,
     BashTask,
     Benchmark,
     read_bundled,
@@ -124,7 +126,7 @@ class IntercodeBashSuite:
 
     def _read(self) -> Benchmark:
         data = self._config.data
-        return read_bundled() if data is None else read_intercode(Path(data).expanduser().resolve())
+        return read_bundled() if data is None else read_intercode(find_folder(data, HOW_TO_GET))
 
     def _choose(self, tasks: tuple[BashTask, ...], split: Split) -> list[BashTask]:
         """The tasks of a split, in an order of their own."""

@@ -1,7 +1,6 @@
 """The original's data files: which there are, and reading them, the large one row by row."""
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -46,21 +45,6 @@ class Annotation:
     attributes: tuple[str, ...] | None
     instruction: str | None
     instruction_attributes: tuple[str, ...]
-
-
-def find_folder(setting: str) -> Path:
-    """The directory for a value of environment.data: a path, which may hold ~ and environment variables.
-
-    Raises:
-        LeapError: there is no such directory, or a variable is not set.
-    """
-    named = os.path.expandvars(setting)
-    if not named or "$" in named:
-        raise LeapError(f"environment.data is {setting!r}, but that variable is not set. {HOW_TO_GET}")
-    folder = Path(named).expanduser().resolve()
-    if not folder.is_dir():
-        raise LeapError(f"environment.data is {setting!r}, but there is no directory {folder}. {HOW_TO_GET}")
-    return folder
 
 
 def find_sets(folder: Path) -> list[str]:

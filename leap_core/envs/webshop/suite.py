@@ -7,9 +7,10 @@ from pydantic import Field
 
 from leap_core.config import EnvironmentConfig, Section, read_params
 from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.folders import find_folder
 from leap_core.envs.skipped import Skipped, write_skipped
 from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED
-from leap_core.envs.webshop.data_files import find_files, find_folder
+from leap_core.envs.webshop.data_files import HOW_TO_GET, find_files
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.goals import Goal, GoalKind
 from leap_core.envs.webshop.human import HumanExpert, key_of, read_trajectories
@@ -65,7 +66,7 @@ class WebshopSuite:
     def check_data(self) -> None:
         """Raise LeapError where `environment.data` leads nowhere, or a file is missing there."""
         if self._config.data is not None:
-            find_files(find_folder(self._config.data), self._params.size)
+            find_files(find_folder(self._config.data, HOW_TO_GET), self._params.size)
 
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Put the shop below `root` and return the goals of a split, in the original's order.
@@ -138,7 +139,7 @@ class WebshopSuite:
     def _settings(self, seed: int) -> ShopSettings:
         params = self._params
         return ShopSettings(
-            data=None if self._config.data is None else find_folder(self._config.data),
+            data=None if self._config.data is None else find_folder(self._config.data, HOW_TO_GET),
             seed=seed,
             size=params.size,
             price_seed=params.price_seed,
