@@ -104,6 +104,9 @@ class CorrectionConfig(Section):
         0, description="How far the privileged state may guide corrections, in percent (paper: 50)."
     )
     keep_suspect: bool = Field(False, description="Correct episodes, too, whose score may have been steered.")
+    check_leaks: bool = Field(
+        True, description="Reject reasons that give the hidden state away; off only to measure what the gate does."
+    )
     max_error_share: Share = Field(0.05, description="Fail the stage above this share of failed episodes.")
     max_reject_share: Share = Field(0.5, description="Fail the stage above this share of rejected steps.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of teacher alone.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from leap_core.errors import StageFailedError
 from leap_core.parts import suspicion_of
-from leap_core.realizability import apply_gate
+from leap_core.realizability import apply_gate, is_leak
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, CorrectionStatus, Trajectory
@@ -20,8 +20,16 @@ def needs_correction(trajectory: Trajectory, threshold: float, *, keep_suspect: 
     return low and (keep_suspect or suspicion_of(trajectory) is None)
 
 
-def correct_episodes(teacher: Teacher, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
+LEAKS_LET_THROUGH = "let_through:leak"
+"""Name of a count: steps that leak and train the student nevertheless, as `correction.check_leaks` was off."""
+
+
+def correct_episodes(
+    teacher: Teacher, episodes: Sequence[PrivilegedEpisode], *, check_leaks: bool = True
+) -> list[Correction]:
     """Ask the teacher for a correction of each step of each episode, then pass all of them through the gate.
+
+    Without `check_leaks`, leaks are marked and counted, but not rejected.
 
     Returns:
         One correction for each episode, in order, with one step correction for each step, rejected ones included. Where
@@ -29,7 +37,9 @@ def correct_episodes(teacher: Teacher, episodes: Sequence[PrivilegedEpisode]) ->
     """
     corrections = teacher.correct(episodes)
     return [
-        correction if correction.error else apply_gate(correction, episode.trajectory, episode.privileged)
+        correction
+        if correction.error
+        else apply_gate(correction, episode.trajectory, episode.privileged, check_leaks=check_leaks)
         for correction, episode in zip(corrections, episodes, strict=True)
     ]
 
@@ -56,12 +66,14 @@ def check_corrections(corrections: Sequence[Correction], max_error_share: float,
 
 
 def count_corrections(corrections: Sequence[Correction]) -> dict[str, int]:
-    """Counts by status, and of rejections by cause (`rejected:leak`, `rejected:inadmissible`, ...)."""
+    """Counts by status, of rejections by cause (`rejected:leak`, `rejected:inadmissible`, ...), leaks let through."""
     counts: Counter[str] = Counter({status.value: 0 for status in CorrectionStatus})
     for correction in corrections:
         for step in correction.steps:
             counts[step.status.value] += 1
             if step.status is CorrectionStatus.REJECTED:
                 counts[f"rejected:{step.why.partition(':')[0]}"] += 1
+            elif is_leak(step.why):
+                counts[LEAKS_LET_THROUGH] += 1
     counts["failed_episodes"] = sum(correction.error is not None for correction in corrections)
     return dict(counts)

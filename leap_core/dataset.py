@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from leap_core.prompts import PromptSet, format_reply
+from leap_core.realizability import is_leak
 from leap_core.types import (
     Action,
     Correction,
@@ -32,8 +33,9 @@ class TurnRow(Record):
 
     `completion` is the taught reply, `student_completion` the student's own (None in a demonstration). `label` says
     whether the student's command was right as it was (KTO). `accepted` is False where the gate rejected the
-    correction for `why`. `cost_usd` and the token counts are the teacher's, for this step. `student_logprob` is the
-    summed log-probability of the student's reply, None where it was not computed.
+    correction for `why`. `leaked` says that the reason gives hidden state away, rejected or not. `cost_usd` and the
+    token counts are the teacher's, for this step. `student_logprob` is the summed log-probability of the student's
+    reply, None where it was not computed.
     """
 
     iteration: int
@@ -136,7 +138,7 @@ def _row(trajectory: Trajectory, step: Step, prompts: PromptSet, completion: str
         accepted=taught.status is not CorrectionStatus.REJECTED,
         status=taught.status.value,
         why=taught.why,
-        leaked=taught.why.startswith("leak"),
+        leaked=is_leak(taught.why),
         admissible=step.observation.admissible,
         privileged_context=None,
         teacher="",

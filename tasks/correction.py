@@ -44,12 +44,14 @@ class CorrectionIdentity(Section):
     student: PlayedStudent | None
     prompt: str = Field(title="student.prompt")
     keep_suspect: bool = Field(False, title="correction.keep_suspect")
+    check_leaks: bool = Field(True, title="correction.check_leaks")
 
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Corrections that were made before there was this setting are known by the same key."""
+        """Corrections that were made before there were these settings are known by the same key."""
         content: dict[str, object] = write(self)
-        return content if self.keep_suspect else {k: v for k, v in content.items() if k != "keep_suspect"}
+        usual = {"keep_suspect": False, "check_leaks": True}
+        return {name: value for name, value in content.items() if name not in usual or value != usual[name]}
 
     @classmethod
     def of(cls, config: LeapConfig) -> "CorrectionIdentity":
@@ -64,6 +66,7 @@ class CorrectionIdentity(Section):
             student=PlayedStudent.of(config.student, None) if config.correction.teacher == SELF else None,
             prompt=config.student.prompt,
             keep_suspect=config.correction.keep_suspect,
+            check_leaks=config.correction.check_leaks,
         )
 
 
@@ -105,7 +108,7 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
     write_turn_rows(work.output, rows)
     return StageReport(
         counts={"episodes": len(episodes), "corrected_episodes": len(failed), "steps": len(rows), **counts},
-        metrics={"leak_rate": counts.get("rejected:leak", 0) / max(len(rows), 1), **account},
+        metrics={"leak_rate": sum(row.leaked for row in rows) / max(len(rows), 1), **account},
         usage=sum((correction.usage for correction in corrections), Usage()),
         resumed=resumed,
     )
@@ -131,11 +134,11 @@ def _correct_in_shards(
         failed=lambda correction: correction.error is not None,
     )
     corrections = shards.map(
-        lambda some: correct_episodes(teacher, some),
+        lambda some: correct_episodes(teacher, some, check_leaks=work.identity.check_leaks),
         episodes,
         lambda num_done: work.progress(f"{num_done:,} of {len(episodes):,} episodes"),
     )
     return corrections, shards.num_resumed > 0
 
 
-CORRECTION = Stage(name="correction", version=6, work=_correct)
+CORRECTION = Stage(name="correction", version=7, work=_correct)

@@ -30,4 +30,4 @@ def _reveal(work: StageWork[PrivilegedIdentity]) -> StageReport:
     return StageReport(counts={"states": len(states)})
 
 
-PRIVILEGED = Stage(name="privileged", version=3, work=_reveal)
+PRIVILEGED = Stage(name="privileged", version=4, work=_reveal)

@@ -57,6 +57,7 @@ class OpenAITeacher:
             params=self._params,
             level=self._level,
             address=self._session.client.address,
+            check_leaks=setup.config.check_leaks,
         )
         self._desk = self._session.run(Desk.open(desk, without=_key_variables(setup.execution)))
 
