@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.summary import IterationSummary, StageSummary, Summary, skipped_lines
+from flows.summary import IterationSummary, StageSummary, Summary, leak_lines, skipped_lines
 from leap_core.artifacts import ArtifactRecord, ArtifactStore
 from leap_core.report import write_report
 from leap_core.report.model import CorrectionCounts, EpisodeReport, IterationReport, ReportData, StageReport
@@ -127,6 +127,7 @@ def _messages(summary: Summary) -> list[str]:
     else:
         messages.append("Demonstrations come from a rule-based oracle.")
     messages += [f"{line[0].upper()}{line[1:]}; skipped.json in its specs says why." for line in skipped_lines(summary)]
+    messages += [f"{line[0].upper()}{line[1:]}." for line in leak_lines(summary)]
     if summary.test is None:
         messages.append("The best iteration has not been tested yet: `leap run` does that at the end.")
     return messages

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from flows.iteration import Iteration
 from flows.opening import experiment_directory
+from leap_core.correction import LEAKS_LET_THROUGH
 from leap_core.envs.skipped import describe_counts
 from leap_core.errors import ArtifactError
 from leap_core.evaluation import best_of
@@ -42,7 +43,8 @@ class IterationSummary(Record):
 class Summary(Record):
     """One experiment after a run. `iterations` are results on dev; `test` is the best one's; `report` a path.
 
-    `skipped` says how much of the data was passed over, by split and by what is the matter with it.
+    `skipped` says how much of the data was passed over, by split and by what is the matter with it. `leaks` counts, by
+    iteration, the corrected steps that give hidden state away and are trained on.
     """
 
     experiment: str
@@ -53,6 +55,7 @@ class Summary(Record):
     test_of_iteration_0: EvaluationResult | None
     stages: list[StageSummary]
     skipped: dict[str, dict[str, int]]
+    leaks: dict[str, int] = Field(default_factory=dict)
     report: str
     artifacts: list[IterationSummary]
     evaluations: list[ArtifactRef]
@@ -80,6 +83,7 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
         test_of_iteration_0=next((result for result in on_test if result.iteration == 0), None),
         stages=[_stage_summary(outcome) for outcome in run.outcomes],
         skipped=skipped_by_split(run),
+        leaks=leaks_by_iteration(run, iterations),
         report=str(experiment_directory(home, run.config.experiment) / REPORT),
         artifacts=[_iteration_summary(iteration) for iteration in iterations],
         evaluations=[*(iteration.dev for iteration in iterations), *tests],
@@ -92,17 +96,26 @@ def lines_of(summary: Summary) -> list[str]:
     best = f"best on dev: iteration {summary.best_iteration}"
     by_score = any(result.figure == "score" for result in summary.iterations)
     results = (line_of(result) for result in summary.results)
-    return [
-        *results,
-        f"{best}, by its mean score" if by_score else best,
-        *skipped_lines(summary),
-        f"report: {summary.report}",
-    ]
+    warnings = (f"warning: {line}" for line in leak_lines(summary))
+    return [*results, best, *skipped_lines(summary), *warnings, f"report: {summary.report}"]
 
 
 def skipped_lines(summary: Summary) -> list[str]:
     """What was passed over, for people: a line for each split."""
     return [f"passed over in {split}: {describe_counts(counts)}" for split, counts in summary.skipped.items()]
+
+
+def leak_lines(summary: Summary) -> list[str]:
+    """A warning where corrections are trained on that give hidden state away, or might be; for people."""
+    correction = summary.config["correction"]
+    is_off = isinstance(correction, dict) and correction.get("check_leaks") is False
+    if not is_off and not summary.leaks:
+        return []
+    where = f" in iteration {', '.join(summary.leaks)}" if summary.leaks else ""
+    return [
+        f"leaks are trained on: {sum(summary.leaks.values()):,} corrected steps{where} give hidden state away and were "
+        "let through, as correction.check_leaks was off"
+    ]
 
 
 def line_of(result: EvaluationResult) -> str:
@@ -178,6 +191,13 @@ def skipped_by_split(run: Run) -> dict[str, dict[str, int]]:
         for record in records
     }
     return {split: counts for split, counts in found.items() if counts}
+
+
+def leaks_by_iteration(run: Run, iterations: list[Iteration]) -> dict[str, int]:
+    """How many leaks the corrections of each iteration let through; without the iterations that let none."""
+    corrections = {str(one.number): run.store.record(one.sources[-1]) for one in iterations if one.number}
+    found = {number: record.counts.get(LEAKS_LET_THROUGH, 0) for number, record in corrections.items()}
+    return {number: count for number, count in found.items() if count}
 
 
 def _stage_summary(outcome: StageOutcome) -> StageSummary:

@@ -121,7 +121,7 @@ class CorrectionConfig(Section):
     )
     keep_suspect: bool = Field(False, description="Correct episodes, too, whose score may have been steered.")
     check_leaks: bool = Field(
-        True, description="Reject what gives the hidden state away; without, it is trained on, marked and counted."
+        True, description="Reject reasons that give the hidden state away; off only to measure what the gate does."
     )
     max_error_share: Share = Field(0.05, description="Fail the stage above this share of failed episodes.")
     max_reject_share: Share = Field(0.5, description="Fail the stage above this share of rejected steps.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from leap_core.errors import StageFailedError
 from leap_core.parts import suspicion_of
-from leap_core.realizability import LEAK, apply_gate, is_leak
+from leap_core.realizability import apply_gate, is_leak
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, CorrectionStatus, Trajectory
@@ -20,10 +20,16 @@ def needs_correction(trajectory: Trajectory, threshold: float, *, keep_suspect: 
     return low and (keep_suspect or suspicion_of(trajectory) is None)
 
 
+LEAKS_LET_THROUGH = "let_through:leak"
+"""Name of a count: steps that leak and train the student nevertheless, as `correction.check_leaks` was off."""
+
+
 def correct_episodes(
     teacher: Teacher, episodes: Sequence[PrivilegedEpisode], *, check_leaks: bool = True
 ) -> list[Correction]:
     """Ask the teacher for a correction of each step of each episode, then pass all of them through the gate.
+
+    Without `check_leaks`, leaks are marked and counted, but not rejected.
 
     Returns:
         One correction for each episode, in order, with one step correction for each step, rejected ones included. Where
@@ -60,10 +66,7 @@ def check_corrections(corrections: Sequence[Correction], max_error_share: float,
 
 
 def count_corrections(corrections: Sequence[Correction]) -> dict[str, int]:
-    """Counts by status, of rejections by cause (`rejected:leak`, `rejected:inadmissible`, ...), and of leaks that pass.
-
-    Those, `passed:leak`, are there only where leaks are not checked.
-    """
+    """Counts by status, of rejections by cause (`rejected:leak`, `rejected:inadmissible`, ...), leaks let through."""
     counts: Counter[str] = Counter({status.value: 0 for status in CorrectionStatus})
     for correction in corrections:
         for step in correction.steps:
@@ -71,6 +74,6 @@ def count_corrections(corrections: Sequence[Correction]) -> dict[str, int]:
             if step.status is CorrectionStatus.REJECTED:
                 counts[f"rejected:{step.why.partition(':')[0]}"] += 1
             elif is_leak(step.why):
-                counts[f"passed:{LEAK}"] += 1
+                counts[LEAKS_LET_THROUGH] += 1
     counts["failed_episodes"] = sum(correction.error is not None for correction in corrections)
     return dict(counts)

@@ -34,8 +34,9 @@ class TurnRow(Record):
 
     `completion` is the taught reply, `student_completion` the student's own (None in a demonstration). `label` says
     whether the student's command was right as it was (KTO). `accepted` is False where the gate rejected the
-    correction for `why`. `cost_usd` and the token counts are the teacher's, for this step. `student_logprob` is the
-    summed log-probability of the student's reply, None where it was not computed.
+    correction for `why`. `leaked` says that the reason gives hidden state away, rejected or not. `cost_usd` and the
+    token counts are the teacher's, for this step. `student_logprob` is the summed log-probability of the student's
+    reply, None where it was not computed.
     """
 
     iteration: int

@@ -1,18 +1,24 @@
 """What a privileged state holds that words could give away, and how words may put it.
 
 Kinds of giveaway: a *name* ("mug 2"), a *phrase* of several words, an *atom* (a path, a file name, an id, a number of
-two digits or more), and a *place* ("mug 2 is in cabinet 3", also where both are named by what was seen).
-All are compared after `normalise`, so that quotes, markdown, plurals and ways of writing a number (74, $74.00, 74.0)
-make no difference.
+two digits or more), an *amount* of money (`amounts.py`), and a *place* ("mug 2 is in cabinet 3", also where both are
+named by what was seen). All but amounts are compared after `normalise`, so that quotes, markdown, plurals and ways of
+writing a number make no difference. A *topic*, such as a category, gives nothing away once a word of it was seen.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 
 from pydantic import JsonValue
+
+from leap_core.amounts import amounts_of, is_price_tag
+
+TOPICS = "topics"
+"""Key of the facts of a privileged state: phrases that say what kind of thing the task is about."""
 
 _TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n]")
 _POINT_IN_A_WORD = re.compile(r"(?<=\w)\.(?=\w)")
@@ -35,6 +41,10 @@ _PATH = re.compile(r"(?:/[\w.+-]+){2,}|(?<![\w/.])[\w+-]+(?:\.[\w+-]+)*\.[a-z]{1
 _ID = re.compile(r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{7,}\b")
 _NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?!\w)|(?<![\w.])\d{2,}(?![\w.])")
 _LONGEST_PHRASE = 12
+_LITTLE_WORDS = frozenset(
+    {"and", "or", "for", "of", "the", "with", "without", "in", "to", "an", "on", "by", "from", "at"}
+)
+_PEOPLE = {"women": "woman", "men": "man", "children": "child"}
 
 
 @lru_cache(maxsize=20_000)  # commands and observations come again at every step
@@ -108,6 +118,26 @@ def _singular(word: str) -> str:
     return word[:-1] if is_plural else word
 
 
+def share_a_word(topic: str, text: str) -> bool:
+    """Whether two normalised texts have a telling word in common, in whatever inflection."""
+    return not _stems(topic).isdisjoint(_stems(text))
+
+
+def _stems(normalised: str) -> set[str]:
+    return {_stem(word) for word in normalised.split() if len(word) > 1 and word not in _LITTLE_WORDS}
+
+
+def _stem(word: str) -> str:
+    """A word without its most common endings: `frames` and `framed` are `fram`, `batteries` is `battery`."""
+    word = _PEOPLE.get(word, word)
+    word = f"{word[:-3]}y" if word.endswith("ies") and len(word) > 4 else _singular(word)
+    for ending in ("ing", "ed"):
+        if word.endswith(ending) and len(word) > len(ending) + 2:
+            word = word.removesuffix(ending)
+            return word[:-1] if len(word) > 3 and word[-1] == word[-2] != "s" else word
+    return word.removesuffix("e") if len(word) > 3 else word
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a thing is: both as normalised names."""
@@ -128,14 +158,25 @@ class Giveaways:
     texts: tuple[str, ...]
     places: tuple[Place, ...]
     kinds: frozenset[str] = field(default_factory=frozenset)
+    amounts: frozenset[Decimal] = frozenset()
+    topics: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, facts: JsonValue) -> "Giveaways":
         """Collect them from the facts of a privileged state."""
+        told: JsonValue = []
+        if isinstance(facts, dict):
+            told, facts = facts.get(TOPICS, []), {key: value for key, value in facts.items() if key != TOPICS}
         texts = tuple(sorted(set(_texts(facts))))
         names = [text for text in texts if text.rpartition(" ")[2].isdigit() and text.count(" ") == 1]
         kinds = frozenset(name.partition(" ")[0] for name in names)
-        return cls(texts=texts, places=tuple(_places(facts)), kinds=kinds)
+        return cls(
+            texts=texts,
+            places=tuple(_places(facts)),
+            kinds=kinds,
+            amounts=frozenset(amount for value in _leaves(facts) for amount in amounts_of(value)),
+            topics=tuple(sorted(set(_several_words(value for value in _leaves(told) if isinstance(value, str))))),
+        )
 
     def joined(self, text: str) -> str:
         """A normalised text, with names that are written apart put together: `side table 1` becomes `sidetable 1`."""
@@ -161,10 +202,17 @@ def _texts(facts: JsonValue) -> Iterator[str]:
     elif isinstance(facts, list):
         for value in facts:
             yield from _texts(value)
-    elif isinstance(facts, str):
+    elif isinstance(facts, str) and not is_price_tag(facts):
         yield from _texts_of(facts)
-    elif isinstance(facts, float):
-        yield from (number for number in [normalise(str(facts))] if len(number) > 1)
+
+
+def _leaves(facts: JsonValue) -> Iterator[str | float]:
+    """All texts and numbers with decimals, however deep."""
+    if isinstance(facts, dict | list):
+        for value in facts.values() if isinstance(facts, dict) else facts:
+            yield from _leaves(value)
+    elif isinstance(facts, str | float):
+        yield facts
 
 
 def _texts_of(text: str) -> Iterator[str]:

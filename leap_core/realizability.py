@@ -7,8 +7,11 @@ facts of the privileged state may say, as `FreeCommands`, which form that is and
 
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
 
-from leap_core.giveaways import Giveaways, Place, Speech, normalise
+from leap_core.amounts import amounts_said, amounts_shown
+from leap_core.giveaways import Giveaways, Place, Speech, normalise, share_a_word
 from leap_core.markup import find_control_token
 from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory
 
@@ -66,6 +69,7 @@ class Gate:
         sayable = {normalise(phrase) for phrase in self._free.sayable} if self._free else set()
         self._secrets = (*(text for text in self._giveaways.texts if text not in sayable), *self._unsayable)
         self._seen = _what_was_seen(trajectory)
+        self._amounts_seen = _amounts_seen(trajectory) if self._giveaways.amounts else []
 
     def why_rejected(self, correction: StepCorrection, index: int) -> str:
         """Why the correction of step `index` must not train anyone; "" where it may."""
@@ -86,12 +90,14 @@ class Gate:
         if control is not None:
             return f"control token: the reason holds {control!r}, which models take for the end of a turn or the like"
         seen = self._seen[index]
+        amounts_seen = self._amounts_seen[index] if self._amounts_seen else frozenset[Decimal]()
         if admissible is None:  # a command in free form says itself what it is about
             why = self._why_not_free(correction.command, seen)
             if why:
                 return why
             seen = f"{seen} | {normalise(correction.command)}"
-        told = self._what_it_gives_away(correction.reason, seen)
+            amounts_seen |= amounts_shown(correction.command) if self._amounts_seen else set()
+        told = self._what_it_gives_away(correction.reason, seen, amounts_seen)
         return f"{LEAK}: the reason {told}" if told else ""
 
     def _why_not_free(self, command: str, seen: str) -> str:
@@ -102,13 +108,17 @@ class Gate:
         named = leaks(command, seen, self._unsayable)
         return f"{LEAK}: the command names {named[0]!r}, which the student had not seen" if named else ""
 
-    def _what_it_gives_away(self, reason: str, seen: str) -> str:
+    def _what_it_gives_away(self, reason: str, seen: str, amounts_seen: AbstractSet[Decimal]) -> str:
         speech = Speech.of(reason)
         source = _SOURCE.search(speech.whole)
         if source and source.group() not in seen:
             return f"speaks of {source.group()!r}, which the student does not have"
         said, shown = [self._giveaways.joined(sentence) for sentence in speech.sentences], f" {seen} "
-        named = _named(said, shown, self._secrets)
+        named = [
+            *_named(said, shown, self._secrets),
+            *(topic for topic in _named(said, shown, self._giveaways.topics) if not share_a_word(topic, shown)),
+            *self._amounts_named(reason, amounts_seen),
+        ]
         if named:
             return f"names {named[0]!r}, which the student had not seen"
         if any(run in self._runs and f" {run} " not in shown for run in _runs(speech.whole)):
@@ -120,10 +130,12 @@ class Gate:
                     return f"tells that the {place.kind} is at {place.place!r}, which the student had not seen"
         return ""
 
-
-def is_leak(why: str) -> bool:
-    """Whether what is wrong with a correction is that it gives the hidden state away."""
-    return why.partition(":")[0] == LEAK
+    def _amounts_named(self, reason: str, seen: AbstractSet[Decimal]) -> list[str]:
+        """The amounts that stand in the privileged state and were not seen, in the reason's words."""
+        if not self._giveaways.amounts:
+            return []
+        said = amounts_said(reason)
+        return [words for amount, words in said.items() if amount in self._giveaways.amounts and amount not in seen]
 
 
 def apply_gate(
@@ -131,18 +143,24 @@ def apply_gate(
 ) -> Correction:
     """Mark each step correction that fails a check as rejected, with the reason; none is dropped.
 
-    Without `check_leaks` one that leaks keeps its status, and has the reason all the same.
+    Without `check_leaks`, one that fails for a leak alone keeps its status, and only `why` says that it leaks.
     """
-    gate, checked = Gate(trajectory, privileged, check_leaks=check_leaks), []
+    gate, checked = Gate(trajectory, privileged), []
     if len(correction.steps) != len(trajectory.steps):
         raise ValueError(
             f"{len(correction.steps)} corrections for the {len(trajectory.steps)} steps of {trajectory.id}"
         )
     for index, step_correction in enumerate(correction.steps):
-        why, fault = gate.why_rejected(step_correction, index), gate.find_fault(step_correction, index)
-        update = {"status": CorrectionStatus.REJECTED if why else step_correction.status, "why": fault}
-        checked.append(step_correction.model_copy(update=update) if fault else step_correction)
+        why = gate.why_rejected(step_correction, index)
+        passes = is_leak(why) and not check_leaks
+        status = step_correction.status if passes else CorrectionStatus.REJECTED
+        checked.append(step_correction.model_copy(update={"status": status, "why": why}) if why else step_correction)
     return correction.model_copy(update={"steps": tuple(checked)})
+
+
+def is_leak(why: str) -> bool:
+    """Whether a correction was found to give hidden state away; it passed all other checks, which come before."""
+    return why.startswith(LEAK)
 
 
 def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:
@@ -186,6 +204,16 @@ def _what_was_seen(trajectory: Trajectory) -> list[str]:
         known = f"{known} | {_shown(step)}"
         seen.append(known)
         known = f"{known} | {normalise(step.action.command)}"
+    return seen
+
+
+def _amounts_seen(trajectory: Trajectory) -> list[AbstractSet[Decimal]]:
+    """For each step, the numbers of all that the student knew by then."""
+    seen, known = list[AbstractSet[Decimal]](), frozenset(amounts_shown(trajectory.spec.instruction))
+    for step in trajectory.steps:
+        known |= amounts_shown("\n".join((step.observation.text, *(step.observation.admissible or ()))))
+        seen.append(known)
+        known |= amounts_shown(step.action.command)
     return seen
 
 

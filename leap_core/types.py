@@ -169,7 +169,10 @@ class CorrectionStatus(StrEnum):
 
 
 class StepCorrection(Record):
-    """The teacher's reason and command for one step of a student's trajectory."""
+    """The teacher's reason and command for one step of a student's trajectory.
+
+    `why` says what is wrong with one that is rejected, or with a leak that was let through.
+    """
 
     step: int
     reason: str

@@ -15,7 +15,7 @@ from leap_core.chat.reading import estimate_tokens
 from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError, ContextLengthError
 from leap_core.prompts import match_command
-from leap_core.realizability import Gate
+from leap_core.realizability import Gate, is_leak
 from leap_core.settings_bounds import Temperature, Text, Within
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.teachers.prompts import TeacherPrompts
@@ -109,10 +109,14 @@ class Asker:
 
 @dataclass(kw_only=True)
 class Corrector:
-    """One episode while it is corrected: what is accepted so far, and what is rejected and why."""
+    """One episode while it is corrected: what is accepted so far, and what is rejected and why.
+
+    Without `check_leaks`, a leak is accepted and not asked about again.
+    """
 
     asker: Asker
     episode: PrivilegedEpisode
+    check_leaks: bool = True
     gate: Gate = field(init=False)
     accepted: dict[int, StepCorrection] = field(default_factory=dict)
     rejected: dict[int, StepCorrection] = field(default_factory=dict)
@@ -202,7 +206,7 @@ class Corrector:
             command=command,
             status=CorrectionStatus.KEPT if command == step.action.command else CorrectionStatus.CHANGED,
         )
-        why = self.gate.why_rejected(correction, index) or ("" if command else "inadmissible: there is no action")
+        why = self._why_rejected(correction, index)
         if not why:
             self.accepted[index] = correction
             return ""
@@ -211,6 +215,12 @@ class Corrector:
             return ""
         possible = step.observation.admissible if why.startswith("inadmissible") else None
         return f"{why}. Possible were: {'; '.join(possible)}" if possible else why
+
+    def _why_rejected(self, correction: StepCorrection, index: int) -> str:
+        why = self.gate.why_rejected(correction, index)
+        if is_leak(why) and not self.check_leaks:
+            why = ""
+        return why or ("" if correction.command else "inadmissible: there is no action")
 
     def _reject(self, index: int, why: str, advice: Advice | None = None) -> None:
         """Record that no usable word came on a step."""

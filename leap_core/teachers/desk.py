@@ -44,6 +44,7 @@ class DeskSetup(Record):
     level: Level
     check_leaks: bool
     address: str
+    check_leaks: bool = True
 
 
 class _Kind(Enum):
@@ -203,8 +204,8 @@ class _Clerk:
 
     def __init__(self, setup: DeskSetup) -> None:
         prompts = load_teacher_prompts(setup.environment, setup.params.prompt)
-        self._asker = Asker(params=setup.params, prompts=prompts, level=setup.level, check_leaks=setup.check_leaks)
-        self._address = setup.address
+        self._asker = Asker(params=setup.params, prompts=prompts, level=setup.level)
+        self._address, self._check_leaks = setup.address, setup.check_leaks
         self._conversations: dict[int, Conversation] = {}
 
     def take(self, kind: _Kind, number: int, content: bytes) -> tuple[_Kind, bytes] | None:
@@ -223,7 +224,8 @@ class _Clerk:
 
     def _go_on(self, kind: _Kind, number: int, content: bytes) -> tuple[_Kind, bytes]:
         if kind is _Kind.BEGIN:
-            corrector = Corrector(asker=self._asker, episode=_EPISODE.validate_json(content))
+            episode = _EPISODE.validate_json(content)
+            corrector = Corrector(asker=self._asker, episode=episode, check_leaks=self._check_leaks)
             self._conversations[number] = corrector.converse()
             request = next(self._conversations[number])
         elif kind is _Kind.ANSWER:

@@ -58,6 +58,7 @@ class OpenAITeacher:
             level=self._level,
             check_leaks=setup.config.check_leaks,
             address=self._session.client.address,
+            check_leaks=setup.config.check_leaks,
         )
         self._desk = self._session.run(Desk.open(desk, without=_key_variables(setup.execution)))
 

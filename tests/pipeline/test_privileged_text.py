@@ -139,3 +139,24 @@ def test_what_is_taught_names_no_thing_that_the_prompt_does_not_show(marked):
         assert leaks(taught, shown, things) == [], taught
         num_named += len(leaks(taught, "", things))
     assert num_named > 0
+
+
+def test_with_the_check_off_it_is_trained_on_marked_and_warned_of(marked, tmp_path):
+    home = copy_home(marked.home, tmp_path / "home")
+    more = ("experiment=unchecked", "correction.teacher=talkative", "correction.check_leaks=false")
+    unchecked = run(home, *more, "correction.max_reject_share=1")
+    rows = read_turn_rows(unchecked.directory("correction", experiment="unchecked"))
+    leaked = [row for row in rows if row.leaked]
+    assert leaked
+    assert all(row.accepted for row in leaked)
+    (record,) = [
+        one for one in ArtifactStore(home / "artifacts").records("correction") if one.experiment == "unchecked"
+    ]
+    assert record.counts["let_through:leak"] == len(leaked)
+    assert record.metrics["leak_rate"] == len(leaked) / len(rows)
+    places = marked_places(home)
+    assert not any(place.endswith(":prompt") for place in places), "what is said of a leak is in no prompt"
+    assert places["dataset/train.parquet:completion"]
+    warning = f"trained on: {len(leaked):,} corrected steps in iteration 1"
+    assert warning in (home / "experiments" / "unchecked" / "report.html").read_text(encoding="utf-8")
+    assert marks_in(unchecked.said) == set()

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld", "prefect"}
 LAYERS = [
-    {"types", "errors", "registry", "shown", "outside", "addresses"},
+    {"types", "errors", "registry", "shown", "outside", "addresses", "amounts"},
     {"settings_bounds", "settings_files"},
     {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "markup", "names", "parts"},
     {"artifacts", "cards", "prompts", "lineage", "parquet", "models", "model_files", "realizability"},

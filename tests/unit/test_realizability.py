@@ -226,3 +226,73 @@ def test_a_command_that_was_not_possible_is_rejected():
 
 def test_an_empty_reason_is_rejected():
     assert gate("  ").why == "no reason"
+
+
+def shopping(reason, seen="Search", instruction="i want a platform bed frame", command="search[bed]", **facts):
+    """What the gate says of a reason on a page."""
+    page = Step(index=0, observation=Observation(text=seen), action=Action(reason="", command=command))
+    trajectory = Trajectory(
+        id="t", spec=Spec(id="s", env="webshop", split="train", instruction=instruction), iteration=1,
+        student="x", steps=(page,), final_observation="", stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
+    )  # fmt: skip
+    privileged = PrivilegedState(spec_id="s", text="", facts=facts, source="test")
+    correction = StepCorrection(step=0, reason=reason, command=command, status=CorrectionStatus.CHANGED)
+    return Gate(trajectory, privileged).why_rejected(correction, 0)
+
+
+@pytest.mark.parametrize("topic", ["bed frames", "Bed Frames", "framed pictures", "beds & mattresses", "frame stands"])
+def test_a_topic_is_no_secret_where_one_of_its_words_was_seen(topic):
+    assert shopping(f"I search for {topic}.", command="search[x]", topics=[topic]) == ""
+
+
+def test_a_topic_is_a_secret_where_none_of_its_words_was_seen():
+    said = {"instruction": "i want the thing for my room", "command": "search[x]", "topics": ["things for the night"]}
+    assert shopping("I look for things for the night.", **said) == ""
+    said |= {"topics": ["bed frames"]}
+    assert shopping("I search for bed frames.", **said).startswith("leak: the reason names 'bed frames'")
+    assert shopping("I search for bed frames.", **said | {"seen": "1 result: Framed picture"}) == ""
+    assert shopping("I search for a frame.", **said) == ""
+
+
+WRITTEN = ["$74", "74 dollars", "$74.00", "74.0", "74.00", "USD 74", "US$74", "74.00 dollars", "$ 74", "**$74**", "74"]
+
+
+@pytest.mark.parametrize("said", WRITTEN)
+def test_a_price_is_a_leak_however_it_is_written_and_none_once_it_was_seen(said):
+    reason = f"The item costs {said}, below the limit."
+    assert shopping(reason, price=74.0).startswith("leak: the reason names")
+    assert shopping(reason, items=[{"price_tag": "$74.0 to $90.5"}]).startswith("leak")
+    for seen in ("Price: $74.0", "74.00 dollars", "$74", "74 results"):
+        assert shopping(reason, seen=seen, price=74.0) == ""
+
+
+@pytest.mark.parametrize(
+    ("price", "reason", "leaks"),
+    [
+        (74.5, "It is sold at $74.50.", True),
+        (74.5, "It costs 74,50.", True),
+        (74.5, "It costs 74 dollars and 50 cents.", True),
+        (1234.0, "It costs $1,234.", True),
+        (74.5, "It costs $74.", False),
+        (74.0, "It costs $74.50.", False),
+        (74.0, "Size 74 is what I need.", False),
+        (74.0, "The price of AB-74 is not told.", False),
+        (74.0, "The price of 174 and 7.4 and 740 is not it.", False),
+        (74.0, "Sold out to 74%, 74.0 %.", False),
+        (2.0, "The price is on the 2 items.", False),
+        (2.0, "The price is $2.", True),
+    ],
+)
+def test_what_is_taken_for_a_price(price, reason, leaks):
+    assert bool(shopping(reason, price=price)) == leaks
+
+
+def test_a_price_limit_may_be_said_in_any_form():
+    for said in ("$40", "40.0", "$40.00", "40 dollars"):
+        assert (
+            shopping(f"I may pay {said}.", instruction="a bed, price lower than 40.00 dollars", price_limit=40.0) == ""
+        )
+
+
+def test_without_a_price_in_the_facts_a_number_is_what_it_was():
+    assert shopping("The price is $74.", count=74, gold="ls", items=["a"]) == ""

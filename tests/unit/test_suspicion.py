@@ -89,3 +89,5 @@ def test_corrections_are_known_by_the_keys_that_they_had():
     assert "keep_suspect" not in usual.model_dump(mode="json")
     assert usual != kept
     assert stage_key("correction", 5, usual, {}) != stage_key("correction", 5, kept, {})
+    unchecked = CorrectionIdentity.of(LeapConfig.model_validate({"correction": {"check_leaks": False}}))
+    assert unchecked.model_dump(mode="json") == {**usual.model_dump(mode="json"), "check_leaks": False}

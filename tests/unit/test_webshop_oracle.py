@@ -20,7 +20,7 @@ from leap_core.students.scripted import ScriptedStudent
 from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
-from leap_core.types import Action, CorrectionStatus, Observation, Spec, Step, StepCorrection, StopReason, Trajectory
+from leap_core.types import Action, CorrectionStatus, Observation, Spec, Step, StepCorrection, StopReason
 
 CONFIG = EnvironmentConfig(name="webshop", num_train=24, num_dev=3, num_test=3, params={"nouns": "rules"})
 SUITE = WebshopSuite(CONFIG)
@@ -40,6 +40,26 @@ def specs(root):
 @pytest.fixture(scope="module")
 def hidden(root, specs):
     return {spec.id: SUITE.privileged_state(root, spec) for spec in specs}
+
+
+def test_the_category_of_a_goal_is_no_secret_where_the_instruction_says_it_but_the_product_is(root, specs, hidden):
+    stopped = 0
+    for spec in specs:
+        facts = HiddenGoal.model_validate(hidden[spec.id].facts)
+        command = f"search[{queries(spec.instruction)[0]}]"
+        step = Step(index=0, observation=Observation(text="WebShop"), action=Action(reason="", command=command))
+        episode = played(root, spec, hidden[spec.id], 0).model_copy(update={"steps": (step,)})
+        gate = Gate(episode, hidden[spec.id])
+
+        def why(reason, gate=gate, command=command):
+            correction = StepCorrection(step=0, reason=reason, command=command, status=CorrectionStatus.KEPT)
+            return gate.why_rejected(correction, 0)
+
+        stopped += why(f"I search for {facts.topics[0]}.") != ""
+        assert why(f"I look for {facts.asin}.").startswith("leak")
+        assert why(f"It is the {facts.name}.").startswith("leak")
+        assert why(f"I may pay ${facts.price_limit or 0:.0f}.") == ""
+    assert stopped <= len(specs) / 8
 
 
 def played(root, spec, state, level):

@@ -35,6 +35,7 @@ class RightItem(Record):
 class HiddenGoal(Record):
     """The facts of a privileged state.
 
+    `topics` is the category of the example product. As a rule it says less than the instruction does.
     `search` is made of the instruction's own words; `page` is the first page of its results, from 1, with a right item.
     Where no such search finds one, `search` is empty and `right_items` hold the example product alone, if anything.
     `demonstration` is what a person did, where that was recorded.
@@ -43,7 +44,7 @@ class HiddenGoal(Record):
     asin: str
     name: str
     price: float
-    query: str
+    topics: tuple[str, ...]
     product_category: str
     attributes: tuple[str, ...]
     options: tuple[str, ...]
@@ -70,7 +71,7 @@ def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns, demonstration: tupl
         asin=goal.asin,
         name=goal.title,
         price=example.price,
-        query=goal.query,
+        topics=(goal.query,),
         product_category=goal.product_category,
         attributes=goal.attributes,
         options=tuple(option.value for option in goal.options),
