@@ -97,7 +97,13 @@ def lines_of(summary: Summary) -> list[str]:
     by_score = any(result.figure == "score" for result in summary.iterations)
     results = (line_of(result) for result in summary.results)
     warnings = (f"warning: {line}" for line in leak_lines(summary))
-    return [*results, best, *skipped_lines(summary), *warnings, f"report: {summary.report}"]
+    return [
+        *results,
+        f"{best}, by its mean score" if by_score else best,
+        *skipped_lines(summary),
+        *warnings,
+        f"report: {summary.report}",
+    ]
 
 
 def skipped_lines(summary: Summary) -> list[str]:

@@ -23,7 +23,6 @@ TOPICS = "topics"
 _TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n]")
 _POINT_IN_A_WORD = re.compile(r"(?<=\w)\.(?=\w)")
 _COMMA_BEFORE_A_NUMBER = re.compile(r",(?= \d)")
-_TRAILING_ZEROS = re.compile(r"(?<![\w.])(\d+)(?:\.0+|(\.\d*?[1-9])0+)(?!\w|\.\d)")
 _SENTENCE_ENDS = frozenset(".;!?\n")
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS, start=1)}
@@ -78,8 +77,6 @@ def _tokens(text: str) -> list[str]:
     text = text if text.isascii() else unicodedata.normalize("NFKC", text)
     text = text.lower().replace("'s ", " ").replace("’s ", " ")
     text = _ABBREVIATED_NUMBER.sub(r"\1 ", text)
-    if "." in text:
-        text = _TRAILING_ZEROS.sub(r"\1\2", text)
     raw, tokens, done, kind = _TOKENS.findall(text), list[str](), 0, ""
     # Only words that could be a number are looked at one by one: the gate's time is mostly spent here.
     for position in [index for index, token in enumerate(raw) if token in _NUMBER_WORDS or token.isdigit()]:

@@ -44,40 +44,28 @@ class FreeCommands(Record):
 
     `form` is a regular expression for all of it. `unsayable` are names and words, even single ones, that neither it nor
     a reason may hold before they were seen. (Where a command solves the task by itself, as in a shell, there are none.)
-    `sayable` are phrases that stand in the facts and are no secrets.
     """
 
     form: str
     unsayable: tuple[str, ...]
-    sayable: tuple[str, ...] = ()
 
 
 class Gate:
-    """Checks the corrections of one trajectory against one privileged state.
+    """Checks the corrections of one trajectory against one privileged state."""
 
-    Without `check_leaks` what gives the hidden state away passes: that is for measuring what the gate does.
-    """
-
-    def __init__(self, trajectory: Trajectory, privileged: PrivilegedState, *, check_leaks: bool = True) -> None:
-        self._check_leaks = check_leaks
+    def __init__(self, trajectory: Trajectory, privileged: PrivilegedState) -> None:
         self._steps = trajectory.steps
         self._giveaways = Giveaways.of(privileged.facts)
         self._runs = frozenset(_runs(normalise(privileged.text)))
         free = privileged.facts.get(FREE_COMMANDS)
         self._free = None if free is None else FreeCommands.model_validate(free)
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
-        sayable = {normalise(phrase) for phrase in self._free.sayable} if self._free else set()
-        self._secrets = (*(text for text in self._giveaways.texts if text not in sayable), *self._unsayable)
+        self._secrets = (*self._giveaways.texts, *self._unsayable)
         self._seen = _what_was_seen(trajectory)
         self._amounts_seen = _amounts_seen(trajectory) if self._giveaways.amounts else []
 
     def why_rejected(self, correction: StepCorrection, index: int) -> str:
         """Why the correction of step `index` must not train anyone; "" where it may."""
-        why = self.find_fault(correction, index)
-        return why if self._check_leaks or not is_leak(why) else ""
-
-    def find_fault(self, correction: StepCorrection, index: int) -> str:
-        """What is wrong with the correction of step `index`, a leak too where leaks pass; "" where nothing is."""
         step = self._steps[index]
         if correction.status is CorrectionStatus.REJECTED:
             return correction.why

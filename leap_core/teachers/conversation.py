@@ -67,7 +67,6 @@ class Asker:
     params: OpenAITeacherParams
     prompts: TeacherPrompts
     level: Level
-    check_leaks: bool = True
 
     def windows(self, num_steps: int) -> list[range]:
         """The steps that are corrected together, before anything turns out too long."""
@@ -122,7 +121,7 @@ class Corrector:
     rejected: dict[int, StepCorrection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.trajectory, self.episode.privileged, check_leaks=self.asker.check_leaks)
+        self.gate = Gate(self.trajectory, self.episode.privileged)
 
     @property
     def trajectory(self) -> Trajectory:

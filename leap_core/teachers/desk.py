@@ -42,7 +42,6 @@ class DeskSetup(Record):
     environment: str
     params: OpenAITeacherParams
     level: Level
-    check_leaks: bool
     address: str
     check_leaks: bool = True
 

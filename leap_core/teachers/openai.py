@@ -56,7 +56,6 @@ class OpenAITeacher:
             environment=setup.suite.name,
             params=self._params,
             level=self._level,
-            check_leaks=setup.config.check_leaks,
             address=self._session.client.address,
             check_leaks=setup.config.check_leaks,
         )
@@ -77,7 +76,7 @@ class OpenAITeacher:
         """What correcting these episodes would ask first; a reply is taken to say a sentence or three for each step."""
         params = OpenAITeacherParams.read(setup.config.params)
         prompts = load_teacher_prompts(setup.suite.name, params.prompt)
-        asker = Asker(params=params, prompts=prompts, level=setup.config.level, check_leaks=setup.config.check_leaks)
+        asker = Asker(params=params, prompts=prompts, level=setup.config.level)
         return [
             ForeseenRequest.of(request, _TOKENS_AROUND_A_REPLY + _TOKENS_A_STEP * len(window))
             for one in episodes

@@ -7,7 +7,8 @@ student could. Runs are cached, so a broken-off benchmark goes on where it stopp
     python -m tests.benchmarks.bench_learning --home /tmp/leap-learning --seeds 0 1 2 3 4 5 6 7 8 9
 
 Floating point rounds otherwise on another processor, with other threads or other micro batches, and a run that learns
-on its own episodes strays from there on. How far is seen by the same seeds with sums in another order:
+on its own episodes strays from there on. How far is seen by the same seeds with half as many rows on the device at once,
+which also shuffles rows in smaller pieces:
 
     python -m tests.benchmarks.bench_learning --home /tmp/leap-learning --rounding --seeds 0 1 2 3 4 5 6 7 8 9
 """
@@ -121,7 +122,7 @@ def results_of(home, seed, rounded_otherwise):
 
 
 def measure_rounding(home, seeds):
-    """Print what the same seeds come to with sums in another order, and how far apart the two are."""
+    """Print what the same seeds come to with half as many rows at once, and how far apart the two are."""
     pairs = [(results_of(home, seed, False)[1], results_of(home, seed, True)[1]) for seed in seeds]
     for as_it_is, otherwise in pairs:
         print(json.dumps({"as it is": as_it_is, "rounded otherwise": otherwise}), flush=True)
@@ -129,7 +130,7 @@ def measure_rounding(home, seeds):
         apart = [otherwise[name] - as_it_is[name] for as_it_is, otherwise in pairs]
         # Two runs of a seed differ by the noise of both.
         noise = (fmean(value**2 for value in apart) / 2) ** 0.5
-        print(f"{name:<12} difference {interval(apart)}, noise of one run by rounding (sd) {noise:.3f}")
+        print(f"{name:<12} difference {interval(apart)}, noise of one run (sd) {noise:.3f}")
 
 
 def interval(values):
@@ -145,7 +146,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rounding", action="store_true", help="measure what rounding alone does")
+    parser.add_argument("--rounding", action="store_true", help="measure how far half as many rows at once leads")
     parser.add_argument("--without-controls", action="store_true", help="LEAP alone")
     arguments = parser.parse_args()
     if arguments.rounding:

@@ -165,7 +165,11 @@ def test_the_flow_tests_the_iteration_that_the_summary_calls_best(tmp_path, figu
         (tmp_path / ref.name).mkdir()
         write_json(tmp_path / ref.name / RESULT, result.model_dump(mode="json"))
         iterations.append(Iteration(number=result.iteration, sources=(ref,), dataset=ref, model=ref, dev=ref))
-    store = SimpleNamespace(path=lambda ref: tmp_path / ref.name, home=tmp_path / "artifacts")
+    store = SimpleNamespace(
+        path=lambda ref: tmp_path / ref.name,
+        home=tmp_path / "artifacts",
+        record=lambda ref: SimpleNamespace(counts={}),
+    )
     run = SimpleNamespace(store=store, config=LeapConfig(), outcomes=[], refs={})
     assert choose_best(run, iterations).number == best
     found = summarise_run(run, iterations, [iterations[best].dev])

@@ -232,25 +232,3 @@ def test_how_well_a_title_fits():
     assert fit(["red", "shoes"], "Red Running Shoe for Men") == 1.0
     assert fit(["red", "shoes"], "Tailored Coat") == 0.0
     assert fit([], "anything") == 0.0
-
-
-def test_a_kind_of_product_is_no_secret_where_the_instruction_has_its_words(specs, hidden):
-    """The title of the example product is one, whatever the instruction says."""
-    page = Step(index=0, observation=Observation(text="Search"), action=Action(reason="", command="search[x]"))
-    asked = 0
-    for spec in specs:
-        played = Trajectory(
-            id="t", spec=spec, iteration=1, student="x", steps=(page,), final_observation="",
-            stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
-        )  # fmt: skip
-        gate, facts = Gate(played, hidden[spec.id]), hidden[spec.id].facts
-
-        def why(reason, gate=gate):
-            taught = StepCorrection(step=0, reason=reason, command="search[x]", status=CorrectionStatus.CHANGED)
-            return gate.why_rejected(taught, 0)
-
-        assert why(f"I look for {facts['name']}.").startswith("leak")
-        if any(word.rstrip("s") in spec.instruction.lower() for word in facts["query"].split()):
-            asked += 1
-            assert why(f"I search for {facts['query']}.") == ""
-    assert asked

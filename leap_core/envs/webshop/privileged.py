@@ -12,7 +12,7 @@ from leap_core.envs.webshop.products import Product
 from leap_core.envs.webshop.reward import matches, score, share_met
 from leap_core.envs.webshop.shop import Shop
 from leap_core.envs.webshop.visit import RESULTS_A_PAGE, option_clicked
-from leap_core.envs.webshop.wording import fit, queries, telling_words
+from leap_core.envs.webshop.wording import queries
 from leap_core.realizability import FreeCommands
 from leap_core.types import PrivilegedState, Record, Spec
 
@@ -79,7 +79,7 @@ def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns, demonstration: tupl
         search=plan.search,
         page=plan.page,
         right_items=plan.items,
-        free_commands=FreeCommands(form=_SEARCH_FORM, unsayable=tuple(_unsayable(goal)), sayable=tuple(_sayable(goal))),
+        free_commands=FreeCommands(form=_SEARCH_FORM, unsayable=tuple(_unsayable(goal))),
         demonstration=demonstration,
     )
     facts: dict[str, JsonValue] = hidden.model_dump(mode="json")
@@ -97,12 +97,6 @@ def _unsayable(goal: Goal) -> Iterator[str]:
     yield from (word for word in others if _MODEL.search(word))
     if first.lower().removesuffix("'s") not in general:
         yield first
-
-
-def _sayable(goal: Goal) -> Iterator[str]:
-    """The kind of product, where the instruction has some of its words: then it tells no more than that."""
-    if fit(telling_words(goal.query), goal.instruction) > 0:
-        yield goal.query
 
 
 def _describe(goal: Goal) -> str:
