@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flows.asking import check_endpoints
 from flows.lengths import foresee_left_out
-from flows.updates import warn_of_short_trainings
+from flows.updates import foresee_trainings
 from leap_core.config import LeapConfig
 from leap_core.loading import load_suite
 from leap_core.models import BUNDLED, TINY, find_model
@@ -26,7 +26,17 @@ def check_plan(run: Run) -> list[str]:
     check_data(run.config, run.outcomes)
     check_device(run.config, run.outcomes)
     check_endpoints(run)
-    return [*check_student(run.config, run.outcomes), *foresee_left_out(run), *warn_of_short_trainings(run)]
+    return note_models_and_rows(run)
+
+
+def note_models_and_rows(run: Run) -> list[str]:
+    """What is worth a note on the model that a plan begins with, and on the rows of its trainings, in lines.
+
+    Raises:
+        StudentError: the model cannot be used so.
+    """
+    warnings = [training.warning for training in foresee_trainings(run) if training.warning]
+    return [*check_student(run.config, run.outcomes), *foresee_left_out(run), *warnings]
 
 
 def check_device(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:

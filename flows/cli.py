@@ -129,25 +129,30 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
     from flows.asking import find_blindness, find_problems
-    from flows.checking import check_data, check_student
+    from flows.checking import check_data, note_models_and_rows
     from flows.costs import foresee_costs
-    from flows.lengths import foresee_left_out
     from flows.opening import artifacts_of, read_config, resolve_home
     from flows.planning import plan_experiment
-    from flows.updates import foresee_updates, warn_of_short_trainings
+    from flows.updates import foresee_trainings
     from leap_core.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
     run = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
     outcomes = run.outcomes
     check_data(config, outcomes)
-    notes = [*check_student(config, outcomes), *foresee_left_out(run), *warn_of_short_trainings(run)]
+    notes = note_models_and_rows(run)
     costs = foresee_costs([run])
     for outcome in outcomes:
         echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for line in (*foresee_updates(run), *costs.lines, *notes, *find_problems([run]), *find_blindness(run)):
+    for line in (
+        *(one.line for one in foresee_trainings(run)),
+        *costs.lines,
+        *notes,
+        *find_problems([run]),
+        *find_blindness(run),
+    ):
         echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]

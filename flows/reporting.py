@@ -64,8 +64,8 @@ def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: Ev
         train_loss=loss if isinstance(loss, float) else None,
         validation_loss=validation_loss if isinstance(validation_loss, float) else None,
         cost_usd=0.0,
-        num_updates=training.counts["updates"],
-        num_warmup=training.counts["warmup_updates"],
+        num_updates=training.counts.get("updates", 0),
+        num_warmup=training.counts.get("warmup_updates", 0),
         peak_learning_rate=peak if isinstance(peak, float) else None,
     )
     if iteration.correction is None:

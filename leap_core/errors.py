@@ -67,7 +67,11 @@ class ChatError(LeapError):
     """One request to an endpoint came to nothing. Others may fare better."""
 
 
-class ContextLengthError(ChatError):
+class TooMuchError(ChatError):
+    """A request asks for more than the endpoint takes at once. One that asks for less may fare better."""
+
+
+class ContextLengthError(TooMuchError):
     """A request is longer than what the model can read."""
 
 

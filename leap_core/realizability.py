@@ -148,7 +148,7 @@ def apply_gate(
 
 def is_leak(why: str) -> bool:
     """Whether a correction was found to give hidden state away; it passed all other checks, which come before."""
-    return why.startswith(LEAK)
+    return why.partition(":")[0] == LEAK
 
 
 def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:

@@ -213,6 +213,18 @@ def count_out_of_context(trajectories: Sequence[Trajectory]) -> dict[str, int]:
     return {"out_of_context_episodes": number} if number else {}
 
 
+def find_overflow(trajectories: Sequence[Trajectory]) -> str | None:
+    """Say that most episodes ran out of context, if they did, and what to look at: seldom is it the student's fault."""
+    cut = [trajectory for trajectory in trajectories if trajectory.stop_reason is StopReason.CONTEXT_LIMIT]
+    if len(cut) <= len(trajectories) / 2:
+        return None
+    return (
+        f"In {len(cut)} of {len(trajectories)} episodes a prompt was longer than the model reads, the first time after "
+        f"{min(len(trajectory.steps) for trajectory in cut)} steps; they have a score of 0. Lower "
+        "environment.max_steps, --set student.out_of_context=truncate, or choose a model that reads more."
+    )
+
+
 def find_rubbish(trajectories: Sequence[Trajectory]) -> str | None:
     """Say that the student's replies were nearly all unreadable, if they were, with an example and what to look at.
 

@@ -56,8 +56,7 @@ def _assemble(work: StageWork[DatasetIdentity]) -> StageReport:
             "Collect more episodes (rollout.num_episodes) or raise correction.threshold."
         )
     write_training_rows(work.output, rows)
-    left_alone = {"left_alone_steps": count_left_alone(sources), "left_alone_are_trained_on": int(identity.kept_steps)}
-    return StageReport(counts={**count_rows(rows), **left_alone})
+    return StageReport(counts={**count_rows(rows), "left_alone_steps": count_left_alone(sources)})
 
 
 DATASET = Stage(name="dataset", version=2, work=_assemble)

@@ -9,7 +9,14 @@ from leap_core.config import LeapConfig
 from leap_core.evaluation import summarise
 from leap_core.files import read_small, write_json
 from leap_core.loading import figure_of
-from leap_core.rollout import check_episodes, count_out_of_context, count_suspect, find_impossible, find_rubbish
+from leap_core.rollout import (
+    check_episodes,
+    count_out_of_context,
+    count_suspect,
+    find_impossible,
+    find_overflow,
+    find_rubbish,
+)
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -54,6 +61,8 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     identity = work.identity
     episodes, resumed = play_in_shards(work, read_specs(work.inputs["specs"]), None)
     check_episodes(episodes, work.config.rollout.max_error_share)
+    if overflow := find_overflow(episodes):
+        work.say(f"warning: {overflow}")
     if doubt := find_rubbish(episodes) or find_impossible(episodes):
         work.say(f"warning: {doubt}")  # as much a result as any: a student before training often does no better
     figure = figure_of(identity.environment.name)

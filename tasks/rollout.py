@@ -3,7 +3,13 @@
 from pydantic import Field
 
 from leap_core.errors import StageFailedError
-from leap_core.rollout import check_episodes, count_out_of_context, count_suspect, find_rubbish
+from leap_core.rollout import (
+    check_episodes,
+    count_out_of_context,
+    count_suspect,
+    find_overflow,
+    find_rubbish,
+)
 from leap_core.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
@@ -45,6 +51,8 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
     chosen = [specs[number % len(specs)] for number in range(first, first + count)]
     episodes, resumed = play_in_shards(work, chosen, identity.max_consecutive_invalid)
     check_episodes(episodes, work.config.rollout.max_error_share)
+    if overflow := find_overflow(episodes):
+        work.say(f"warning: {overflow}")
     if rubbish := find_rubbish(episodes):  # what a teacher would be asked next is lost on it, and may be paid for
         raise StageFailedError(rubbish)
     write_trajectories(work.output, episodes)

@@ -22,7 +22,7 @@ from leap_core.chat.outage import Outage
 from leap_core.chat.prices import PriceList, read_prices
 from leap_core.chat.reading import estimate_tokens
 from leap_core.config import EndpointConfig
-from leap_core.errors import ChatError, ContextLengthError, EndpointError
+from leap_core.errors import ChatError, ContextLengthError, EndpointError, TooMuchError
 from leap_core.types import Usage
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONG_WAIT_S = 0.5, 60.0, 10.0
@@ -115,6 +115,7 @@ class ChatClient:
 
         Raises:
             ContextLengthError: the prompt is too long for the model.
+            TooMuchError: another limit on size is in the way.
             ChatError: no reply after all tries, or this request is refused.
             EndpointError: everything would be refused.
             BudgetError: the request could overrun the budget.
@@ -261,6 +262,8 @@ class ChatClient:
     def _raise_if_final(self, fault: Fault) -> None:
         if fault.kind is FaultKind.TOO_LONG:
             raise ContextLengthError(f"{self._endpoint.address}: {fault}")
+        if fault.kind is FaultKind.TOO_MUCH:
+            raise TooMuchError(f"{self._endpoint.address}: {fault}")
         if fault.kind is FaultKind.REFUSED:
             raise EndpointError(self._refusal(fault))
         if fault.kind not in WORTH_A_TRY:

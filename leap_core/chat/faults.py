@@ -19,9 +19,8 @@ from leap_core.shown import shown
 _MOST_SHOWN = 240
 _RUN = 3
 _LONGEST_WAIT_S = 3600.0
-_CONTEXT = re.compile(
-    r"context.{0,12}(length|window|size)|maximum.{0,30}tokens|too (long|many tokens)|exceed.{0,40}token"
-)
+_CONTEXT = re.compile(r"context.{0,12}(length|window|size)|(prompt|input)( \w+){0,3} too long")
+_TOO_MUCH = re.compile(r"maximum.{0,30}tokens|too (long|many tokens)|exceed.{0,40}token")
 _CREDIT = re.compile(r"billing|insufficient.{0,20}(quota|balance|credit|fund)|out of credit|no credit|arrears")
 _CONTENT = re.compile(r"moderat|flagged|content.{0,5}(policy|filter)")
 _KEY = re.compile(r"invalid_api_key|api_key_invalid|api key not valid|incorrect api key")
@@ -55,6 +54,8 @@ class FaultKind(StrEnum):
     """200, but no chat completion in it: tried again."""
     TOO_LONG = "prompt too long"
     """The prompt does not fit into the model's context."""
+    TOO_MUCH = "too much asked for"
+    """Some other limit on size: of what is written, of a schema, of a request. Less at once may pass."""
     UNSUPPORTED = "unsupported parameter"
     """The endpoint does not know a parameter that it can do without: tried again without it."""
     BAD_REQUEST = "bad request"
@@ -97,8 +98,10 @@ def fault_of_status(status: int, said: str, code: str, headers: Mapping[str, str
         return Fault(FaultKind.BAD_REQUEST, text)
     if status in _REFUSALS or _KEY.search(words):
         return Fault(FaultKind.REFUSED, f"{text}{_REFUSALS.get(status, '')}")
-    if status == 413 or _CONTEXT.search(words):
+    if _CONTEXT.search(words):
         return Fault(FaultKind.TOO_LONG, text)
+    if status == 413 or _TOO_MUCH.search(words):
+        return Fault(FaultKind.TOO_MUCH, text)
     named = next((name for name in OPTIONAL_PARAMETERS if name in words), None)
     if named is None and "json_schema" in words:
         named = "response_format"

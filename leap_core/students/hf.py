@@ -83,6 +83,11 @@ class HfStudent:
         self._tokenizer = load_tokenizer(tokenizer_source(path))
         self._vocabulary = Vocabulary(self._tokenizer)
         self._context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        if self._truncates and self._context is not None and self._max_new_tokens >= self._context:
+            raise StudentError(
+                f"student.max_new_tokens is {self._max_new_tokens:,}, and the model reads {self._context:,} tokens: "
+                "prompts would be cut to nothing. Lower it, or --set student.out_of_context=fail."
+            )
         self._one_regime = one_regime_length(self._model.config)
         self._num_ids = num_ids(self._model.config)
         self._engine: SlotEngine | None = None
@@ -138,7 +143,7 @@ class HfStudent:
         """Cut a prompt from the left, where that is wanted, so that a whole reply fits behind it."""
         if not self._truncates or self._context is None:
             return prompt
-        return prompt[-max(self._context - self._max_new_tokens, 1) :]
+        return prompt[-(self._context - self._max_new_tokens) :]
 
     def _generate(self, slots: list[str], prompts: list[list[int]], replies: list[Reply]) -> None:
         if self._model is None:

@@ -14,7 +14,7 @@ from leap_core.chat.client import ChatClient
 from leap_core.chat.messages import ForeseenRequest
 from leap_core.chat.session import ChatSession
 from leap_core.config import CorrectionConfig, EndpointName, ExecutionConfig, StudentConfig
-from leap_core.errors import ChatError, ConfigError, ContextLengthError
+from leap_core.errors import ChatError, ConfigError, TooMuchError
 from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.conversation import Asker, OpenAITeacherParams
 from leap_core.teachers.desk import Desk, DeskSetup
@@ -122,7 +122,7 @@ class OpenAITeacher:
                 request, key = talk.asked
                 try:
                     reply = await self._session.client.complete(request, key)
-                except ContextLengthError as too_long:
+                except TooMuchError as too_long:
                     await talk.is_too_long(str(too_long))
                 else:
                     usage += self._session.client.usage(request, reply)

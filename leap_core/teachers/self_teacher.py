@@ -96,7 +96,12 @@ class SelfTeacher:
         self._asker, self._level = SelfAsker.of(setup), setup.config.level
         student = load_kind("student", setup.student.kind, STUDENTS)
         self._student: Student = student(
-            setup.model, setup.student, setup.execution, self._params.temperature, setup.say
+            setup.model,
+            # What is cut from the left of a prompt would be the hidden state.
+            setup.student.model_copy(update={"out_of_context": "fail"}),
+            setup.execution,
+            self._params.temperature,
+            setup.say,
         )
 
     @classmethod
@@ -150,7 +155,7 @@ class SelfTeacher:
 
     def _correction(self, episode: PrivilegedEpisode, replies: Sequence[ActReply]) -> Correction:
         trajectory = episode.trajectory
-        failed = next((reply.error for reply in replies if reply.error is not None), None)
+        failed = next((why for why in map(_why_failed, replies) if why is not None), None)
         steps = [self._step(episode, index, reply) for index, reply in enumerate(replies)]
         return Correction(
             trajectory_id=trajectory.id,
@@ -172,3 +177,9 @@ class SelfTeacher:
             )
         status = CorrectionStatus.KEPT if action.command == step.action.command else CorrectionStatus.CHANGED
         return StepCorrection(step=step.index, reason=action.reason, command=action.command, status=status)
+
+
+def _why_failed(reply: ActReply) -> str | None:
+    if reply.out_of_context:
+        return "the prompt with the hidden state is longer than the model reads"
+    return reply.error

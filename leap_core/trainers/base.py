@@ -37,11 +37,9 @@ def micro_batch_size(batch_size: int, at_most: int) -> int:
     return next(size for size in range(min(batch_size, at_most), 0, -1) if batch_size % size == 0)
 
 
-def count_updates(num_rows: int, config: TrainingConfig, at_most: int) -> int:
-    """Updates of the weights that a training on `num_rows` rows makes; `at_most` rows are on the device at once."""
-    micro = micro_batch_size(config.batch_size, at_most)
-    a_pass = math.ceil(math.ceil(num_rows / micro) / (config.batch_size // micro))
-    return math.ceil(a_pass * config.epochs)
+def count_updates(num_rows: int, config: TrainingConfig) -> int:
+    """Updates of the weights that a training on `num_rows` rows makes."""
+    return math.ceil(math.ceil(num_rows / config.batch_size) * config.epochs)
 
 
 def count_warmup(num_updates: int, config: TrainingConfig) -> int:

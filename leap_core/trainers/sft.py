@@ -1,13 +1,13 @@
 """Supervised fine-tuning on corrected answers, through TRL (paper, section 3.2).
 
 The loss is the mean over the answers' tokens, end-of-turn token included; prompts are read, not learned. A batch has
-so many rows, in chunks of those that are on the device at once. With `pack_episodes`, the rows of an episode in a chunk
+so many rows that stand together in the file, in chunks of those that are on the device at once. With `pack_episodes`, the rows of an episode in a chunk
 share their common history (packing.py), which changes the cost, not the loss.
 """
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch.utils.data import Sampler
 from transformers import PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
@@ -93,7 +94,7 @@ class SftTrainer:
         set_seed(job.seed)
         learner = _Learner.load(start, job.config)
         _check_rows(learner.model.config, rows)
-        num_updates = count_updates(len(rows), job.config, job.execution.micro_batch_size)
+        num_updates = count_updates(len(rows), job.config)
         if short := describe_short_training(num_updates, job.config):
             job.say(f"warning: {short}")
         trainer = _make_trainer(job, learner, tokenizer, rows)
@@ -172,8 +173,40 @@ class _Learner:
             export_model(model, tokenizer, output, self._dtype, end_ids(tokenizer))
 
 
+class _WholeBatches(Sampler[int]):
+    """Chunks, batch after batch; the batches are shuffled anew in each pass, and one that is not full comes last.
+
+    So which rows are in a batch hangs on its size, and not on how many of them are on the device at once.
+    """
+
+    def __init__(self, num_chunks: int, chunks_a_batch: int, num_full: int, seed: int) -> None:
+        self._num_chunks, self._size, self._num_full = num_chunks, chunks_a_batch, num_full
+        self._seed, self._epoch = seed, 0
+
+    def __len__(self) -> int:
+        return self._num_chunks
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        for batch in torch.randperm(self._num_full, generator=generator).tolist():
+            yield from range(batch * self._size, (batch + 1) * self._size)
+        yield from range(self._num_full * self._size, self._num_chunks)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of a pass; trainers call it before each."""
+        self._epoch = epoch
+
+
 class _Trainer(SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, without the model card that it writes beside each checkpoint, validating token by token."""
+
+    def __init__(self, *, num_full_batches: int, **settings: Any) -> None:
+        self._num_full_batches = num_full_batches
+        super().__init__(**settings)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> _WholeBatches:
+        chunks_a_batch = self.args.gradient_accumulation_steps
+        return _WholeBatches(len(self.train_dataset), chunks_a_batch, self._num_full_batches, self.args.seed)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write nothing: the artifact's record says where a model comes from."""
@@ -235,6 +268,7 @@ class _TellProgress(TrainerCallback):  # type: ignore[misc]
 
 def _make_trainer(job: TrainingJob, learner: _Learner, tokenizer: Any, rows: list[EncodedRow]) -> _Trainer:
     trainer = _Trainer(
+        num_full_batches=len(rows) // job.config.batch_size,
         model=learner.model,
         args=_settings(job, learner.model),
         train_dataset=_dataset(job, learner, rows),

@@ -319,7 +319,7 @@ STATUSES = {
     FaultKind.REFUSED: [401, 402, 403, 404, 405, 410, 501, 505, 511],
     FaultKind.SERVER: [408, 409, 423, 425, 498, 499, 500, 502, 503, 504, 520, 524, 529, 530],
     FaultKind.RATE_LIMIT: [429],
-    FaultKind.TOO_LONG: [413],
+    FaultKind.TOO_MUCH: [413],
     FaultKind.BAD_REQUEST: [400, 406, 415, 418, 422, 431, 451],
 }
 
@@ -327,6 +327,21 @@ STATUSES = {
 @pytest.mark.parametrize(("kind", "status"), [(kind, status) for kind, all in STATUSES.items() for status in all])
 def test_every_status_is_judged(kind, status):
     assert fault_of_status(status, "<html>no</html>", "", {}, "no").kind is kind
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 5000.", FaultKind.TOO_LONG),
+        ("prompt is too long: 210000 tokens > 200000 maximum", FaultKind.TOO_LONG),
+        ("Input is too long for requested model.", FaultKind.TOO_LONG),
+        ("max_tokens: 99999 > 8192, which is the maximum allowed number of output tokens", FaultKind.TOO_MUCH),
+        ("max_tokens must not exceed 4096 output tokens", FaultKind.TOO_MUCH),
+        ("Invalid schema for response_format: enum string is too long", FaultKind.TOO_MUCH),
+    ],
+)
+def test_a_prompt_beyond_the_context_is_told_from_other_limits(said, kind):
+    assert fault_of_status(400, said, "", {}, "no").kind is kind
 
 
 @pytest.mark.parametrize(

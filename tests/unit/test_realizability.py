@@ -185,25 +185,6 @@ def test_commands_in_free_form_have_a_form_and_words_that_they_must_not_hold(com
     assert found.startswith(why) if why else not found
 
 
-@pytest.mark.parametrize("written", ["$74", "$74.00", "74.0", "74 dollars"])
-def test_a_price_is_known_however_it_is_written(written):
-    hidden = PrivilegedState(spec_id="s", text="", facts={"price": 74.0}, source="test")
-    taught = StepCorrection(step=0, reason=f"It costs {written}.", command="look", status=CorrectionStatus.CHANGED)
-
-    def why(page):
-        shown = Observation(text=page, admissible=("look",))
-        trajectory = Trajectory(
-            id="t", spec=Spec(id="s", env="webshop", split="train", instruction="a lamp."), iteration=1, student="x",
-            steps=(Step(index=0, observation=shown, action=Action(reason="", command="look")),), final_observation="",
-            stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
-        )  # fmt: skip
-        return Gate(trajectory, hidden).why_rejected(taught, 0)
-
-    assert why("A lamp.").startswith("leak")
-    for seen in ("A lamp. $74.00", "A lamp for 74 dollars.", "Price: 74.0."):
-        assert why(seen) == ""
-
-
 def test_where_leaks_are_not_checked_they_pass_marked_and_all_else_is_rejected():
     passed = gate("I see mug 2.", check_leaks=False)
     assert (passed.status, is_leak(passed.why)) == (CorrectionStatus.CHANGED, True)

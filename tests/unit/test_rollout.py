@@ -12,7 +12,14 @@ from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
 from leap_core.evaluation import summarise
 from leap_core.prompts import load_prompts
-from leap_core.rollout import RolloutSettings, check_episodes, count_out_of_context, play_episodes, turn_seed
+from leap_core.rollout import (
+    RolloutSettings,
+    check_episodes,
+    count_out_of_context,
+    find_overflow,
+    play_episodes,
+    turn_seed,
+)
 from leap_core.students.base import ActReply
 from leap_core.students.scripted import ScriptedStudent
 from leap_core.types import Action, StopReason, Usage
@@ -280,6 +287,19 @@ def test_episodes_that_run_out_of_context_are_failed_ones_and_are_corrected():
     cut = [one for one in played if one.stop_reason is StopReason.CONTEXT_LIMIT]
     assert [(one.score, one.success, one.error, len(one.steps)) for one in cut] == [(0.0, False, None, 1)] * 3
     assert all(needs_correction(one, 0.0) for one in cut)
+
+
+class Narrow(Recording):
+    """Cannot read anything."""
+
+    def act(self, requests):
+        return [ActReply(text="", usage=Usage(), out_of_context=True) for _ in requests]
+
+
+def test_where_most_episodes_run_out_of_context_it_is_said():
+    found = find_overflow(play(Narrow.answering(lambda request: say("right")), corridors(a=2, b=2)))
+    assert "In 2 of 2 episodes a prompt was longer than the model reads, the first time after 0 steps" in found
+    assert find_overflow(play(Recording.answering(lambda request: say("right")), corridors(a=2, b=2))) is None
 
 
 def test_a_student_without_an_answer_fails_that_episode_alone():

@@ -111,6 +111,11 @@ def test_a_prompt_beyond_the_context_is_out_of_context_by_itself(tiny):
     assert (second.out_of_context, second.error) == (False, None)
 
 
+def test_a_prompt_cannot_be_cut_to_nothing(tiny):
+    with pytest.raises(StudentError, match=r"max_new_tokens is 1,024.*out_of_context"):
+        make_student(tiny, out_of_context="truncate", max_new_tokens=1024)
+
+
 def test_a_prompt_beyond_the_context_can_be_cut_from_the_left(tiny):
     """Turn after turn, beside a short one, whatever was kept of earlier turns."""
     student = make_student(tiny, temperature=0, out_of_context="truncate")

@@ -169,6 +169,14 @@ def test_a_prompt_that_the_endpoint_cannot_read_is_a_failed_episode(tmp_path, re
     ]
 
 
+def test_a_limit_on_what_is_written_is_no_failed_episode(tmp_path):
+    refusal = error(400, "max_tokens: 99999 > 8192, which is the maximum allowed number of output tokens")
+    with ChatServer(lambda body, n: refusal) as server:
+        (played,) = play(open_student(tmp_path, server.url), corridors(a=1))
+    assert (played.stop_reason, played.score) == (StopReason.STUDENT_ERROR, None)
+    assert "max_tokens" in played.error
+
+
 def test_an_endpoints_prompts_are_not_ours_to_cut(tmp_path):
     with pytest.raises(ConfigError, match=r"out_of_context.*'fail'"):
         open_student(tmp_path, out_of_context="truncate")

@@ -139,3 +139,20 @@ def test_a_reason_that_leaks_is_asked_for_again_and_then_left_out(tmp_path):
         assert "names 'mug 2'" in server.received[2].body["messages"][-1]["content"]
     assert [step.action.reason for step in annotated.trajectory.steps] == ["I go on.", "I look around.", "I go on.", ""]
     assert annotated.num_without == 1
+
+
+class Overflowing(Privileged):
+    """Cannot read what it is shown at one step."""
+
+    def act(self, requests):
+        return [
+            replace(reply, text="", out_of_context=True) if "moment 2" in request.messages[-1].content else reply
+            for request, reply in zip(requests, super().act(requests), strict=True)
+        ]
+
+
+def test_a_prompt_that_it_cannot_read_is_a_correction_that_failed_with_its_cause(monkeypatch):
+    monkeypatch.setitem(STUDENTS, "privileged", "test_teacher_self:Overflowing")
+    (correction,) = correct_episodes(SelfTeacher(setup_of()), [episode(0)])
+    assert correction.steps == ()
+    assert "longer than the model reads" in correction.error

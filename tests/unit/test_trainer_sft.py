@@ -111,7 +111,7 @@ def test_the_same_job_gives_the_same_bytes_wherever_it_runs(settings, tiny, rows
     assert {path.suffix for path in first.rglob("*") if path.is_file()} <= allowed
 
 
-@pytest.mark.parametrize("settings", [{}, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize("settings", [{}, LORA, {"micro_batch_size": 2}], ids=["full", "lora", "in_chunks"])
 def test_a_run_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(settings, tiny, rows, tmp_path):
     whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
     job = make_job(tiny, rows, tmp_path / "cut", save_every_steps=2, **settings)
@@ -276,7 +276,24 @@ def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
         job = make_job(
             tiny, rows, tmp_path / str(micro), batch_size=4, micro_batch_size=micro, pack_episodes=packed, epochs=3
         )
-        assert SftTrainer().train(job).num_steps == 15 == count_updates(18, job.config, micro)
+        assert SftTrainer().train(job).num_steps == 15 == count_updates(18, job.config)
+
+
+def test_which_rows_are_in_a_batch_hangs_on_its_size_alone(tiny, tmp_path):
+    """20 rows in batches of 6, two passes: each update has the same loss, whatever is on the device at once."""
+    rows = write_rows(
+        tmp_path / "rows.parquet", 10, 2, lambda episode, step: answer(episode, step) + " x" * 9 * episode
+    )
+    told = {}
+    for micro in (1, 2, 3, 6):
+        lines = told.setdefault(micro, [])
+        job = make_job(tiny, rows, tmp_path / str(micro), micro_batch_size=micro, learning_rate=1e-4)
+        assert SftTrainer().train(replace(job, progress=lines.append)).num_steps == 8
+    losses = {micro: [float(line.rpartition(" ")[2]) for line in lines] for micro, lines in told.items()}
+    for micro in (1, 2, 3):
+        assert losses[micro] == pytest.approx(losses[6], abs=0.002)
+    assert max(losses[6][:4]) - min(losses[6][:4]) > 0.01, "updates differ, so that another order would be seen"
+    assert losses[6][:3] != pytest.approx(losses[6][4:7], abs=0.002), "each pass has an order of its own"
 
 
 def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from flows.opening import read_config
 from flows.planning import plan_experiment
-from flows.updates import foresee_updates, warn_of_short_trainings
+from flows.updates import foresee_trainings
 from leap_core.artifacts import ArtifactStore
 from leap_core.config import TrainingConfig
 from leap_core.trainers.base import count_updates, count_warmup, describe_short_training
@@ -12,11 +12,11 @@ from tasks.dataset import trains_on_kept_steps
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "batch_size", "at_most", "epochs", "expected"),
-    [(100, 10, 10, 1, 10), (101, 10, 10, 1, 11), (101, 10, 5, 2, 22), (7, 8, 8, 5, 5), (100, 10, 10, 1.5, 15)],
+    ("num_rows", "batch_size", "epochs", "expected"),
+    [(100, 10, 1, 10), (101, 10, 1, 11), (101, 10, 2, 22), (7, 8, 5, 5), (100, 10, 1.5, 15)],
 )
-def test_updates_are_passes_over_batches_of_rows(num_rows, batch_size, at_most, epochs, expected):
-    assert count_updates(num_rows, TrainingConfig(batch_size=batch_size, epochs=epochs), at_most) == expected
+def test_updates_are_passes_over_batches_of_rows(num_rows, batch_size, epochs, expected):
+    assert count_updates(num_rows, TrainingConfig(batch_size=batch_size, epochs=epochs)) == expected
 
 
 def test_a_warm_up_is_in_updates_or_a_share_of_them():
@@ -31,29 +31,32 @@ def test_a_training_within_its_warm_up_is_told_with_the_rate_that_it_reaches():
     assert describe_short_training(10, TrainingConfig()) == ""
 
 
+def foresee(tmp_path, preset, *settings):
+    run = plan_experiment(read_config(preset, ["student.model=bundled", *settings]), ArtifactStore(tmp_path))
+    return foresee_trainings(run)
+
+
 def test_a_plan_says_how_many_updates_each_training_makes_at_most(tmp_path):
-    config = read_config("intercode", ["student.model=bundled"])
-    run = plan_experiment(config, ArtifactStore(tmp_path))
-    lines = foresee_updates(run)
-    assert lines[0] == "training-i0: at most 130 updates of 8 rows each, from at most 204 rows"
-    assert [line.partition(":")[0] for line in lines] == ["training-i0", "training-i1", "training-i2"]
-    assert warn_of_short_trainings(run) == []
+    """24 demonstrations and twice 36 rollouts of at most 10 steps each, in batches of 8, five times."""
+    trainings = foresee(tmp_path, "intercode")
+    assert [one.line for one in trainings] == [
+        "training-i0: at most 150 updates of 8 rows each, from at most 240 rows",
+        "training-i1: at most 375 updates of 8 rows each, from at most 600 rows",
+        "training-i2: at most 600 updates of 8 rows each, from at most 960 rows",
+    ]
+    assert {one.warning for one in trainings} == {""}
+    assert [one.num_rows for one in foresee(tmp_path, "intercode", "dataset.aggregate=latest")] == [240, 360, 360]
 
 
 def test_a_plan_warns_of_a_training_that_ends_within_its_warm_up(tmp_path):
-    config = read_config("intercode", ["student.model=bundled", "training.batch_size=200"])
-    run = plan_experiment(config, ArtifactStore(tmp_path))
-    assert "warning: training-i0: a training of 10 updates" not in warn_of_short_trainings(run)
-    config = read_config("intercode", ["student.model=bundled", "training.batch_size=200", "training.epochs=1"])
-    run = plan_experiment(config, ArtifactStore(tmp_path))
-    assert warn_of_short_trainings(run)[0].startswith("warning: training-i0: a training of 2 updates ends within")
+    first, *others = foresee(tmp_path, "intercode", "training.batch_size=200", "training.epochs=1")
+    assert first.warning.startswith("warning: training-i0: a training of 2 updates ends within its warm-up of 10")
+    assert all("within its warm-up" in one.warning for one in others)
 
 
 @pytest.mark.parametrize("preset", ["alfworld", "webshop", "intercode", "alfworld-paper", "webshop-paper", "demo"])
 def test_no_preset_trains_less_than_its_warm_up_at_most(preset, tmp_path):
-    run = plan_experiment(read_config(preset, ["student.model=bundled"]), ArtifactStore(tmp_path))
-    assert foresee_updates(run)
-    assert warn_of_short_trainings(run) == []
+    assert {one.warning for one in foresee(tmp_path, preset)} == {""}
 
 
 @pytest.mark.parametrize(
