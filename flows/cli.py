@@ -146,13 +146,8 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
         echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     to_run = sum(outcome.state == "run" for outcome in outcomes)
     echo(f"{to_run} of {len(outcomes)} stages would run.")
-    for line in (
-        *(one.line for one in foresee_trainings(run)),
-        *costs.lines,
-        *notes,
-        *find_problems([run]),
-        *find_blindness(run),
-    ):
+    trainings = [training.line for training in foresee_trainings(run)]
+    for line in (*trainings, *costs.lines, *notes, *find_problems([run]), *find_blindness(run)):
         echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]

@@ -1,8 +1,8 @@
 """Supervised fine-tuning on corrected answers, through TRL (paper, section 3.2).
 
-The loss is the mean over the answers' tokens, end-of-turn token included; prompts are read, not learned. A batch has
-so many rows that stand together in the file, in chunks of those that are on the device at once. With `pack_episodes`, the rows of an episode in a chunk
-share their common history (packing.py), which changes the cost, not the loss.
+The loss is the mean over the answers' tokens, end-of-turn token included; prompts are read, not learned. A batch has so
+many rows that stand together in the file, in chunks of those that are on the device at once. With `pack_episodes`, the
+rows of an episode in a chunk share their common history (packing.py), which changes the cost, not the loss.
 """
 
 import math
@@ -173,7 +173,7 @@ class _Learner:
             export_model(model, tokenizer, output, self._dtype, end_ids(tokenizer))
 
 
-class _WholeBatches(Sampler[int]):
+class _WholeBatches(Sampler):  # type: ignore[misc]
     """Chunks, batch after batch; the batches are shuffled anew in each pass, and one that is not full comes last.
 
     So which rows are in a batch hangs on its size, and not on how many of them are on the device at once.

@@ -8,7 +8,7 @@ student could. Runs are cached, so a broken-off benchmark goes on where it stopp
 
 Floating point rounds otherwise on another processor, with other threads or other micro batches, and a run that learns
 on its own episodes strays from there on. How far is seen by the same seeds with half as many rows on the device at
-once, which also shuffles rows in smaller pieces:
+once; the batches are the same:
 
     python -m tests.benchmarks.bench_learning --home /tmp/leap-learning --rounding --seeds 0 1 2 3 4 5 6 7 8 9
 """
