@@ -1,5 +1,5 @@
 """`python -m flows` is the command `leap`."""
 
-from flows.cli import main
+from flows.command.main import main
 
 main()

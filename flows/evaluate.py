@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.opening import BASE_MODEL, check_split, overrides_for, plays_as_it_is
-from flows.publishing import progress
-from flows.running import open_run
-from flows.summary import score_of, span_of
-from leap_core.evaluation import compare
+from flows.prefect_side.ui import progress
+from flows.presets import BASE_MODEL, check_split, overrides_for, plays_as_it_is
+from flows.results.summary import score_of, span_of
+from flows.run import open_run
+from leap_core.method.evaluation import compare
+from leap_core.method.tables import read_trajectories
 from leap_core.report import formats
-from leap_core.tables import read_trajectories
 from leap_core.types import ArtifactRef, Comparison, EvaluationResult, Record, Split
 from tasks.base_student import provide_base_student
 from tasks.evaluation import evaluate as evaluate_stage

@@ -52,7 +52,7 @@ def improve(run: Run, previous: Iteration) -> Iteration | None:
         rollout = roll_out(run, number, specs, previous.model)
         correction = correct(run, number, rollout, privileged, previous.model)
     if has_nothing_to_teach(run, correction):
-        run.say(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
+        run.log(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
         return None
     iteration = learn(run, number, (*previous.sources, correction), previous.model)
     return replace(iteration, rollout=rollout)

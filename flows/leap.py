@@ -3,10 +3,10 @@
 from prefect import flow
 
 from flows.iteration import Iteration, bootstrap, improve
-from flows.publishing import progress, publish
-from flows.running import open_run
-from flows.summary import Summary
-from leap_core.evaluation import best_of
+from flows.prefect_side.ui import progress, publish
+from flows.results.summary import Summary
+from flows.run import open_run
+from leap_core.method.evaluation import best_of
 from leap_core.types import ArtifactRef
 from tasks.evaluation import evaluate, read_result
 from tasks.specs import prepare_specs

@@ -8,8 +8,8 @@ from prefect import flow
 
 from flows.iteration import Iteration, bootstrap, improve
 from flows.leap import judge_on_test
-from flows.publishing import progress, publish
-from flows.running import next_iteration, open_run
+from flows.prefect_side.ui import progress, publish
+from flows.run import next_iteration, open_run
 from leap_core.errors import ConfigError
 from leap_core.types import ArtifactRef
 from tasks.stage import Run, is_pending

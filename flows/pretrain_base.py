@@ -7,9 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from flows.environment import provide_server
-from flows.opening import resolve_home
-from leap_core.models import BUNDLED_DIRECTORY
+from flows.prefect_side.session import provide_server
+from flows.presets import resolve_home
+from leap_core.students.weights import BUNDLED_DIRECTORY
 
 EPISODES_PER_SPEC = 3
 
@@ -20,7 +20,7 @@ def main(home: str | None = None) -> None:
     provide_server(where)
     from prefect import flow
 
-    from flows.running import open_run
+    from flows.run import open_run
     from tasks.base_student import provide_base_student
     from tasks.dataset import assemble_dataset
     from tasks.random_play import play_at_random

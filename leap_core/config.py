@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from leap_core.addresses import what_is_wrong_with
 from leap_core.errors import ConfigError, UnknownNameError
-from leap_core.settings_bounds import (
+from leap_core.settings.addresses import what_is_wrong_with
+from leap_core.settings.bounds import (
     Actions,
     Device,
     Episodes,
@@ -32,7 +32,7 @@ from leap_core.settings_bounds import (
     Tokens,
     Within,
 )
-from leap_core.settings_files import check_values, read_json, read_toml
+from leap_core.settings.files import check_values, read_json, read_toml
 
 
 class Section(BaseModel):
@@ -64,7 +64,7 @@ class StudentConfig(Section):
 
     kind: Text = Field("hf", description="Kind of student.")
     model: Text = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
-    prompt: Text = Field("default", description="Name of the prompt set below leap_core/prompts/<environment>/.")
+    prompt: Text = Field("default", description="Prompt set below leap_core/envs/<environment>/prompts/student/.")
     temperature: Temperature = Field(0.3, description="Sampling temperature; 0 is greedy.")
     top_p: Annotated[float, Within(0.001, 1, "a share of all probability")] = Field(
         1.0, description="Sample from the most probable tokens that together have this share; 1: from all."

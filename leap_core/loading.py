@@ -11,12 +11,12 @@ from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.base import Environment, Oracle, Suite
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
-from leap_core.models import TINY, find_model
 from leap_core.prompts import load_prompts
 from leap_core.registry import check_kind, load_kind
 from leap_core.students import STUDENTS
 from leap_core.students.base import ActRequest, Student
 from leap_core.students.tiny import TinyParams
+from leap_core.students.weights import TINY, find_model
 from leap_core.teachers import TEACHERS
 from leap_core.teachers.base import Teacher, TeacherSetup
 from leap_core.teachers.oracle import OracleTeacher
@@ -95,15 +95,15 @@ def load_student(
     config: StudentConfig,
     execution: ExecutionConfig,
     temperature: float,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Student:
-    """Load the student whose weights are at `model`; `say` is told of what takes long."""
-    student: Student = load_kind("student", config.kind, STUDENTS)(model, config, execution, temperature, say)
+    """Load the student whose weights are at `model`; `log` is told of what takes long."""
+    student: Student = load_kind("student", config.kind, STUDENTS)(model, config, execution, temperature, log)
     return student
 
 
 def set_up_teacher(
-    config: LeapConfig, model: Path | str | None, say: Callable[[str], None] = lambda line: None
+    config: LeapConfig, model: Path | str | None, log: Callable[[str], None] = lambda line: None
 ) -> TeacherSetup:
     """What the configured teacher is made from; `model` are the weights of the student that is corrected."""
     return TeacherSetup(
@@ -113,7 +113,7 @@ def set_up_teacher(
         student=config.student,
         experiment=config.experiment,
         model=model,
-        say=say,
+        log=log,
     )
 
 

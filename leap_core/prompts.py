@@ -1,6 +1,6 @@
 """The one place where the student's text is made and read: prompts from templates, replies parsed and formatted.
 
-A prompt set is a directory `prompts/<environment>/<set>/` of Jinja templates:
+A prompt set is a directory `envs/<environment>/prompts/student/<set>/` of Jinja templates:
 `system.jinja` (may be empty), `first.jinja` (goal and first observation), `turn.jinja` (each later observation).
 Rollout and dataset assembly both call `student_messages`, so what is trained on is what was played.
 """
@@ -9,16 +9,16 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from leap_core.errors import UnknownNameError
-from leap_core.markup import final_answer
-from leap_core.outside import read_json
+from leap_core.text.markup import final_answer
+from leap_core.text.outside import read_json
 from leap_core.types import Action, Message, Observation, Spec, Step
 
-PROMPTS_DIR = Path(__file__).parent / "prompts"
+_ENVIRONMENTS = Path(__file__).parent / "envs"
 _LABEL = re.compile(r"^(action|command)\s*:\s*", re.IGNORECASE)
 _WRAPPED = re.compile(r"(?P<mark>\*\*|`|\"|')(?P<inner>.+)(?P=mark)")
 _FREE_REASON = re.compile(r"^[\s>#*_]*(reason|thought)[*_ \t]*:[*_ \t]*", re.IGNORECASE)
@@ -31,7 +31,7 @@ class PromptSet:
     """The templates that one kind of student is prompted with."""
 
     def __init__(self, environment: str, name: str) -> None:
-        folder = PROMPTS_DIR / environment
+        folder = prompts_folder(environment, "student")
         known = [path.parent.name for path in folder.glob("*/turn.jinja")]
         if name not in known:
             raise UnknownNameError(f"prompt set for {environment}", name, known, f"Add a directory {folder / name}.")
@@ -64,9 +64,14 @@ class PromptSet:
         return Message(role="user", content=text.strip())
 
 
+def prompts_folder(environment: str, role: Literal["student", "teacher"]) -> Path:
+    """Where an environment keeps the prompt sets of a role."""
+    return _ENVIRONMENTS / environment / "prompts" / role
+
+
 def has_prompts(environment: str, name: str) -> bool:
     """Whether there is a prompt set of this name."""
-    return (PROMPTS_DIR / environment / name / "turn.jinja").is_file()
+    return (prompts_folder(environment, "student") / name / "turn.jinja").is_file()
 
 
 @lru_cache(maxsize=32)

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from leap_core.outside import mended_in
+from leap_core.text.outside import mended_in
 
 SCHEMA_VERSION = 1
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from pydantic import Field
 
 from leap_core.config import LeapConfig, Section
-from leap_core.dataset import demonstration_rows
 from leap_core.errors import StageFailedError
+from leap_core.method.dataset import demonstration_rows
+from leap_core.method.tables import read_privileged, read_trajectories, write_trajectories, write_turn_rows
 from leap_core.prompts import load_prompts
-from leap_core.tables import read_privileged, read_trajectories, write_trajectories, write_turn_rows
 from leap_core.teachers.annotator import ANNOTATOR_PROMPTS, Annotator, without_reasons
 from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.types import ArtifactRef, Level, Trajectory, Usage
@@ -53,7 +53,7 @@ def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
     episodes = [(one, states[one.spec.id]) for one in read_to_annotate(work.inputs["demonstrations"])]
     model, environment = identity.model, identity.environment
-    with closing(Annotator(model, environment, config.execution, config.experiment, say=work.say)) as annotator:
+    with closing(Annotator(model, environment, config.execution, config.experiment, log=work.log)) as annotator:
         annotated = annotator.annotate(episodes)
         account, why = annotator.account(), annotator.last_failure
     trajectories = [one.trajectory for one in annotated]

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pydantic import Field, JsonValue
 
 from leap_core.config import Section
-from leap_core.demonstrations import demonstrate
 from leap_core.loading import load_suite
-from leap_core.models import TINY, fingerprint_model, write_source
+from leap_core.method.demonstrations import demonstrate
+from leap_core.method.tables import read_privileged, read_specs
 from leap_core.prompts import load_prompts
-from leap_core.tables import read_privileged, read_specs
+from leap_core.students.weights import TINY, fingerprint_model, write_source
 from leap_core.types import ArtifactRef, Level
 from tasks.privileged import reveal_privileged_states
 from tasks.specs import prepare_specs

@@ -5,18 +5,18 @@ from contextlib import closing
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from leap_core.config import LeapConfig, Section
-from leap_core.correction import check_corrections, correct_episodes, count_corrections, needs_correction
-from leap_core.dataset import correction_rows
 from leap_core.loading import digest_teacher_prompts, load_teacher, set_up_teacher
-from leap_core.models import locate_model
-from leap_core.prompts import load_prompts
-from leap_core.tables import (
+from leap_core.method.correction import check_corrections, correct_episodes, count_corrections, needs_correction
+from leap_core.method.dataset import correction_rows
+from leap_core.method.tables import (
     read_corrections,
     read_privileged,
     read_trajectories,
     write_corrections,
     write_turn_rows,
 )
+from leap_core.prompts import load_prompts
+from leap_core.students.weights import locate_model
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import ArtifactRef, Correction, Level, Usage
@@ -116,7 +116,7 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
 
 def _load_teacher(work: StageWork[CorrectionIdentity]) -> Teacher:
     model = locate_model(work.inputs["model"], work.config.student.model) if "model" in work.inputs else None
-    return load_teacher(set_up_teacher(work.config, model, work.say))
+    return load_teacher(set_up_teacher(work.config, model, work.log))
 
 
 def _correct_in_shards(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from leap_core.config import Aggregate, LeapConfig, Section
-from leap_core.dataset import assemble, count_left_alone, count_rows
 from leap_core.errors import NothingToCorrectError
 from leap_core.loading import asks_a_sparing_teacher
-from leap_core.tables import read_turn_rows, write_training_rows
+from leap_core.method.dataset import assemble, count_left_alone, count_rows
+from leap_core.method.tables import read_turn_rows, write_training_rows
 from leap_core.types import ArtifactRef
 from tasks.stage import Run, Stage, StageReport, StageWork
 

@@ -3,12 +3,12 @@
 from pydantic import Field
 
 from leap_core.config import Section
-from leap_core.dataset import demonstration_rows
-from leap_core.demonstrations import demonstrate, successful
 from leap_core.errors import StageFailedError
 from leap_core.loading import load_suite
+from leap_core.method.dataset import demonstration_rows
+from leap_core.method.demonstrations import demonstrate, successful
+from leap_core.method.tables import read_privileged, read_specs, write_trajectories, write_turn_rows
 from leap_core.prompts import load_prompts
-from leap_core.tables import read_privileged, read_specs, write_trajectories, write_turn_rows
 from leap_core.types import ArtifactRef, Level
 from tasks.identity import PlayedEnvironment
 from tasks.stage import Run, Stage, StageReport, StageWork

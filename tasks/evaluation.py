@@ -6,18 +6,18 @@ from pathlib import Path
 from pydantic import Field
 
 from leap_core.config import LeapConfig
-from leap_core.evaluation import summarise
-from leap_core.files import read_small, write_json
+from leap_core.disk.files import read_small, write_json
 from leap_core.loading import figure_of
-from leap_core.rollout import (
+from leap_core.method.evaluation import summarise
+from leap_core.method.rollout import (
     check_episodes,
     count_out_of_context,
     count_suspect,
-    find_impossible,
+    find_inadmissible,
     find_overflow,
-    find_rubbish,
+    find_unparseable,
 )
-from leap_core.tables import read_specs, write_trajectories
+from leap_core.method.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
 from tasks.playing import play_in_shards
@@ -62,9 +62,9 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     episodes, resumed = play_in_shards(work, read_specs(work.inputs["specs"]), None)
     check_episodes(episodes, work.config.rollout.max_error_share)
     if overflow := find_overflow(episodes):
-        work.say(f"warning: {overflow}")
-    if doubt := find_rubbish(episodes) or find_impossible(episodes):
-        work.say(f"warning: {doubt}")  # as much a result as any: a student before training often does no better
+        work.log(f"warning: {overflow}")
+    if doubt := find_unparseable(episodes) or find_inadmissible(episodes):
+        work.log(f"warning: {doubt}")  # as much a result as any: a student before training often does no better
     figure = figure_of(identity.environment.name)
     result = summarise(episodes, identity.iteration, identity.split, identity.confidence, figure)
     write_trajectories(work.output, episodes)

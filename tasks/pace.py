@@ -17,7 +17,7 @@ class Pace:
     to one a minute: a night's log is still to be read. `clock` gives seconds.
     """
 
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     _started: float = field(init=False)
     _told: float = field(init=False)
@@ -31,4 +31,4 @@ class Pace:
         now = self.clock()
         if now - self._told >= min(max(_FIRST_S, _SHARE * (now - self._started)), _LAST_S):
             self._told = now
-            self.say(line)
+            self.log(line)

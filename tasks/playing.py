@@ -7,11 +7,11 @@ from typing import TypeVar
 from leap_core.config import LeapConfig
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.loading import load_student, open_pool
-from leap_core.models import locate_model
+from leap_core.method.rollout import RolloutSettings, play_episodes
+from leap_core.method.tables import read_trajectories, write_trajectories
 from leap_core.prompts import PromptSet, load_prompts
-from leap_core.rollout import RolloutSettings, play_episodes
-from leap_core.students.base import Student, replies_are_bought
-from leap_core.tables import read_trajectories, write_trajectories
+from leap_core.students.base import Student, replies_are_paid
+from leap_core.students.weights import locate_model
 from leap_core.types import Spec, Trajectory
 from tasks.identity import PlayedIdentity, PlayedStudent
 from tasks.shards import Shards
@@ -35,7 +35,7 @@ def play_in_shards(
         shards = Shards(
             scratch=work.scratch,
             # What is bought is kept: the journal resumes, and shards would only make it wait for the slowest of each.
-            size=max(len(specs), 1) if replies_are_bought(config.student) else config.execution.shard_size,
+            size=max(len(specs), 1) if replies_are_paid(config.student) else config.execution.shard_size,
             # Floating point makes a sample depend on the batch around it.
             tag=f"batch-{settings.batch_size}",
             write=write_trajectories,
@@ -86,7 +86,7 @@ class _LazyPlayer:
 
     def _open(self, config: LeapConfig, played: PlayedStudent) -> tuple[Student, EnvironmentPool, PromptSet]:
         model = locate_model(self._work.inputs["model"], config.student.model)
-        student = load_student(model, config.student, config.execution, played.temperature, self._work.say)
+        student = load_student(model, config.student, config.execution, played.temperature, self._work.log)
         self._resources.callback(student.close)
         pool = open_pool(config.environment, self._work.inputs["specs"], config.execution.env_workers)
         return student, self._resources.enter_context(pool), load_prompts(config.environment.name, played.prompt)

@@ -2,7 +2,7 @@
 
 from leap_core.config import Section
 from leap_core.loading import load_suite
-from leap_core.tables import read_specs, write_privileged
+from leap_core.method.tables import read_specs, write_privileged
 from leap_core.types import ArtifactRef
 from tasks.identity import PlayedEnvironment
 from tasks.stage import Run, Stage, StageReport, StageWork

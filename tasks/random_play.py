@@ -3,11 +3,11 @@
 from random import Random
 
 from leap_core.config import Section
-from leap_core.dataset import demonstration_rows
-from leap_core.envs.alfworld.random_play import play_randomly
+from leap_core.envs.alfworld.expert.random_play import play_randomly
 from leap_core.loading import load_suite
+from leap_core.method.dataset import demonstration_rows
+from leap_core.method.tables import read_specs, write_turn_rows
 from leap_core.prompts import load_prompts
-from leap_core.tables import read_specs, write_turn_rows
 from leap_core.types import ArtifactRef
 from tasks.stage import Run, Stage, StageReport, StageWork
 

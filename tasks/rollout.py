@@ -3,14 +3,14 @@
 from pydantic import Field
 
 from leap_core.errors import StageFailedError
-from leap_core.rollout import (
+from leap_core.method.rollout import (
     check_episodes,
     count_out_of_context,
     count_suspect,
     find_overflow,
-    find_rubbish,
+    find_unparseable,
 )
-from leap_core.tables import read_specs, write_trajectories
+from leap_core.method.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, Usage
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
 from tasks.playing import play_in_shards
@@ -52,9 +52,9 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
     episodes, resumed = play_in_shards(work, chosen, identity.max_consecutive_invalid)
     check_episodes(episodes, work.config.rollout.max_error_share)
     if overflow := find_overflow(episodes):
-        work.say(f"warning: {overflow}")
-    if rubbish := find_rubbish(episodes):  # what a teacher would be asked next is lost on it, and may be paid for
-        raise StageFailedError(rubbish)
+        work.log(f"warning: {overflow}")
+    if unparseable := find_unparseable(episodes):  # correcting it would cost and teach nothing
+        raise StageFailedError(unparseable)
     write_trajectories(work.output, episodes)
     return StageReport(
         counts={

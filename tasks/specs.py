@@ -6,7 +6,7 @@ from leap_core.config import Section
 from leap_core.envs.skipped import read_skipped
 from leap_core.errors import ConfigError
 from leap_core.loading import load_suite
-from leap_core.tables import write_specs
+from leap_core.method.tables import write_specs
 from leap_core.types import ArtifactRef, Split
 from tasks.stage import Run, Stage, StageReport, StageWork
 
@@ -47,7 +47,7 @@ def _prepare(work: StageWork[SpecsIdentity]) -> StageReport:
     specs = suite.prepare(work.output, work.identity.split, work.identity.seed)
     write_specs(work.output, specs)
     if len(specs) < work.identity.num_specs:
-        work.say(
+        work.log(
             f"warning: {len(specs):,} specs, fewer than the {work.identity.num_specs:,} of environment.num_"
             f"{work.identity.split}: there are no more. Stages take as many as there are."
         )

@@ -18,10 +18,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 from pydantic import JsonValue
 
-from leap_core.artifacts import ArtifactStore
-from leap_core.canonical import diff_configs, stage_key
 from leap_core.chat.journal import JOURNAL
 from leap_core.config import LeapConfig, Section
+from leap_core.disk.canonical import diff_configs, stage_key
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Usage
 from tasks.pace import Pace
 
@@ -56,7 +56,7 @@ class StageWork(Generic[IdentityT]):
     inputs: Mapping[str, Path]
     output: Path
     scratch: Path
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     progress: Callable[[str], None]
 
 
@@ -86,7 +86,7 @@ class Run:
     config: LeapConfig
     store: ArtifactStore
     planning: bool = False
-    say: Callable[[str], None] = lambda line: None
+    log: Callable[[str], None] = lambda line: None
     on_outcome: Callable[[StageOutcome], None] = lambda outcome: None
     outcomes: list[StageOutcome] = field(default_factory=list)
     refs: dict[str, ArtifactRef] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Run:
         if ref.key:
             self.refs[ref.key] = ref
         why = f"  ({outcome.why})" if outcome.why else ""
-        self.say(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
+        self.log(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
         self.on_outcome(outcome)
         return ref
 
@@ -186,11 +186,11 @@ class _Execution(Generic[IdentityT]):
     def perform(self) -> State[ArtifactRef]:
         """Look the artifact up, or do the work under the stage's lock and publish it."""
         started, key, store = time.monotonic(), self.key(), self.run.store
-        with store.lock(self.stage.name, key, on_wait=self.run.say):
+        with store.lock(self.stage.name, key, on_wait=self.run.log):
             # Another run may have made it while this one waited for the lock.
             found = store.inspect(self.stage.name, key)
             if found.problem:
-                self.run.say(f"{self.label}: {found.problem}. It is made again.")
+                self.run.log(f"{self.label}: {found.problem}. It is made again.")
             if found.ref is not None:
                 self._finish(found.ref, "cached", started)
                 return Completed(name="Cached", message=f"Served from {found.ref.id}", data=found.ref)
@@ -213,11 +213,11 @@ class _Execution(Generic[IdentityT]):
         return self.run.note(found.ref, outcome)
 
     def _work(self, key: str) -> StageReport:
-        self.run.say(f"{self.label:<20} started")
+        self.run.log(f"{self.label:<20} started")
         workspace = self.run.store.workspace(self.stage.name, key)
 
-        def say(line: str) -> None:
-            self.run.say(f"{self.label}: {line}")
+        def log(line: str) -> None:
+            self.run.log(f"{self.label}: {line}")
 
         return self.stage.work(
             StageWork(
@@ -226,8 +226,8 @@ class _Execution(Generic[IdentityT]):
                 inputs={role: self.run.store.path(ref) for role, ref in self.inputs.items()},
                 output=workspace / "output",
                 scratch=workspace / "scratch",
-                say=say,
-                progress=Pace(say=say),
+                log=log,
+                progress=Pace(log=log),
             )
         )
 

@@ -3,11 +3,11 @@
 from pydantic import Field
 
 from leap_core.config import Section, TrainingConfig
-from leap_core.files import write_json
+from leap_core.disk.files import write_json
 from leap_core.loading import load_trainer
-from leap_core.models import locate_model
+from leap_core.method.tables import TRAIN_ROWS, VALIDATION_ROWS
 from leap_core.students.examination.published import check_published
-from leap_core.tables import TRAIN_ROWS, VALIDATION_ROWS
+from leap_core.students.weights import locate_model
 from leap_core.trainers.base import TrainingJob, micro_batch_size
 from leap_core.types import ArtifactRef
 from tasks.stage import Run, Stage, StageReport, StageWork
@@ -62,7 +62,7 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
             execution=work.config.execution,
             seed=work.identity.seed,
             progress=work.progress,
-            say=work.say,
+            log=work.log,
         )
     )
     check_published(work.output)

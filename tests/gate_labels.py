@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from leap_core.realizability import LEAK, Gate
+from leap_core.gate.realizability import LEAK, Gate
 from leap_core.types import (
     Action,
     CorrectionStatus,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
-from leap_core.envs.intercode_bash.docker import DockerBackend, engine_command
-from leap_core.envs.intercode_bash.file_systems import FileSystem
+from leap_core.envs.intercode_bash.sandbox.bubblewrap import BubblewrapBackend
+from leap_core.envs.intercode_bash.sandbox.docker import DockerBackend, engine_command
+from leap_core.envs.intercode_bash.sandbox.file_systems import FileSystem
 
 BORN = 1_700_000_000
 MARK = f"31415926.{os.getpid()}"

@@ -3,8 +3,8 @@
 from chat_server import MODEL
 
 from leap_core.config import CorrectionConfig, EndpointConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
-from leap_core.correction import correct_episodes
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.method.correction import correct_episodes
 from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.teachers.privilege import PrivilegedEpisode

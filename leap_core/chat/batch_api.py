@@ -10,7 +10,7 @@ from leap_core.chat.endpoint import Endpoint
 from leap_core.chat.faults import Fault, FaultKind, presentable
 from leap_core.chat.messages import ChatRequest
 from leap_core.chat.reading import words_of
-from leap_core.outside import read_json
+from leap_core.text.outside import read_json
 from leap_core.types import Record
 
 _LABEL = "leap_label"

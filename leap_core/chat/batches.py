@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from leap_core.canonical import sha256_text
 from leap_core.chat.batch_api import Batch, BatchApi, cause_of
 from leap_core.chat.claims import Claims
 from leap_core.chat.endpoint import Endpoint
@@ -19,8 +18,9 @@ from leap_core.chat.faults import Fault, FaultKind
 from leap_core.chat.journal import Journal, PendingBatch
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.outage import Outage
+from leap_core.disk.canonical import sha256_text
 from leap_core.errors import LeapError
-from leap_core.outside import read_json
+from leap_core.text.outside import read_json
 
 MOST_IN_A_BATCH = 50_000
 """What OpenAI takes in one batch."""
@@ -40,11 +40,11 @@ class BatchQueue:
         outage: Outage,
         scope: str,
         poll_s: float,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         self._endpoint, self._journal, self._claims, self._outage = endpoint, journal, claims, outage
         self._api = BatchApi(endpoint)
-        self._scope, self._poll_s, self._say = scope, poll_s, say
+        self._scope, self._poll_s, self._log = scope, poll_s, log
         self._gathered: dict[str, ChatRequest] = {}
         self._waiting: dict[str, tuple[ChatRequest, asyncio.Future[ChatReply]]] = {}
         self._collecting: set[str] = set()
@@ -97,7 +97,7 @@ class BatchQueue:
             self._journal.name_batch(batch.label, batch_id)
             ours = [key for key in batch.keys if self._gathered.pop(key, None) is not None]
             if ours and batch.label not in self._collecting:
-                self._say(f"waiting for batch {batch_id}, handed in before, with {len(ours)} of these requests")
+                self._log(f"waiting for batch {batch_id}, handed in before, with {len(ours)} of these requests")
                 self._start_collecting(batch.model_copy(update={"id": batch_id}))
 
     async def _hand_in_when_quiet(self) -> None:
@@ -146,7 +146,7 @@ class BatchQueue:
                 self._journal.end_batch(label)
             self._fail(list(requests), fault)
             return
-        self._say(f"handed in batch {batch_id}, {len(requests)} requests")
+        self._log(f"handed in batch {batch_id}, {len(requests)} requests")
         self._start_collecting(
             PendingBatch(label=label, scope=self._scope, model=model, id=batch_id, keys=tuple(requests))
         )
@@ -196,10 +196,10 @@ class BatchQueue:
         try:
             key, status, body = _result_of(read_json(line))
         except ValueError:
-            self._say("a line of a batch's results cannot be read; its request is asked again")
+            self._log("a line of a batch's results cannot be read; its request is asked again")
             return {}
         if key not in asked:
-            self._say("a line of a batch's results is for a request that is not in it; it is left out")
+            self._log("a line of a batch's results is for a request that is not in it; it is left out")
             return {}
         request, _ = self._waiting.get(key, (None, None))
         try:

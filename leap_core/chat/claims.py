@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from leap_core.files import disk_errors
+from leap_core.disk.files import disk_errors
 
 _OFFSET_DIGITS = 15
 """Of a key in hex: 60 bits, as many as fit into an offset."""

@@ -56,18 +56,18 @@ class ChatClient:
         journal: Path,
         scope: str,
         setting: str = "execution.teacher",
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Open the journal and, where there is a budget, add up what the scope has spent.
 
-        `setting` is the section of the configuration that messages name; `say` is told of long waits.
+        `setting` is the section of the configuration that messages name; `log` is told of long waits.
 
         Raises:
             ConfigError: no key, or a price file that cannot be read.
             ArtifactError: the journal cannot be opened.
         """
         self.counts = ChatCounts()
-        self._config, self._scope, self._setting, self._say = config, scope, setting, say
+        self._config, self._scope, self._setting, self._log = config, scope, setting, log
         self._told_until = 0.0
         self._prices: PriceList = read_prices(config.prices)
         self._endpoint = Endpoint(config, self._doubt)
@@ -86,7 +86,7 @@ class ChatClient:
                 self._outage,
                 scope,
                 poll_s=config.batch_poll_s,
-                say=say,
+                log=log,
             )
             self._limits = Limits(max_concurrency=MOST_IN_A_BATCH)
         else:
@@ -147,7 +147,7 @@ class ChatClient:
         self._is_closing = True
         tasks = list(self._under_way.values())
         if self._on_the_wire:
-            self._say(f"waiting for {len(self._on_the_wire)} replies that are on their way, and paid for")
+            self._log(f"waiting for {len(self._on_the_wire)} replies that are on their way, and paid for")
         for task in tasks:
             if task not in self._on_the_wire:
                 task.cancel()
@@ -193,7 +193,7 @@ class ChatClient:
         """Count a reply whose counts of tokens cannot be; say it of the first."""
         self.counts.num_doubted += 1
         if self.counts.num_doubted == 1:
-            self._say(
+            self._log(
                 f"{self.address} gives counts of tokens that cannot be ({counts}): where that is so, an estimate is "
                 "counted, and spent of budgets"
             )
@@ -201,7 +201,7 @@ class ChatClient:
     def _tell_of_another(self) -> None:
         if time.monotonic() > self._told_until:
             self._told_until = time.monotonic() + _LONGEST_WAIT_S
-            self._say("another run asks for the same; its replies will be used")
+            self._log("another run asks for the same; its replies will be used")
 
     async def _ask(self, key: str, request: ChatRequest) -> ChatReply:
         """Obtain a reply and bring it to the disk."""
@@ -256,7 +256,7 @@ class ChatClient:
             raise ChatError(f"{self._endpoint.address}: {fault}")
         if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
             self._told_until = time.monotonic() + wait_s
-            self._say(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
+            self._log(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
         return wait_s
 
     def _raise_if_final(self, fault: Fault) -> None:

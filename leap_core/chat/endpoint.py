@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from leap_core.addresses import what_is_wrong_with
 from leap_core.chat.faults import Fault, FaultKind, fault_of_status, presentable
 from leap_core.chat.keys import read_key
 from leap_core.chat.messages import ChatReply, ChatRequest
@@ -15,7 +14,8 @@ from leap_core.chat.reading import read_completion, status_of_error, words_of
 from leap_core.chat.wire import Answer, Wire
 from leap_core.config import EndpointConfig
 from leap_core.errors import ConfigError
-from leap_core.outside import read_json
+from leap_core.settings.addresses import what_is_wrong_with
+from leap_core.text.outside import read_json
 
 _OPENAI = "https://api.openai.com/v1"
 _PATH = "chat/completions"

@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 
 from leap_core.chat.keys import without_keys
 from leap_core.chat.messages import ChatRequest
-from leap_core.shown import shown
+from leap_core.text.shown import shown
 
 _MOST_SHOWN = 240
 _RUN = 3

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from leap_core.canonical import canonical_json, sha256_text
 from leap_core.chat.keys import without_keys
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.reading import recounted
+from leap_core.disk.canonical import canonical_json, sha256_text
+from leap_core.disk.files import disk_errors, fsync
 from leap_core.errors import ArtifactError
-from leap_core.files import disk_errors, fsync
-from leap_core.outside import read_json
+from leap_core.text.outside import read_json
 from leap_core.types import Record
 
 JOURNAL = ".journal/replies.sqlite"

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 
 from leap_core.chat.keys import without_keys
 from leap_core.chat.messages import ChatReply
-from leap_core.outside import read_json
-from leap_core.shown import shown
+from leap_core.text.outside import read_json
+from leap_core.text.shown import shown
 
 _MOST_TOKENS = 10_000_000
 """Of a prompt or of a reply: more than any model reads or writes."""

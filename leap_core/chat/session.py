@@ -25,13 +25,13 @@ class ChatSession:
         journal: Path,
         scope: str,
         setting: str = "execution.teacher",
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Open the client; see `ChatClient` for the arguments and what it raises."""
-        self._config, self._setting, self._say = config, setting, say
+        self._config, self._setting, self._log = config, setting, log
         self._runner = asyncio.Runner()
         self._started: dict[str, asyncio.Task[Any]] = {}
-        self.client = self._runner.run(_open(config, journal, scope, setting, say))
+        self.client = self._runner.run(_open(config, journal, scope, setting, log))
 
     def map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
         """Do `work` on each item, many at once, and return the results in order.
@@ -100,7 +100,7 @@ class ChatSession:
                 done[index] = await work(item)
                 if time.monotonic() - told > _TELL_EVERY_S:
                     told = time.monotonic()
-                    self._say(f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}")
+                    self._log(f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}")
 
         # Twice as many as may be on their way: some read a reply or wait for the journal.
         num_workers = len(items) if self._config.batch else 2 * self._config.max_concurrency
@@ -134,6 +134,6 @@ class ChatSession:
 
 
 async def _open(
-    config: EndpointConfig, journal: Path, scope: str, setting: str, say: Callable[[str], None]
+    config: EndpointConfig, journal: Path, scope: str, setting: str, log: Callable[[str], None]
 ) -> ChatClient:
-    return ChatClient(config, journal, scope, setting, say)
+    return ChatClient(config, journal, scope, setting, log)

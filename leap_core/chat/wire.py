@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
 from leap_core import __version__
-from leap_core.addresses import origin_of, proxy_for
 from leap_core.chat.faults import Fault, FaultKind
 from leap_core.chat.keys import without_keys
 from leap_core.errors import ConfigError
+from leap_core.settings.addresses import origin_of, proxy_for
 
 if TYPE_CHECKING:
     import ssl

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from leap_core.disk.files import write_json
 from leap_core.errors import LeapError
-from leap_core.files import write_json
 from leap_core.types import Record
 
 SKIPPED_FILE = "skipped.json"

@@ -101,7 +101,7 @@ class EnvironmentPool:
                 batch.waiting.setdefault(worker, []).append(position)
         for worker in list(batch.waiting):
             if not worker.send([requests[position] for position in batch.waiting[worker]], self._timeout_s):
-                self._replace(worker, batch, worker.obituary())
+                self._replace(worker, batch, worker.exit_status())
         while batch.waiting:
             self._gather(batch)
         return batch.results
@@ -133,7 +133,7 @@ class EnvironmentPool:
             if worker.connection in ready:
                 answer = worker.receive(self._timeout_s)
                 if answer is None:
-                    self._replace(worker, batch, worker.obituary())
+                    self._replace(worker, batch, worker.exit_status())
                 else:
                     batch.take(worker, answer[0])
             elif time.monotonic() >= worker.deadline:
@@ -199,7 +199,7 @@ class _Worker:
         self.deadline = time.monotonic() + timeout_s
         return (result,)
 
-    def obituary(self) -> str:
+    def exit_status(self) -> str:
         """How the process ended."""
         self._process.join(timeout=5)
         return f"died (exit code {self._process.exitcode})"

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from leap_core.files import write_atomically
+from leap_core.disk.files import write_atomically
 from leap_core.report import charts, formats, summary
 from leap_core.report.episodes import episodes_json
 from leap_core.report.model import ReportData

@@ -39,7 +39,7 @@ class ActReply:
     out_of_context: bool = False
 
 
-def replies_are_bought(student: StudentConfig) -> bool:
+def replies_are_paid(student: StudentConfig) -> bool:
     """Whether the student is behind an endpoint that is not ours: what it says costs, and is in the journal next time.
 
     A server that is started for a stage has another address each time, and replies are found by the address.
@@ -50,7 +50,7 @@ def replies_are_bought(student: StudentConfig) -> bool:
 class Student(Protocol):
     """A policy that answers batches of prompts.
 
-    It is made from its weights at `path`, its settings, where it runs, and the temperature of its samples; `say` is
+    It is made from its weights at `path`, its settings, where it runs, and the temperature of its samples; `log` is
     told of what takes long.
     """
 
@@ -62,7 +62,7 @@ class Student(Protocol):
         config: StudentConfig,
         execution: ExecutionConfig,
         temperature: float,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None: ...
 
     def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:

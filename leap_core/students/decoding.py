@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from leap_core.markup import is_thought_mark
 from leap_core.students.encoding import encode_completion, encode_inside, encode_opening, end_ids, opened_thought
+from leap_core.text.markup import is_thought_mark
 
 OPENING = "REASON:"
 """What a reply begins with; see leap_core/prompts.py for its form."""

@@ -16,7 +16,6 @@ import torch
 
 from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.errors import ConfigError, StudentError
-from leap_core.models import TINY
 from leap_core.students.architecture import (
     can_be_padded,
     check_ids,
@@ -39,6 +38,7 @@ from leap_core.students.loading import (
 )
 from leap_core.students.slot_engine import SlotEngine
 from leap_core.students.tiny import TinyParams
+from leap_core.students.weights import TINY
 from leap_core.types import Usage
 
 
@@ -56,7 +56,7 @@ class HfStudent:
         config: StudentConfig,
         execution: ExecutionConfig,
         temperature: float,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Load the model.
 
@@ -65,7 +65,7 @@ class HfStudent:
             config: `model` is not read, `path` stands in its place.
             execution: device, threads and how many episodes generate together.
             temperature: of sampling; 0 is greedy.
-            say: told nothing; what takes long is told of by the stage.
+            log: not called; the stage logs what takes long.
 
         Raises:
             StudentError: nothing usable is there.

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from leap_core.errors import ConfigError, StudentError
-from leap_core.model_files import read_json_object
-from leap_core.models import HUB_ID
-from leap_core.models import base_of_adapter as base_of_adapter
 from leap_core.students.matching import (
     ADAPTER_NAME,
     MERGED_ADAPTERS,
@@ -24,6 +21,9 @@ from leap_core.students.matching import (
     weight_faults,
     why_it_writes_no_text,
 )
+from leap_core.students.model_files import read_json_object
+from leap_core.students.weights import HUB_ID
+from leap_core.students.weights import base_of_adapter as base_of_adapter
 
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _TOKENIZER_CONFIG = "tokenizer_config.json"

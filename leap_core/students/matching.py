@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from leap_core.shown import shown
+from leap_core.text.shown import shown
 
 _MOST_NAMED = 3
 _LAYER = re.compile(r"(?P<layers>.*?\b(?:layers|h|blocks|block|layer))\.(?P<number>\d+)\.")

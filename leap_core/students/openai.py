@@ -17,7 +17,7 @@ from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig, Section, StudentConfig, read_params
 from leap_core.errors import ChatError, ConfigError, ContextLengthError
 from leap_core.prompts import format_reply, read_reply
-from leap_core.settings_bounds import Text
+from leap_core.settings.bounds import Text
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.encoding import load_tokenizer, opened_thought, prepare
 from leap_core.students.serving import serve
@@ -56,11 +56,11 @@ class OpenAIStudent:
         config: StudentConfig,
         execution: ExecutionConfig,
         temperature: float,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Open the endpoint; with `student.serve`, start a server of the weights at `path` first.
 
-        `path` is the directory of weights of its own, or, as text, the name of a model from outside. `say` is told of
+        `path` is the directory of weights of its own, or, as text, the name of a model from outside. `log` is told of
         long waits for the endpoint.
 
         Raises:
@@ -86,7 +86,7 @@ class OpenAIStudent:
                 endpoint = endpoint.model_copy(update={"base_url": served.base_url})
             if config.serve is not None or isinstance(path, Path):
                 self._tokenizer = load_tokenizer(path)
-            session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student", say)
+            session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student", log)
             self._session = opened.enter_context(session)
             self._opened = opened.pop_all()
 

@@ -20,7 +20,7 @@ class ScriptedStudent:
         config: StudentConfig,
         execution: ExecutionConfig,
         temperature: float,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Read the list from `student.params.replies`; a longer episode starts it again.
 

@@ -18,10 +18,10 @@ from typing import IO
 
 from leap_core.config import ExecutionConfig
 from leap_core.errors import MissingPackageError, StudentError
-from leap_core.models import fingerprint_model
-from leap_core.shown import shown_lines
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.loading import base_of_adapter, is_adapter
+from leap_core.students.weights import fingerprint_model
+from leap_core.text.shown import shown_lines
 
 _START_TIMEOUT_S, _STOP_TIMEOUT_S, _POLL_S = 1800.0, 30.0, 0.2
 _MOST_SHOWN = 1500

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from leap_core.errors import StudentError
-from leap_core.markup import find_open_thought
 from leap_core.students.trial import Chat, is_tame, try_template
+from leap_core.text.markup import find_open_thought
 from leap_core.types import Message
 
 PLAIN_TEMPLATE = (

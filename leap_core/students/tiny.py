@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue
 
 from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError
-from leap_core.settings_bounds import Within
+from leap_core.settings.bounds import Within
 from leap_core.students.phrases import find_phrases, phrase_pattern
 
 PAD, SYSTEM, USER, ASSISTANT, END = "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"

@@ -13,8 +13,8 @@ from leap_core.chat.messages import ChatRequest, ForeseenRequest
 from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig
 from leap_core.errors import ChatError, ConfigError
+from leap_core.gate.realizability import Gate
 from leap_core.prompts import format_reply
-from leap_core.realizability import Gate
 from leap_core.teachers.openai import account_of, teacher_scope
 from leap_core.teachers.patience import Patience
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
@@ -22,7 +22,7 @@ from leap_core.teachers.replies import read_reason
 from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
 
 ANNOTATOR_PROMPTS = "default"
-"""The prompt set below leap_core/teachers/prompts/<environment>/."""
+"""The prompt set below leap_core/envs/<environment>/prompts/teacher/."""
 _FEWEST_STEPS = 24
 """Without a reason for any of these, no more are paid for."""
 _TOKENS_A_REPLY = 70
@@ -47,9 +47,9 @@ class Annotator:
         execution: ExecutionConfig,
         experiment: str,
         max_attempts: int = 3,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Open the endpoint that teachers are asked at; `say` is told how far it is, and of long waits.
+        """Open the endpoint that teachers are asked at; `log` is told how far it is, and of long waits.
 
         Raises:
             ConfigError: no key, or no place for the journal.
@@ -63,7 +63,7 @@ class Annotator:
         """Why the last step that got no reason got none."""
         self._prompts = load_teacher_prompts(environment, ANNOTATOR_PROMPTS)
         scope = teacher_scope(experiment)
-        self._session = ChatSession(execution.teacher, Path(execution.journal), scope, say=say)
+        self._session = ChatSession(execution.teacher, Path(execution.journal), scope, log=log)
 
     def annotate(self, episodes: Sequence[tuple[Trajectory, PrivilegedState]]) -> list[Annotated]:
         """Add reasons to the steps without one; the others stay as they are.

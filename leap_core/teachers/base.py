@@ -25,7 +25,7 @@ class TeacherSetup:
     student: StudentConfig
     experiment: str
     model: Path | str | None = None
-    say: Callable[[str], None] = lambda line: None
+    log: Callable[[str], None] = lambda line: None
 
 
 class Teacher(Protocol):

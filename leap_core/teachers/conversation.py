@@ -14,9 +14,9 @@ from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.reading import estimate_tokens
 from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError, ContextLengthError
+from leap_core.gate.realizability import Gate, is_leak
 from leap_core.prompts import match_command
-from leap_core.realizability import Gate, is_leak
-from leap_core.settings_bounds import Temperature, Text, Within
+from leap_core.settings.bounds import Temperature, Text, Within
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.teachers.prompts import TeacherPrompts
 from leap_core.teachers.replies import Advice, correction_schema, read_advice
@@ -31,7 +31,7 @@ class OpenAITeacherParams(Section):
 
     model: Text = Field(description="Name of the model at the endpoint.")
     mode: Literal["trajectory", "step"] = Field("trajectory", description="What one call corrects; an episode (paper).")
-    prompt: Text = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
+    prompt: Text = Field("default", description="Prompt set below leap_core/envs/<environment>/prompts/teacher/.")
     temperature: Temperature | None = Field(0.0, description="Sampling temperature; null: the endpoint's own.")
     max_tokens: Annotated[int, Within(16, 2**20, "no model writes more at once")] = Field(
         4096, description="Limit on tokens of one reply, hidden reasoning included."

@@ -174,7 +174,7 @@ def open_session(setup: TeacherSetup) -> ChatSession:
         Path(setup.execution.journal),
         teacher_scope(setup.experiment),
         "execution.teacher",
-        setup.say,
+        setup.log,
     )
 
 

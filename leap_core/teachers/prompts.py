@@ -1,6 +1,6 @@
-"""What teachers are asked: Jinja templates for each environment, in `prompts/<environment>/<set>/`.
+"""What teachers are asked: Jinja templates for each environment, in `envs/<environment>/prompts/teacher/<set>/`.
 
-A set has `system.jinja`; the record of an episode, the form of the reply and the rest are in `prompts/shared/`, and a
+A set has `system.jinja`; the record of an episode, the form of the reply and the rest are in `shared_prompts/`, and a
 set may have its own in their place. A name that a template uses and nobody gives is an error, never an empty text.
 """
 
@@ -11,12 +11,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from leap_core.canonical import canonical_json, sha256_text
+from leap_core.disk.canonical import canonical_json, sha256_text
 from leap_core.errors import UnknownNameError
+from leap_core.prompts import prompts_folder
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Level, Message, PrivilegedState, Step, Trajectory
 
-PROMPTS_DIR = Path(__file__).parent / "prompts"
+SHARED = Path(__file__).parent / "shared_prompts"
 SPARING = frozenset({"webshop"})
 """Environments of whose steps a teacher is asked to change only a few (paper: WebShop)."""
 
@@ -47,14 +48,14 @@ class TeacherPrompts:
     """The templates that teachers of one environment are prompted with."""
 
     def __init__(self, environment: str, name: str) -> None:
-        folder = PROMPTS_DIR / environment / name
+        folder = prompts_folder(environment, "teacher") / name
         if not (folder / "system.jinja").is_file():
-            known = [path.parent.name for path in (PROMPTS_DIR / environment).glob("*/system.jinja")]
+            known = [path.parent.name for path in folder.parent.glob("*/system.jinja")]
             advice = f"Add {folder / 'system.jinja'}."
             raise UnknownNameError(f"prompt set of teachers for {environment}", name, known, advice)
         self.is_sparing = environment in SPARING
         self._systems: dict[tuple[Level, bool], Message] = {}
-        self._loader = FileSystemLoader([folder, PROMPTS_DIR / "shared"])
+        self._loader = FileSystemLoader([folder, SHARED])
         self._jinja = Environment(  # prompts are plain text for a model, not HTML
             loader=self._loader,
             undefined=StrictUndefined,

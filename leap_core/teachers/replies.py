@@ -9,8 +9,8 @@ from itertools import chain
 from pydantic import JsonValue
 
 from leap_core.chat.messages import ReplySchema
-from leap_core.markup import final_answer
-from leap_core.outside import read_json
+from leap_core.text.markup import final_answer
+from leap_core.text.outside import read_json
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)(?:```|\Z)", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",\s*([\]}])")

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from pydantic import Field, JsonValue
 
-from leap_core.canonical import sha256_text
 from leap_core.chat.messages import ForeseenRequest
 from leap_core.config import CorrectionConfig, EndpointName, Section, StudentConfig, read_params
+from leap_core.disk.canonical import sha256_text
 from leap_core.errors import ConfigError
 from leap_core.prompts import PromptSet, load_prompts, read_reply
 from leap_core.registry import load_kind
-from leap_core.settings_bounds import Temperature, Text
+from leap_core.settings.bounds import Temperature, Text
 from leap_core.students import STUDENTS
-from leap_core.students.base import ActReply, ActRequest, Student, replies_are_bought
+from leap_core.students.base import ActReply, ActRequest, Student, replies_are_paid
 from leap_core.teachers.base import TeacherSetup, check_same_spec
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
@@ -23,7 +23,7 @@ from leap_core.types import Correction, CorrectionStatus, Level, Message, StepCo
 class SelfTeacherParams(Section):
     """Settings of this teacher, `correction.params`. All of them bear identity."""
 
-    prompt: Text = Field("default", description="Prompt set below leap_core/teachers/prompts/<environment>/.")
+    prompt: Text = Field("default", description="Prompt set below leap_core/envs/<environment>/prompts/teacher/.")
     temperature: Temperature = Field(0.0, description="Sampling temperature; 0 is greedy.")
     shuffled_privilege: bool = Field(False, description="Control: show each episode the hidden state of another one.")
 
@@ -101,7 +101,7 @@ class SelfTeacher:
             setup.student.model_copy(update={"out_of_context": "fail"}),
             setup.execution,
             self._params.temperature,
-            setup.say,
+            setup.log,
         )
 
     @classmethod
@@ -117,7 +117,7 @@ class SelfTeacher:
     @classmethod
     def pays_at(cls, student: StudentConfig) -> EndpointName | None:
         """That of students, where the student is behind one."""
-        return "student" if replies_are_bought(student) else None
+        return "student" if replies_are_paid(student) else None
 
     @classmethod
     def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:

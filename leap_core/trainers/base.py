@@ -17,7 +17,7 @@ class TrainingJob:
     `validation_rows` likewise or None. `start` is the directory of the model (or adapter) to start from.
     `output` receives the model files and nothing else; `checkpoints` survives a crash, and a job started again
     with the same directory continues from it. `progress` is told after each step how far training is, in words, and
-    `say` what a person should know.
+    `log` what a person should know.
     """
 
     rows: Path
@@ -29,7 +29,7 @@ class TrainingJob:
     execution: ExecutionConfig
     seed: int
     progress: Callable[[str], object] = lambda line: None
-    say: Callable[[str], object] = lambda line: None
+    log: Callable[[str], object] = lambda line: None
 
 
 def micro_batch_size(batch_size: int, at_most: int) -> int:

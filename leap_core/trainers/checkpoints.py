@@ -9,8 +9,8 @@ import re
 import shutil
 from pathlib import Path
 
-from leap_core.canonical import canonical_json
-from leap_core.files import sha256_file
+from leap_core.disk.canonical import canonical_json
+from leap_core.disk.files import sha256_file
 from leap_core.trainers.base import TrainingJob, micro_batch_size
 
 _MARKER = "whole"

@@ -88,7 +88,7 @@ class SftTrainer:
         tokenizer = load_tokenizer(tokenizer_source(start))
         read = read_rows(job.rows, tokenizer, job.config.max_length)
         if read.loss_in_words:
-            job.say(f"warning: {read.loss_in_words}")
+            job.log(f"warning: {read.loss_in_words}")
         read.check(job.config.max_truncated_share)
         rows = read.rows
         set_seed(job.seed)
@@ -96,7 +96,7 @@ class SftTrainer:
         _check_rows(learner.model.config, rows)
         num_updates = count_updates(len(rows), job.config)
         if short := describe_short_training(num_updates, job.config):
-            job.say(f"warning: {short}")
+            job.log(f"warning: {short}")
         trainer = _make_trainer(job, learner, tokenizer, rows)
         checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(rows)))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -104,7 +104,7 @@ class SftTrainer:
         learner.check(validation_loss)
         learner.export(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.output)
         entries = [entry for entry in trainer.state.log_history if "loss" in entry]
-        log = _summarise(entries)
+        losses = _summarise(entries)
         return TrainingResult(
             num_rows=len(rows),
             num_steps=trainer.state.global_step,
@@ -112,10 +112,10 @@ class SftTrainer:
             kept_step=trainer.kept_step,
             peak_learning_rate=max(float(entry["learning_rate"]) for entry in entries),
             num_truncated=len(read.left_out),
-            final_loss=log[-1]["loss"],
+            final_loss=losses[-1]["loss"],
             validation_loss=validation_loss,
             resumed_from_step=None if checkpoint is None else step_of(checkpoint),
-            log=log,
+            log=losses,
         )
 
 

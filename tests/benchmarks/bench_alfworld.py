@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from leap_core.envs.alfworld.data_index import DATA_SPLITS, read_index
-from leap_core.envs.alfworld.engine import Engine, NativeEngine, make_engine
-from leap_core.envs.alfworld.game import Episode
-from leap_core.envs.alfworld.game_file import load_game_file
-from leap_core.envs.alfworld.generator import generate_games
+from leap_core.envs.alfworld.engine.engines import Engine, NativeEngine, make_engine
+from leap_core.envs.alfworld.engine.game import Episode
+from leap_core.envs.alfworld.engine.game_file import load_game_file
+from leap_core.envs.alfworld.games.data_index import DATA_SPLITS, read_index
+from leap_core.envs.alfworld.games.generator import generate_games
 from leap_core.errors import MissingPackageError
 from tests.parity.games import make_game, own_dialects
 from tests.parity.play import write_game

@@ -23,8 +23,8 @@ from corridor import Corridor, corridors  # noqa: E402 - in the folder of unit t
 
 from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig  # noqa: E402 - as above
 from leap_core.envs.workers import EnvironmentPool  # noqa: E402 - as above
+from leap_core.method.rollout import RolloutSettings, play_episodes  # noqa: E402 - as above
 from leap_core.prompts import load_prompts  # noqa: E402 - as above
-from leap_core.rollout import RolloutSettings, play_episodes  # noqa: E402 - as above
 from leap_core.students.base import ActReply, ActRequest  # noqa: E402 - as above
 from leap_core.students.openai import OpenAIStudent  # noqa: E402 - as above
 

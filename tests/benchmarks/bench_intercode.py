@@ -15,7 +15,7 @@ from pathlib import Path
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.intercode_bash.environment import archive_path, birthday
-from leap_core.envs.intercode_bash.sandbox import load_backend, require
+from leap_core.envs.intercode_bash.sandbox.backends import load_backend, require
 from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
 
 COMMANDS = ("true", "ls -l /bakery", "grep -r flour /bakery | sort | uniq -c")

@@ -22,11 +22,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
 
-from flows.opening import artifacts_of
-from leap_core.artifacts import ArtifactStore
+from flows.presets import artifacts_of
 from leap_core.config import EnvironmentConfig
-from leap_core.demonstrations import demonstrate
 from leap_core.loading import load_suite
+from leap_core.method.demonstrations import demonstrate
+from leap_core.store.artifacts import ArtifactStore
 
 NUM_THREADS = 1
 """Of each run: two seeds side by side are quicker on two cores than one after the other."""

@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.webshop.generator import PRODUCTS_FILE, write_generated_files
-from leap_core.envs.webshop.shop import SHOP_FOLDER, Shop
+from leap_core.envs.webshop.shop.generator import PRODUCTS_FILE, write_generated_files
+from leap_core.envs.webshop.shop.shop import SHOP_FOLDER, Shop
 from leap_core.envs.webshop.suite import WebshopSuite
 from leap_core.envs.workers import EnvironmentPool
 from tests.parity.lucene import queries_of

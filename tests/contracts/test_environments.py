@@ -5,14 +5,14 @@ from random import Random
 import pytest
 
 from leap_core.config import EnvironmentConfig
-from leap_core.demonstrations import demonstrate
 from leap_core.envs import ENVIRONMENTS
-from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError
+from leap_core.envs.intercode_bash.sandbox.backends import SandboxUnavailableError
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.giveaways import normalise
+from leap_core.gate.giveaways import normalise
+from leap_core.gate.realizability import leaks
 from leap_core.loading import figure_of, load_suite, open_pool
-from leap_core.prompts import PROMPTS_DIR, load_prompts
-from leap_core.realizability import leaks
+from leap_core.method.demonstrations import demonstrate
+from leap_core.prompts import load_prompts, prompts_folder
 from leap_core.types import Action, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
@@ -198,7 +198,7 @@ def test_privileged_text_is_in_no_prompt_of_a_student(world):
 
 
 def student_prompt_sets(environment):
-    found = sorted(path.parent.name for path in (PROMPTS_DIR / environment).glob("*/turn.jinja"))
+    found = sorted(path.parent.name for path in prompts_folder(environment, "student").glob("*/turn.jinja"))
     assert found
     return found
 

@@ -3,7 +3,7 @@
 import pytest
 from intercode_sandboxes import BORN, SMALL, run, sleepers
 
-from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
+from leap_core.envs.intercode_bash.sandbox.bubblewrap import BubblewrapBackend
 
 
 @pytest.fixture(scope="session")

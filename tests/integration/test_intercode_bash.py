@@ -7,10 +7,10 @@ import pytest
 from intercode_sandboxes import SMALL, SMALL_IMAGE, make_small_image, needs_engine, needs_sandbox
 
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
-from leap_core.envs.intercode_bash.docker import DockerBackend
 from leap_core.envs.intercode_bash.environment import FILE_AGE_S, FindTask, IntercodeBashEnvironment, archive_path
-from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError, require
+from leap_core.envs.intercode_bash.sandbox.backends import SandboxUnavailableError, require
+from leap_core.envs.intercode_bash.sandbox.bubblewrap import BubblewrapBackend
+from leap_core.envs.intercode_bash.sandbox.docker import DockerBackend
 from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
 from leap_core.errors import EnvironmentCrashError, LeapError
 from leap_core.loading import open_pool

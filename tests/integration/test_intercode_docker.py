@@ -12,8 +12,8 @@ import time
 import pytest
 from intercode_sandboxes import BORN, MARK, SMALL, SMALL_IMAGE, engine, make_small_image, needs_engine, run, sleepers
 
-from leap_core.envs.intercode_bash.docker import DockerBackend
-from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, Stopped
+from leap_core.envs.intercode_bash.sandbox.backends import OUTPUT_LIMIT_BYTES, Stopped
+from leap_core.envs.intercode_bash.sandbox.docker import DockerBackend
 from leap_core.errors import EnvironmentCrashError, LeapError
 
 pytestmark = [needs_engine, pytest.mark.slow]
@@ -127,7 +127,7 @@ def test_a_container_that_is_gone_is_a_crash_and_no_bad_command(container):
 
 def test_it_ends_with_the_process_that_made_it(backend):
     code = (
-        "from leap_core.envs.intercode_bash.docker import DockerBackend\n"
+        "from leap_core.envs.intercode_bash.sandbox.docker import DockerBackend\n"
         f"made = DockerBackend({{'image': {SMALL_IMAGE!r}}}).open('small', None, 0)\n"
         "print('made', flush=True)\n"
         f"made.run(['/bin/bash', '-c', 'sleep {MARK}'], '/', 60)\n"

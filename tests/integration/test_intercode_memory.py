@@ -12,9 +12,9 @@ import threading
 import pytest
 from intercode_sandboxes import needs_sandbox, run
 
-from leap_core.envs.intercode_bash.memory import MemoryLimits, MemoryWatch, kernel_bytes
-from leap_core.envs.intercode_bash.processes import MAX_CPUS, Watch, choose_cpus
-from leap_core.envs.intercode_bash.sandbox import Stopped
+from leap_core.envs.intercode_bash.sandbox.backends import Stopped
+from leap_core.envs.intercode_bash.sandbox.memory import MemoryLimits, MemoryWatch, kernel_bytes
+from leap_core.envs.intercode_bash.sandbox.processes import MAX_CPUS, Watch, choose_cpus
 
 pytestmark = [needs_sandbox, pytest.mark.slow]
 

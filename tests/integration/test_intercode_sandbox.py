@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from intercode_sandboxes import BORN, MARK, needs_sandbox, run, sleepers
 
-from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend
-from leap_core.envs.intercode_bash.namespaces import DISK_BYTES
-from leap_core.envs.intercode_bash.sandbox import OUTPUT_LIMIT_BYTES, Stopped
+from leap_core.envs.intercode_bash.sandbox.backends import OUTPUT_LIMIT_BYTES, Stopped
+from leap_core.envs.intercode_bash.sandbox.bubblewrap import BubblewrapBackend
+from leap_core.envs.intercode_bash.sandbox.namespaces import DISK_BYTES
 from leap_core.errors import EnvironmentCrashError
 
 pytestmark = [needs_sandbox, pytest.mark.slow]
@@ -336,8 +336,8 @@ def test_an_archive_that_is_none_says_so(tmp_path):
 WITHOUT_SANDBOX = """
 import pathlib, sys
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.intercode_bash.file_systems import FileSystem
-from leap_core.envs.intercode_bash.sandbox import BACKENDS, SandboxUnavailableError, load_backend
+from leap_core.envs.intercode_bash.sandbox.file_systems import FileSystem
+from leap_core.envs.intercode_bash.sandbox.backends import BACKENDS, SandboxUnavailableError, load_backend
 from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
 
 root = pathlib.Path(sys.argv[1])
@@ -379,7 +379,7 @@ def test_where_no_sandbox_works_nothing_runs(tmp_path):
 
 
 def test_where_namespaces_are_forbidden_it_says_what_to_allow():
-    code = "from leap_core.envs.intercode_bash.bubblewrap import *; print(BubblewrapBackend({}).problem())"
+    code = "from leap_core.envs.intercode_bash.sandbox.bubblewrap import *; print(BubblewrapBackend({}).problem())"
     command = [
         shutil.which("bwrap"),
         "--unshare-user",
@@ -398,7 +398,7 @@ def test_where_namespaces_are_forbidden_it_says_what_to_allow():
 
 def test_it_ends_with_the_process_that_made_it(archive, tmp_path):
     code = (
-        "import sys, pathlib; from leap_core.envs.intercode_bash.bubblewrap import BubblewrapBackend\n"
+        "import sys, pathlib; from leap_core.envs.intercode_bash.sandbox.bubblewrap import BubblewrapBackend\n"
         f"copy = BubblewrapBackend({{}}).open('small', pathlib.Path({str(archive)!r}), 0)\n"
         "print(copy._holder.pid, flush=True)\n"
         f"copy.run(['/bin/bash', '-c', 'sleep {MARK}'], '/', 60)\n"

@@ -35,7 +35,7 @@ def test_settings_of_libraries_stand_before_torch_and_the_hub_are_imported(tmp_p
         "import os, sys\n"
         "from prefect.flows import load_flow_from_entrypoint\n"
         "load_flow_from_entrypoint('flows/leap_iteration.py:leap_iteration')\n"
-        "from flows.running import open_run\n"
+        "from flows.run import open_run\n"
         f"open_run('smoke', [], {str(tmp_path)!r})\n"
         f"assert {{name: os.environ.get(name) for name in {list(settled)}}} == {settled}\n"
         "assert not {'torch', 'huggingface_hub'} & set(sys.modules)\n"

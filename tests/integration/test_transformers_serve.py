@@ -13,10 +13,10 @@ from transformers.utils.import_utils import is_serve_available
 
 from leap_core.config import EndpointConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
 from leap_core.loading import load_suite, open_pool
-from leap_core.models import BUNDLED_DIRECTORY
+from leap_core.method.rollout import RolloutSettings, play_episodes
 from leap_core.prompts import load_prompts
-from leap_core.rollout import RolloutSettings, play_episodes
 from leap_core.students.openai import OpenAIStudent
+from leap_core.students.weights import BUNDLED_DIRECTORY
 
 pytestmark = [
     pytest.mark.slow,

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from leap_core.envs.alfworld.engine import make_engine
+from leap_core.envs.alfworld.engine.engines import make_engine
 from leap_core.errors import LeapError
 from tests.parity.commands import Player
 from tests.parity.games import Dialect, make_game, own_dialects, read_dialect, task_type_of

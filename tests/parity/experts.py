@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leap_core.config import EnvironmentConfig
-from leap_core.demonstrations import demonstrate
-from leap_core.envs.alfworld.game_file import GAME_FILE
-from leap_core.envs.alfworld.generator import generate_games
+from leap_core.envs.alfworld.engine.game_file import GAME_FILE
+from leap_core.envs.alfworld.games.generator import generate_games
 from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Level
 from tests.parity.memoised import memoise
 from tests.unit.alfworld_games import older_domain, older_grammar
@@ -77,7 +77,7 @@ def play_handcoded(data: Path, num_games: int) -> Iterator[Won]:
     from textworld import EnvInfos
     from textworld.envs import PddlEnv
 
-    from leap_core.envs.alfworld.textworld_engine import named_as_in_alfworld
+    from leap_core.envs.alfworld.engine.textworld_engine import named_as_in_alfworld
 
     environment = named_as_in_alfworld(PddlEnv(EnvInfos(won=True, admissible_commands=True, facts=True)))
     from alfworld.agents.environment.alfred_tw_env import AlfredExpert

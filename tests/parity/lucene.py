@@ -17,12 +17,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from leap_core.envs.webshop.data_files import find_files, read_rows
-from leap_core.envs.webshop.generator import write_generated_files
-from leap_core.envs.webshop.products import search_text
-from leap_core.envs.webshop.search import NUM_RESULTS
-from leap_core.envs.webshop.shop import Shop, ShopSettings, provide_shop
-from leap_core.files import write_json
+from leap_core.disk.files import write_json
+from leap_core.envs.webshop.shop.data_files import find_files, read_rows
+from leap_core.envs.webshop.shop.generator import write_generated_files
+from leap_core.envs.webshop.shop.products import search_text
+from leap_core.envs.webshop.shop.search import NUM_RESULTS
+from leap_core.envs.webshop.shop.shop import Shop, ShopSettings, provide_shop
 
 RECORD = Path(__file__).parent / "data" / "lucene.json"
 NUM_RECORDED_DOCUMENTS, NUM_RECORDED_QUERIES = 150, 60

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from leap_core.envs.alfworld.engine import Engine
-from leap_core.envs.alfworld.game import Turn
+from leap_core.envs.alfworld.engine.engines import Engine
+from leap_core.envs.alfworld.engine.game import Turn
 from tests.parity.commands import Player
 
 TURN_FIELDS = ("text", "admissible", "won", "valid")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from leap_core.envs.alfworld.engine import make_engine
+from leap_core.envs.alfworld.engine.engines import make_engine
 from tests.parity.commands import Player
 from tests.parity.games import make_game, own_dialects, task_type_of
 from tests.parity.memoised import memoise

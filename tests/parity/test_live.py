@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("textworld", reason="the original engine is an optional package")
 pytest.importorskip("alfworld", reason="the original engine is an optional package")
 
-from leap_core.envs.alfworld.engine import make_engine
+from leap_core.envs.alfworld.engine.engines import make_engine
 from leap_core.envs.alfworld.environment import AlfworldEnvironment
 from leap_core.errors import EnvironmentCrashError, GameFileError, UnplayableGameError
 from leap_core.types import Spec
@@ -78,7 +78,7 @@ def limited_original(path, max_steps):
     from textworld.envs import PddlEnv
     from textworld.envs.wrappers import Limit
 
-    from leap_core.envs.alfworld import textworld_engine
+    from leap_core.envs.alfworld.engine import textworld_engine
 
     environment = Limit(textworld_engine.named_as_in_alfworld(PddlEnv(EnvInfos(won=True))), max_steps)
     environment.load(str(path))

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
-from leap_core.envs.webshop.analysis import terms_of
-from leap_core.envs.webshop.search import IndexWriter, Searcher
+from leap_core.envs.webshop.shop.analysis import terms_of
+from leap_core.envs.webshop.shop.search import IndexWriter, Searcher
 from tests.parity.lucene import RECORD
 
 RECORDED = json.loads(RECORD.read_bytes())

@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from leap_core.envs.webshop.actions import execute
-from leap_core.envs.webshop.building import build_shop
-from leap_core.envs.webshop.data_files import find_files
+from leap_core.disk.files import write_json
 from leap_core.envs.webshop.environment import WebshopEnvironment
-from leap_core.envs.webshop.generator import write_generated_files
-from leap_core.envs.webshop.goals import GENERATED_BOUNDS, Goal, GoalKind
-from leap_core.envs.webshop.nouns import load_nouns
-from leap_core.envs.webshop.shop import REPORT_FILE, SHOP_FOLDER, Shop
-from leap_core.envs.webshop.visit import Visit
-from leap_core.files import write_json
+from leap_core.envs.webshop.shop.building import build_shop
+from leap_core.envs.webshop.shop.data_files import find_files
+from leap_core.envs.webshop.shop.generator import write_generated_files
+from leap_core.envs.webshop.shop.goals import GENERATED_BOUNDS, Goal, GoalKind
+from leap_core.envs.webshop.shop.shop import REPORT_FILE, SHOP_FOLDER, Shop
+from leap_core.envs.webshop.site.actions import execute
+from leap_core.envs.webshop.site.nouns import load_nouns
+from leap_core.envs.webshop.site.visit import Visit
 from leap_core.types import Spec
 from tests.parity.webshop_play import write_odd_files
 from tests.parity.webshop_transcripts import RecordedTurn, Transcript

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-from leap_core.envs.webshop.actions import draw_for
-from leap_core.envs.webshop.goals import Goal
-from leap_core.envs.webshop.nouns import load_nouns
-from leap_core.envs.webshop.shop import Shop
+from leap_core.envs.webshop.shop.goals import Goal
+from leap_core.envs.webshop.shop.shop import Shop
+from leap_core.envs.webshop.site.actions import draw_for
+from leap_core.envs.webshop.site.nouns import load_nouns
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from leap_core.envs.webshop.goals import Goal
-from leap_core.envs.webshop.nouns import load_nouns
 from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.privileged import reveal
-from leap_core.envs.webshop.shop import Shop
+from leap_core.envs.webshop.shop.goals import Goal
+from leap_core.envs.webshop.shop.shop import Shop
+from leap_core.envs.webshop.site.nouns import load_nouns
 from leap_core.types import Action, Observation, Step
 from tests.parity.webshop_compare import KINDS, SHOPS, all_goals, differences, expected_offer, make_shop, spec_of
 from tests.parity.webshop_original import OriginalShop, Seen

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from leap_command import QUIET, Undisturbed, leap
 
-from leap_core.locks import file_lock
+from leap_core.disk.locks import file_lock
 
 OFFLINE = Path(__file__).parent / "offline"
 LOOPBACK_ONLY = """

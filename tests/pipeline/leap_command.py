@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from flows.cli import main
-from leap_core.artifacts import ArtifactStore
+from flows.command.main import main
+from leap_core.store.artifacts import ArtifactStore
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would all that is started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,11 +15,11 @@ import pytest
 from leap_command import leap_here
 
 import tasks
-from flows import environment
-from leap_core.artifacts import ArtifactStore
+from flows.prefect_side import session
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import ArtifactError, LeapError
+from leap_core.store.artifacts import ArtifactStore
 from tasks.stage import Stage
 
 pytestmark = pytest.mark.slow
@@ -341,7 +341,7 @@ def test_what_libraries_raise_is_told_plainly_and_a_bug_stays_a_bug(
     tmp_path, monkeypatch, raised, free, expected, message
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(10**12, 0, free))
-    with pytest.raises(expected, match=message) as error, environment.plain_errors(tmp_path):
+    with pytest.raises(expected, match=message) as error, session.plain_errors(tmp_path):
         raise raised
     assert type(error.value) is expected
 

@@ -6,7 +6,7 @@ import pytest
 from brought_models import edit_json, edit_weights, write_adapter, write_brought
 from leap_command import SMALL, leap_here
 
-from leap_core.artifacts import ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import TrainingResult
 

@@ -3,13 +3,13 @@
 import pytest
 from leap_command import copy_home
 
-from flows import cleaning
+from flows.command import cleaning
 from flows.evaluate import evaluate
 from flows.leap import leap
 from flows.leap_iteration import leap_iteration
-from flows.opening import experiment_directory
-from flows.summary import SUMMARY
-from leap_core.artifacts import ArtifactStore
+from flows.presets import experiment_directory
+from flows.results.summary import SUMMARY
+from leap_core.store.artifacts import ArtifactStore
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from leap_command import HERE, copy_home, last_json, leap_here
 from scripted_teacher import advice, corrections
 
 from flows.leap import walk_leap
-from flows.opening import read_config
-from flows.publishing import progress
-from leap_core.artifacts import ArtifactStore
+from flows.prefect_side.ui import progress
+from flows.presets import read_config
 from leap_core.errors import ConfigError
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import Usage
 from tasks.stage import Run
 

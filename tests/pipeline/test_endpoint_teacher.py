@@ -27,12 +27,12 @@ from leap_command import (
 )
 from scripted_teacher import advice, corrections, well_behaved
 
-from flows.keys import provide_keys
-from leap_core.artifacts import ArtifactStore
+from flows.prefect_side.secrets import provide_keys
 from leap_core.chat.journal import JOURNAL
 from leap_core.config import parse_config
 from leap_core.errors import ConfigError
-from leap_core.tables import TRAIN_ROWS, read_corrections, read_training_rows
+from leap_core.method.tables import TRAIN_ROWS, read_corrections, read_training_rows
+from leap_core.store.artifacts import ArtifactStore
 
 pytestmark = pytest.mark.slow
 

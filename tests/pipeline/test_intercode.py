@@ -4,7 +4,7 @@ import pytest
 from intercode_sandboxes import needs_sandbox
 
 from flows.leap import leap as leap_flow
-from leap_core.artifacts import ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
 
 pytestmark = [needs_sandbox, pytest.mark.slow]
 

@@ -9,9 +9,9 @@ import pytest
 from leap_command import QUIET, copy_home, digests, last_json, leap, leap_here, shared_server, states
 
 from flows.leap import leap as leap_flow
-from leap_core.artifacts import ArtifactStore
 from leap_core.errors import ArtifactError
-from leap_core.tables import read_trajectories
+from leap_core.method.tables import read_trajectories
+from leap_core.store.artifacts import ArtifactStore
 
 pytestmark = pytest.mark.slow
 
@@ -67,14 +67,14 @@ def test_no_process_of_a_run_leaves_the_machine(undisturbed):
     assert [line for line in lines if not line.startswith("watched ")] == []
     watched = "\n".join(lines)
     assert "-m flows run smoke" in watched
-    assert "-m flows.server" in watched
+    assert "-m flows.prefect_side.server" in watched
     assert watched.count("spawn_main") >= 2  # the environments' workers
 
 
 def test_a_second_run_makes_nothing_again_and_loads_no_model_library(undisturbed):
     before = digests(undisturbed.home)
     at_exit = "atexit.register(lambda: print({'torch', 'transformers'} & set(sys.modules)))"
-    code = f"import atexit, sys; {at_exit}; from flows.cli import main; main()"
+    code = f"import atexit, sys; {at_exit}; from flows.command.main import main; main()"
     run = ("run", "smoke", "--home", undisturbed.home, *QUIET)
     done = leap(*run, command=(sys.executable, "-c", code), **shared_server())
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ from tasks.pace import Pace
 def told_at(seconds, every):
     """When something is said, in a stage of so many seconds that could say something every so many."""
     now, told = [0.0], []
-    pace = Pace(say=lambda line: told.append(float(line)), clock=lambda: now[0])
+    pace = Pace(log=lambda line: told.append(float(line)), clock=lambda: now[0])
     while now[0] < seconds:
         now[0] += every
         pace(str(now[0]))

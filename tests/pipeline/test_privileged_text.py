@@ -16,11 +16,11 @@ from leap_command import SMALL, copy_home, text_in_prefect
 from pyarrow import parquet
 
 from flows.leap import leap
-from leap_core.artifacts import ArtifactStore
 from leap_core.envs import ENVIRONMENTS
-from leap_core.giveaways import normalise
-from leap_core.realizability import leaks
-from leap_core.tables import TRAIN_ROWS, read_privileged, read_training_rows, read_trajectories, read_turn_rows
+from leap_core.gate.giveaways import normalise
+from leap_core.gate.realizability import leaks
+from leap_core.method.tables import TRAIN_ROWS, read_privileged, read_training_rows, read_trajectories, read_turn_rows
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.teachers import TEACHERS
 
 pytestmark = pytest.mark.slow

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.reporting import write_experiment_report
-from flows.summary import lines_of, read_summary, skipped_by_split
-from leap_core.artifacts import ArtifactStore
+from flows.results.report_data import write_experiment_report
+from flows.results.summary import lines_of, read_summary, skipped_by_split
 from leap_core.config import LeapConfig
 from leap_core.envs.skipped import read_skipped
+from leap_core.store.artifacts import ArtifactStore
 from tasks.specs import prepare_specs
 from tasks.stage import Run
 
@@ -46,7 +46,7 @@ def test_the_stage_counts_what_is_passed_over(home, data):
 def test_fewer_games_than_were_asked_for_are_told(home, data):
     said = []
     config = LeapConfig.model_validate({"experiment": "t", "environment": {"data": str(data), "num_dev": 1}})
-    run = Run(config=config, store=ArtifactStore(home), say=said.append)
+    run = Run(config=config, store=ArtifactStore(home), log=said.append)
     prepare_specs(run, "train")
     prepare_specs(run, "dev")
     (warning,) = (line for line in said if "warning" in line)

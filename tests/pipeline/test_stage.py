@@ -5,9 +5,9 @@ import time
 import pytest
 from pydantic import Field
 
-from leap_core.artifacts import ArtifactStore
 from leap_core.config import LeapConfig, Section
 from leap_core.errors import StageFailedError
+from leap_core.store.artifacts import ArtifactStore
 from tasks.stage import Run, Stage, StageReport, is_pending
 
 pytestmark = pytest.mark.slow
@@ -99,7 +99,7 @@ def test_a_damaged_artifact_is_made_again(open_run, damage):
     damage(open_run().store.path(ref) / "text")
     said = []
     run = open_run()
-    run.say = said.append
+    run.log = said.append
     assert chain(run) == ref
     assert states(run) == ["cached", "computed"]
     assert any("made again" in line for line in said)

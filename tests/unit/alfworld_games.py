@@ -3,7 +3,7 @@
 import json
 import re
 
-from leap_core.envs.alfworld.game_file import domain_text, grammar_for
+from leap_core.envs.alfworld.engine.game_file import domain_text, grammar_for
 
 RECEPTACLES = {
     "Cabinet_bar__minus_01_dot_00": ("Cabinet", "loc_bar_1", True),

@@ -1,6 +1,6 @@
 """Publishing small artifacts, for the tests of the store."""
 
-from leap_core.canonical import stage_key
+from leap_core.disk.canonical import stage_key
 
 
 def publish(store, files, stage="rollout", name="demo", inputs=None, experiment="demo", **config):

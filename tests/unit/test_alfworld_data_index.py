@@ -10,14 +10,14 @@ import pytest
 from alfworld_games import older_domain, older_grammar, write_game
 
 from leap_core.config import EnvironmentConfig, load_config
-from leap_core.envs.alfworld.data_index import (
+from leap_core.envs.alfworld.engine.game_file import domain_text, grammar_for
+from leap_core.envs.alfworld.games.data_index import (
     NUM_EVALUATION_GAMES,
     evaluation_games,
     find_data,
     in_order,
     read_index,
 )
-from leap_core.envs.alfworld.game_file import domain_text, grammar_for
 from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.envs.skipped import Skipped, describe_counts, read_skipped, write_skipped

@@ -6,12 +6,12 @@ from random import Random
 import pytest
 
 from leap_core.config import EnvironmentConfig
-from leap_core.demonstrations import demonstrate
-from leap_core.envs.alfworld.belief import Belief
+from leap_core.envs.alfworld.expert.belief import Belief
 from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.oracle import AlfworldOracle, Guide
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import TeacherReplyError
+from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Action, Observation, PrivilegedState, Spec, Step
 
 ROOM = ("cabinet 2", "cabinet 1", "countertop 1", "diningtable 1", "fridge 1", "microwave 1", "shelf 1", "sinkbasin 1")

@@ -7,16 +7,16 @@ from hashlib import sha256
 import pytest
 from alfworld_games import GOALS, older_domain, older_grammar, write_game
 
-from leap_core.demonstrations import demonstrate
-from leap_core.envs.alfworld.engine import NativeEngine
+from leap_core.envs.alfworld.engine.engines import NativeEngine
 from leap_core.envs.alfworld.environment import AlfworldEnvironment
-from leap_core.envs.alfworld.generator import generate_games
+from leap_core.envs.alfworld.expert.planning import winning_plan
+from leap_core.envs.alfworld.games.generator import generate_games
+from leap_core.envs.alfworld.games.routes import NoRouteError, Room, Spot, Thing, shortest_route, spell
+from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
 from leap_core.envs.alfworld.goals import CLEAN, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, Goal
 from leap_core.envs.alfworld.oracle import AlfworldOracle
-from leap_core.envs.alfworld.planning import winning_plan
 from leap_core.envs.alfworld.privileged import HiddenFacts, reveal
-from leap_core.envs.alfworld.routes import NoRouteError, Room, Spot, Thing, shortest_route, spell
-from leap_core.envs.alfworld.trajectory_data import read_trajectory_data
+from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Spec
 
 WORDINGS = ("move", "put")

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from leap_core.envs.alfworld.facts import Relation
-from leap_core.envs.alfworld.pddl import And, Atom, Domain, Exists, Forall, Not, Or
-from leap_core.envs.alfworld.queries import Query, World
+from leap_core.envs.alfworld.engine.facts import Relation
+from leap_core.envs.alfworld.engine.pddl import And, Atom, Domain, Exists, Forall, Not, Or
+from leap_core.envs.alfworld.engine.queries import Query, World
 
 OBJECTS = {"a": "thing", "b": "thing", "c": "box", "d": "box", "e": "tool"}
 DOMAIN = Domain({"thing": "object", "box": "thing", "tool": "object"}, {}, {"p": 1, "q": 2, "r": 2}, ())

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.alfworld.belief import Belief, kind_of
+from leap_core.envs.alfworld.expert.belief import Belief, kind_of
+from leap_core.envs.alfworld.expert.random_play import play_randomly
 from leap_core.envs.alfworld.goals import parse_goal
-from leap_core.envs.alfworld.random_play import play_randomly
 from leap_core.envs.alfworld.suite import AlfworldSuite
 
 

@@ -6,13 +6,13 @@ import pytest
 from alfworld_games import write_game
 
 from leap_core.config import EnvironmentConfig
-from leap_core.demonstrations import demonstrate
-from leap_core.envs.alfworld.belief import Belief
+from leap_core.envs.alfworld.expert.belief import Belief
+from leap_core.envs.alfworld.expert.walkthroughs import explain
 from leap_core.envs.alfworld.oracle import AlfworldOracle
 from leap_core.envs.alfworld.suite import AlfworldSuite
-from leap_core.envs.alfworld.walkthroughs import explain
 from leap_core.errors import UnknownNameError
-from leap_core.realizability import apply_gate
+from leap_core.gate.realizability import apply_gate
+from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Correction, CorrectionStatus, StepCorrection
 
 SEARCH = (

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from artifact_tools import publish
 
-from leap_core.artifacts import ArtifactStore
+from leap_core.disk.files import write_atomically, write_json
 from leap_core.errors import ArtifactError
-from leap_core.files import write_atomically, write_json
+from leap_core.store.artifacts import ArtifactStore
 
 KEY = "ab12cd34" + "0" * 56
 HEADER = f"""
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from artifact_tools import publish
-from leap_core.artifacts import ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.errors import ArtifactError
 store = ArtifactStore(Path(sys.argv[1]))
 KEY = {KEY!r}

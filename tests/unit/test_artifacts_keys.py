@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from leap_core.canonical import canonical_json, diff_configs, files_digest, stage_key
+from leap_core.disk.canonical import canonical_json, diff_configs, files_digest, stage_key
 from leap_core.errors import ConfigError
 from leap_core.types import ArtifactRef
 

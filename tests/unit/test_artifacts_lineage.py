@@ -7,9 +7,9 @@ import time
 import pytest
 from artifact_tools import publish
 
-from leap_core.artifacts import ArtifactStore
 from leap_core.errors import ArtifactError
-from leap_core.lineage import WORKSPACE_AGE_S, diff, gc, left_alone, lineage
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.lineage import WORKSPACE_AGE_S, diff, gc, left_alone, lineage
 
 STAGES = {"specs", "privileged", "rollout", "correction", "training"}
 KEY = "ab12cd34" + "0" * 56

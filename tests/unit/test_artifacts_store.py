@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from artifact_tools import publish
 
-from leap_core.artifacts import ArtifactRecord, ArtifactStore
-from leap_core.canonical import stage_key
+from leap_core.disk.canonical import stage_key
 from leap_core.errors import ArtifactError
+from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
 from leap_core.types import SCHEMA_VERSION, Usage
 
 KEY = "ab12cd34" + "0" * 56

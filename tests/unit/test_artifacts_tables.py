@@ -5,11 +5,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from leap_core.dataset import TrainingRow, TurnRow
+from leap_core.disk.files import sha256_file
+from leap_core.disk.parquet import read_records, record_schema, write_records
 from leap_core.errors import ArtifactError
-from leap_core.files import sha256_file
-from leap_core.parquet import read_records, record_schema, write_records
-from leap_core.tables import (
+from leap_core.method.dataset import TrainingRow, TurnRow
+from leap_core.method.tables import (
     read_corrections,
     read_privileged,
     read_specs,

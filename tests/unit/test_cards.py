@@ -3,10 +3,10 @@
 import pytest
 from datasets import load_dataset
 
-from leap_core.artifacts import ArtifactStore
-from leap_core.parquet import write_records
+from leap_core.disk.parquet import write_records
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.verification import CARD
 from leap_core.types import Record
-from leap_core.verification import CARD
 
 
 class Word(Record):

@@ -10,7 +10,6 @@ import sqlite3
 import pytest
 from chat_server import MODEL, Answer, ChatServer, completion, error, reply
 
-from leap_core.addresses import is_own, origin_of, proxy_for
 from leap_core.chat.client import ChatClient
 from leap_core.chat.faults import FaultKind, asked_wait_s, fault_of_status, presentable
 from leap_core.chat.journal import Journal
@@ -18,6 +17,7 @@ from leap_core.chat.keys import plain_key, read_key, without_keys
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.config import EndpointConfig
 from leap_core.errors import BudgetError, ConfigError, EndpointError
+from leap_core.settings.addresses import is_own, origin_of, proxy_for
 from leap_core.teachers.replies import read_advice
 from leap_core.types import Message, Observation, Spec
 
@@ -41,7 +41,7 @@ def ask(server, path, *requests, said=None, **config):
     async def run():
         settings = {"base_url": server.url, "timeout_s": 20.0, "max_tries": 2} | config
         lines = [] if said is None else said
-        client = ChatClient(EndpointConfig(**settings), path / "journal.sqlite", "tests", say=lines.append)
+        client = ChatClient(EndpointConfig(**settings), path / "journal.sqlite", "tests", log=lines.append)
         try:
             answers = [(await asyncio.gather(client.complete(one), return_exceptions=True))[0] for one in requests]
             return answers, client.counts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.opening import PRESETS, find_preset
+from flows.presets import PRESETS, find_preset
 from leap_core.config import load_config, parse_config
 from leap_core.errors import ConfigError, UnknownNameError
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from leap_core.dataset import assemble, correction_rows, count_left_alone, count_rows, demonstration_rows
+from leap_core.method.dataset import assemble, correction_rows, count_left_alone, count_rows, demonstration_rows
 from leap_core.prompts import load_prompts
 from leap_core.types import (
     Action,

@@ -3,8 +3,8 @@
 import pytest
 from corridor import Corridor, corridors
 
-from leap_core.demonstrations import demonstrate, successful
 from leap_core.errors import EnvironmentCrashError
+from leap_core.method.demonstrations import demonstrate, successful
 from leap_core.types import Action, PrivilegedState, StopReason, Usage
 
 PRIVILEGED = PrivilegedState(spec_id="a", text="the door is on the right", source="test")

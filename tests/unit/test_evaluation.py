@@ -5,8 +5,8 @@ import math
 import pytest
 
 from leap_core.errors import StageFailedError
-from leap_core.evaluation import compare, paired_interval, summarise, wilson_interval
-from leap_core.rollout import check_episodes, find_impossible, find_rubbish
+from leap_core.method.evaluation import compare, paired_interval, summarise, wilson_interval
+from leap_core.method.rollout import check_episodes, find_inadmissible, find_unparseable
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
 
 
@@ -51,11 +51,11 @@ def test_too_many_failed_episodes_fail_the_stage():
 
 
 def test_a_student_that_answers_rubbish_is_noticed_and_is_no_error():
-    rubbish = [episode(n, False, command="") for n in range(10)]
-    check_episodes(rubbish, 0.0)
-    assert "bla bla" in find_rubbish(rubbish)
-    assert find_rubbish([*rubbish[:3], episode(9, False)]) is None
-    assert find_rubbish([]) is None
+    unparseable = [episode(n, False, command="") for n in range(10)]
+    check_episodes(unparseable, 0.0)
+    assert "bla bla" in find_unparseable(unparseable)
+    assert find_unparseable([*unparseable[:3], episode(9, False)]) is None
+    assert find_unparseable([]) is None
 
 
 def test_a_student_whose_commands_are_impossible_is_noticed():
@@ -63,9 +63,9 @@ def test_a_student_whose_commands_are_impossible_is_noticed():
         return one.model_copy(update={"steps": tuple(step.model_copy(update={"valid": valid}) for step in one.steps)})
 
     episodes = [episode(n, False, command="look.") for n in range(10)]
-    assert "'look.'" in find_impossible([with_valid(one, False) for one in episodes])
-    assert find_impossible([with_valid(one, number > 3) for number, one in enumerate(episodes)]) is None
-    assert find_impossible([]) is None
+    assert "'look.'" in find_inadmissible([with_valid(one, False) for one in episodes])
+    assert find_inadmissible([with_valid(one, number > 3) for number, one in enumerate(episodes)]) is None
+    assert find_inadmissible([]) is None
 
 
 def test_models_are_compared_on_what_both_have_a_score_on():

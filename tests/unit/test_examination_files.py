@@ -8,11 +8,11 @@ import pytest
 from brought_models import cut_into_shards, edit_json, edit_weights, errors_of, the_error_of, write_brought
 
 from leap_core.errors import StudentError
-from leap_core.model_files import read_json_object
-from leap_core.models import fingerprint_model
 from leap_core.students.examination.examine import examine_model
 from leap_core.students.examination.findings import Purpose
 from leap_core.students.examination.weights import read_header
+from leap_core.students.model_files import read_json_object
+from leap_core.students.weights import fingerprint_model
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 2000000\n"
 

@@ -9,11 +9,11 @@ from report_data import evaluation, iteration, report_data
 from flows.evaluate import JudgedModel, Judgement
 from flows.iteration import Iteration
 from flows.leap import choose_best
-from flows.publishing import table_of
-from flows.summary import line_of, lines_of, summarise_run
+from flows.prefect_side.ui import table_of
+from flows.results.summary import line_of, lines_of, summarise_run
 from leap_core.config import LeapConfig
-from leap_core.evaluation import best_of, bootstrap_interval, compare, summarise
-from leap_core.files import write_json
+from leap_core.disk.files import write_json
+from leap_core.method.evaluation import best_of, bootstrap_interval, compare, summarise
 from leap_core.report import formats, summary
 from leap_core.report.charts import deciding_chart
 from leap_core.report.page import render

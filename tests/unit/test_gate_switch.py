@@ -4,12 +4,12 @@ from chat_server import ChatServer
 from scripted_teacher import advice, corrections
 from taught_episode import episode, setup_of
 
-from flows.summary import Summary, leak_lines, lines_of
+from flows.results.summary import Summary, leak_lines, lines_of
 from leap_core.config import EndpointConfig, LeapConfig
-from leap_core.correction import LEAKS_LET_THROUGH, correct_episodes, count_corrections
-from leap_core.dataset import assemble, correction_rows
+from leap_core.gate.realizability import apply_gate
+from leap_core.method.correction import LEAKS_LET_THROUGH, correct_episodes, count_corrections
+from leap_core.method.dataset import assemble, correction_rows
 from leap_core.prompts import load_prompts
-from leap_core.realizability import apply_gate
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.types import Correction, CorrectionStatus, StepCorrection
 

@@ -47,11 +47,13 @@ def identities():
 
 @pytest.mark.parametrize("changed", ["shared/guidance.jinja", "alfworld/default/system.jinja"])
 def test_another_wording_of_a_teachers_prompt_is_told_apart(tmp_path, monkeypatch, changed):
-    folder = shutil.copytree(prompts.PROMPTS_DIR, tmp_path / "prompts")
-    monkeypatch.setattr(prompts, "PROMPTS_DIR", folder)
+    shared = shutil.copytree(prompts.SHARED, tmp_path / "shared")
+    own = shutil.copytree(prompts.prompts_folder("alfworld", "teacher"), tmp_path / "alfworld")
+    monkeypatch.setattr(prompts, "SHARED", shared)
+    monkeypatch.setattr(prompts, "prompts_folder", lambda environment, role: own)
     prompts.load_teacher_prompts.cache_clear()
     before = identities()
-    (folder / changed).write_text("Teach as you like.")
+    (tmp_path / changed).write_text("Teach as you like.")
     prompts.load_teacher_prompts.cache_clear()
     after = identities()
     prompts.load_teacher_prompts.cache_clear()

@@ -10,12 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld", "prefect"}
 LAYERS = [
-    {"types", "errors", "registry", "shown", "outside", "addresses", "amounts"},
-    {"settings_bounds", "settings_files"},
-    {"config", "canonical", "files", "locks", "provenance", "verification", "giveaways", "markup", "names", "parts"},
-    {"artifacts", "cards", "prompts", "lineage", "parquet", "models", "model_files", "realizability"},
+    {"errors", "text"},
+    {"types", "registry"},
+    {"settings"},
+    {"config", "disk", "parts", "prompts"},
+    {"gate", "store"},
     {"envs", "students", "teachers", "trainers", "chat"},
-    {"loading", "rollout", "correction", "dataset", "demonstrations", "evaluation", "tables", "report"},
+    {"method", "report"},
+    {"loading"},
 ]
 
 
@@ -62,6 +64,6 @@ def test_layers_of_the_core():
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys, flows.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = "import sys, flows.command.main; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert not HEAVY & set(loaded.split())

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from leap_core.envs.intercode_bash.sandbox import SandboxUnavailableError
-from leap_core.envs.intercode_bash.seccomp import make_filter
+from leap_core.envs.intercode_bash.sandbox.backends import SandboxUnavailableError
+from leap_core.envs.intercode_bash.sandbox.seccomp import make_filter
 
 X86, ARM, I386 = 0xC000003E, 0xC00000B7, 0x40000003
 ALLOWED, KILLED = 0x7FFF0000, 0x80000000

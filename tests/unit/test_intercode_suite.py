@@ -15,10 +15,10 @@ from leap_core.envs.intercode_bash.benchmark import (
 )
 from leap_core.envs.intercode_bash.environment import FindTask, decode, readable
 from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
-from leap_core.envs.intercode_bash.sandbox import CommandResult
+from leap_core.envs.intercode_bash.sandbox.backends import CommandResult
 from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
 from leap_core.errors import ConfigError, LeapError, TeacherReplyError, UnknownNameError, WrongSpecError
-from leap_core.realizability import leaks
+from leap_core.gate.realizability import leaks
 from leap_core.types import Action, Observation, PrivilegedState, Spec, Step
 
 SIZES = {"fs_1": 60, "fs_2": 53, "fs_3": 60, "fs_4": 27}

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from leap_core.markup import final_answer, find_control_token, find_open_thought
 from leap_core.prompts import read_reply
+from leap_core.text.markup import final_answer, find_control_token, find_open_thought
 from leap_core.types import Action
 
 ANSWER = "REASON: It is late.\nACTION: go to bed 1"

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from leap_core.errors import StudentError
-from leap_core.models import (
+from leap_core.students.weights import (
     BUNDLED,
     BUNDLED_DIRECTORY,
     find_model,

@@ -3,8 +3,8 @@
 import pytest
 from report_data import evaluation, report_data
 
-from flows.summary import line_of
-from leap_core.evaluation import summarise
+from flows.results.summary import line_of
+from leap_core.method.evaluation import summarise
 from leap_core.parts import mean_parts, read_parts, tell_parts
 from leap_core.report.page import render
 from leap_core.types import EvaluationResult, Spec, StopReason, Trajectory

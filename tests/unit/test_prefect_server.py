@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.environment import keep_loopback_from_proxies, server_url
-from flows.opening import resolve_home
-from flows.server import DATABASE, find_damage, is_answering, set_damaged_aside, wait_until_free
+from flows.prefect_side.server import DATABASE, find_damage, is_answering, set_damaged_aside, wait_until_free
+from flows.prefect_side.session import keep_loopback_from_proxies, server_url
+from flows.presets import resolve_home
 from leap_core.errors import ConfigError, LeapError
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

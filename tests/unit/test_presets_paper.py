@@ -7,7 +7,7 @@ target modules are PEFT's for Llama, top-p that of Llama's generation_config.jso
 
 import pytest
 
-from flows.opening import read_config
+from flows.presets import read_config
 
 ALL = {
     "student.temperature": 0.3,

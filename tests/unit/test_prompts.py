@@ -4,10 +4,10 @@ import pytest
 
 from leap_core.errors import UnknownNameError
 from leap_core.prompts import (
-    PROMPTS_DIR,
     format_reply,
     load_prompts,
     match_command,
+    prompts_folder,
     read_reply,
 )
 from leap_core.types import Action, Observation, Spec, Step
@@ -22,7 +22,7 @@ STEPS = [
     for n in range(3)
 ]
 NOW = Observation(text="You see place 3.", admissible=("look", "go to place 9"))
-SETS = sorted(path.parent.name for path in (PROMPTS_DIR / "alfworld").glob("*/turn.jinja"))
+SETS = sorted(path.parent.name for path in prompts_folder("alfworld", "student").glob("*/turn.jinja"))
 
 
 @pytest.mark.parametrize("name", SETS)

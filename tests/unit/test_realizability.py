@@ -2,7 +2,7 @@
 
 import pytest
 
-from leap_core.realizability import Gate, apply_gate, is_leak
+from leap_core.gate.realizability import Gate, apply_gate, is_leak
 from leap_core.types import (
     Action,
     Correction,

@@ -7,12 +7,11 @@ import pytest
 from corridor import ADMISSIBLE, Corridor, corridors
 
 from leap_core.config import ExecutionConfig, StudentConfig
-from leap_core.correction import needs_correction
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
-from leap_core.evaluation import summarise
-from leap_core.prompts import load_prompts
-from leap_core.rollout import (
+from leap_core.method.correction import needs_correction
+from leap_core.method.evaluation import summarise
+from leap_core.method.rollout import (
     RolloutSettings,
     check_episodes,
     count_out_of_context,
@@ -20,6 +19,7 @@ from leap_core.rollout import (
     play_episodes,
     turn_seed,
 )
+from leap_core.prompts import load_prompts
 from leap_core.students.base import ActReply
 from leap_core.students.scripted import ScriptedStudent
 from leap_core.types import Action, StopReason, Usage
@@ -48,7 +48,7 @@ def scripted(*replies):
     return Recording("anywhere", config, ExecutionConfig(), 0.0)
 
 
-def say(command):
+def log(command):
     return f"REASON: because.\nACTION: {command}"
 
 
@@ -57,7 +57,7 @@ def by_spec(**commands):
 
     def answer(request):
         turn = sum(message.role == "assistant" for message in request.messages)
-        return say(commands[request.slot][turn])
+        return log(commands[request.slot][turn])
 
     return Recording.answering(answer)
 
@@ -76,7 +76,7 @@ def test_each_turn_tells_how_many_episodes_are_finished_and_what_was_played():
 
 
 def test_the_place_of_a_finished_episode_is_taken_by_the_next_spec():
-    student = scripted(say("right"))
+    student = scripted(log("right"))
     episodes = play(student, corridors(a=1, b=3, c=2, d=1))
     assert [[request.slot for request in turn] for turn in student.turns] == [["a", "b"], ["b", "c"], ["b", "c"], ["d"]]
     assert [episode.id for episode in episodes] == ["i1/a", "i1/b", "i1/c", "i1/d"]
@@ -100,18 +100,18 @@ class OutOfOrder(Recording):
 
 
 def test_where_replies_are_independent_no_episode_waits_for_another():
-    config = StudentConfig(kind="scripted", params={"replies": [say("right")]})
+    config = StudentConfig(kind="scripted", params={"replies": [log("right")]})
     student = OutOfOrder("anywhere", config, ExecutionConfig(), 0.0)
     student.waits = ("a",)
     specs = corridors(a=2, b=3, c=1, d=2)
     episodes = play(student, specs)
     assert student.order == ["b", "b", "b", "c", "d", "d", "a", "a"]
-    assert episodes == play(scripted(say("right")), specs), "the same episodes, in the same order"
+    assert episodes == play(scripted(log("right")), specs), "the same episodes, in the same order"
     assert sorted(student.released) == ["a", "b", "c", "d"]
 
 
 def test_without_specs_there_are_no_episodes():
-    student = scripted(say("right"))
+    student = scripted(log("right"))
     assert play(student, []) == []
     assert not hasattr(student, "turns")
 
@@ -121,7 +121,7 @@ def wanderer():
 
     def answer(request):
         seen = f"{request.seed} {[message.content for message in request.messages]}"
-        return (say("right"), say("right"), say("left"), say("fly"), "rubbish")[
+        return (log("right"), log("right"), log("left"), log("fly"), "rubbish")[
             hashlib.sha256(seen.encode()).digest()[0] % 5
         ]
 
@@ -140,7 +140,7 @@ def test_neither_the_batch_nor_the_workers_change_an_episode(batch_size, num_wor
 
 
 def test_no_two_turns_share_a_seed():
-    student = scripted(say("left"))
+    student = scripted(log("left"))
     for iteration in (1, 2):
         play(student, corridors(a=9, b=9), iteration=iteration)
     seeds = [request.seed for turn in student.turns for request in turn]
@@ -159,19 +159,19 @@ def test_the_student_is_shown_what_it_did_and_saw():
 
 @pytest.mark.parametrize(("constrain", "admissible"), [(True, ADMISSIBLE), (False, None)])
 def test_commands_are_constrained_only_where_it_is_asked_for(constrain, admissible):
-    student = scripted(say("right"))
+    student = scripted(log("right"))
     play(student, corridors(a=1), constrain=constrain)
     assert student.turns[0][0].admissible == admissible
 
 
 def test_each_step_holds_what_was_seen_said_and_spent():
-    episode = play(scripted(say("left"), say("right")), corridors(a=1))[0]
+    episode = play(scripted(log("left"), log("right")), corridors(a=1))[0]
     assert [step.index for step in episode.steps] == list(range(6))
     assert [step.observation.text for step in episode.steps[:3]] == [
         *("a: place 0.", "a: place -1 after 'left'.", "a: place 0 after 'right'.")
     ]
     assert episode.steps[1].action == Action(reason="because.", command="right")
-    assert episode.steps[1].reply == say("right")
+    assert episode.steps[1].reply == log("right")
     assert episode.final_observation == "a: place 0 after 'right'."
     assert (episode.student, episode.iteration, episode.usage) == ("scripted", 1, Usage(num_requests=6))
 
@@ -196,23 +196,23 @@ def test_why_an_episode_ends(commands, stop, num_steps, score):
 
 
 def test_without_a_limit_invalid_actions_end_no_episode():
-    episode = play(scripted(say("fly")), corridors(a=1), max_consecutive_invalid=None)[0]
+    episode = play(scripted(log("fly")), corridors(a=1), max_consecutive_invalid=None)[0]
     assert (episode.stop_reason, len(episode.steps)) == (StopReason.STEP_LIMIT, 6)
     assert [step.valid for step in episode.steps] == [False] * 6
 
 
 @pytest.mark.parametrize(
-    "rubbish", ["", "\n\n", "right", "REASON: I think", "REASON: x\nACTION:", "�" * 5000, "{{ 1/0 }}"]
+    "unparseable", ["", "\n\n", "right", "REASON: I think", "REASON: x\nACTION:", "�" * 5000, "{{ 1/0 }}"]
 )
-def test_rubbish_is_recorded_as_invalid_and_the_episode_goes_on(rubbish):
-    episode = play(scripted(say("right"), rubbish, say("right")), corridors(a=2))[0]
+def test_an_unparseable_reply_is_recorded_as_invalid_and_the_episode_goes_on(unparseable):
+    episode = play(scripted(log("right"), unparseable, log("right")), corridors(a=2))[0]
     assert [step.valid for step in episode.steps] == [True, False, True]
-    assert episode.steps[1].reply == rubbish
+    assert episode.steps[1].reply == unparseable
     assert episode.steps[1].action == Action(reason="", command="")
     assert (episode.stop_reason, episode.success, episode.error) == (StopReason.TERMINATED, True, None)
 
 
-def test_nothing_but_rubbish_stops_each_episode_at_the_limit():
+def test_nothing_but_unparseable_replies_stops_each_episode_at_the_limit():
     episodes = play(scripted("bla"), corridors(a=1, b=1, c=1))
     assert {(episode.stop_reason, len(episode.steps), episode.score) for episode in episodes} == {
         (StopReason.INVALID_LIMIT, 3, 0.0)
@@ -229,7 +229,7 @@ class Accepting(Corridor):
 def test_an_unreadable_reply_is_invalid_whatever_the_environment_makes_of_it():
     with EnvironmentPool(Accepting, 0) as pool:
         episode = play_episodes(
-            scripted("bla", say("fly")), pool, load_prompts("alfworld", "compact"), corridors(a=1), SETTINGS
+            scripted("bla", log("fly")), pool, load_prompts("alfworld", "compact"), corridors(a=1), SETTINGS
         )[0]
     assert [step.valid for step in episode.steps] == [False, True] * 3
 
@@ -278,7 +278,7 @@ class Overflowing(Recording):
 
 def test_episodes_that_run_out_of_context_are_failed_ones_and_are_corrected():
     """30 of 60 solved, 3 of them out of context: that is 50 %, not 30 of 57."""
-    student = Overflowing.answering(lambda request: say("right" if int(request.slot) % 2 else "left"))
+    student = Overflowing.answering(lambda request: log("right" if int(request.slot) % 2 else "left"))
     played = play(student, corridors(**{str(n): 2 for n in range(60)}))
     check_episodes(played, max_error_share=0.0)
     result = summarise(played, 1, "dev", 0.95)
@@ -297,13 +297,13 @@ class Narrow(Recording):
 
 
 def test_where_most_episodes_run_out_of_context_it_is_said():
-    found = find_overflow(play(Narrow.answering(lambda request: say("right")), corridors(a=2, b=2)))
+    found = find_overflow(play(Narrow.answering(lambda request: log("right")), corridors(a=2, b=2)))
     assert "In 2 of 2 episodes a prompt was longer than the model reads, the first time after 0 steps" in found
-    assert find_overflow(play(Recording.answering(lambda request: say("right")), corridors(a=2, b=2))) is None
+    assert find_overflow(play(Recording.answering(lambda request: log("right")), corridors(a=2, b=2))) is None
 
 
 def test_a_student_without_an_answer_fails_that_episode_alone():
-    student = Mute.answering(lambda request: say("right"))
+    student = Mute.answering(lambda request: log("right"))
     a, b, c = play(student, corridors(a=3, b=3, c=3))
     assert [episode.success for episode in (a, c)] == [True, True]
     assert (b.stop_reason, b.error, b.score, b.success) == (StopReason.STUDENT_ERROR, "out of memory", None, None)

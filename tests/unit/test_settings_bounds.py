@@ -9,10 +9,10 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 import pytest
 
 import leap_core
-from leap_core.canonical import canonical_json
 from leap_core.config import LeapConfig, Section, load_config, parse_config, read_params
+from leap_core.disk.canonical import canonical_json
 from leap_core.errors import ConfigError
-from leap_core.settings_bounds import Within
+from leap_core.settings.bounds import Within
 
 NEVER_NUMBERS = [math.nan, math.inf, -math.inf, True, False, "3", "3", "٣", "", None, [], {}]
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from leap_core.outside import mended, read_json
-from leap_core.shown import shown, shown_lines
+from leap_core.text.outside import mended, read_json
+from leap_core.text.shown import shown, shown_lines
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from student_models import make_small_tiny
 from leap_core.config import EndpointConfig, ExecutionConfig, StudentConfig
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import BudgetError, ConfigError, EndpointError, MissingPackageError, StudentError
+from leap_core.method.rollout import RolloutSettings, foresee_turns, play_episodes
 from leap_core.prompts import load_prompts
-from leap_core.rollout import RolloutSettings, foresee_turns, play_episodes
 from leap_core.students.openai import OpenAIStudent
 from leap_core.students.serving import vllm_arguments
 from leap_core.types import StopReason

@@ -3,16 +3,16 @@
 import pytest
 from report_data import evaluation, report_data
 
-from flows.summary import line_of
-from leap_core.canonical import stage_key
+from flows.results.summary import line_of
 from leap_core.config import LeapConfig
-from leap_core.correction import needs_correction
-from leap_core.demonstrations import successful
+from leap_core.disk.canonical import stage_key
 from leap_core.envs.intercode_bash.reward import suspect
-from leap_core.evaluation import summarise
+from leap_core.method.correction import needs_correction
+from leap_core.method.demonstrations import successful
+from leap_core.method.evaluation import summarise
+from leap_core.method.rollout import count_suspect
 from leap_core.parts import read_suspicion, suspicion_of, tell_suspicion
 from leap_core.report.page import render
-from leap_core.rollout import count_suspect
 from leap_core.types import Action, EvaluationResult, Observation, Spec, Step, StopReason, Trajectory
 from tasks.correction import CorrectionIdentity
 

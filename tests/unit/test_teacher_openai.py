@@ -8,11 +8,12 @@ from scripted_teacher import advice, corrections, possible_actions, wanted_steps
 from taught_episode import HIDDEN, POSSIBLE, correct, episode
 
 from leap_core.config import CorrectionConfig
+from leap_core.envs import ENVIRONMENTS as KINDS
 from leap_core.errors import ConfigError, StageFailedError, UnknownNameError, WrongSpecError
-from leap_core.realizability import LEAK
+from leap_core.gate.realizability import LEAK
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
-from leap_core.teachers.prompts import PROMPTS_DIR, load_teacher_prompts
+from leap_core.teachers.prompts import load_teacher_prompts
 
 
 def statuses(correction):
@@ -264,7 +265,7 @@ def test_a_shell_takes_any_command(tmp_path):
 
 
 LEVELS = (0, 25, 50, 75, 100)
-ENVIRONMENTS = [path.name for path in PROMPTS_DIR.iterdir() if path.name != "shared"]
+ENVIRONMENTS = sorted(KINDS)
 
 
 def asked_at(level, tmp_path):

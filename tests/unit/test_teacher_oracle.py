@@ -3,10 +3,10 @@
 import pytest
 
 from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
-from leap_core.demonstrations import demonstrate
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import WrongSpecError
-from leap_core.realizability import apply_gate
+from leap_core.gate.realizability import apply_gate
+from leap_core.method.demonstrations import demonstrate
 from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.oracle import OracleTeacher
 from leap_core.types import Action, CorrectionStatus, Step, StopReason, Trajectory, Usage

@@ -8,9 +8,9 @@ from chat_server import MODEL, ChatServer, reply
 from test_teacher_openai import HIDDEN, episode
 
 from leap_core.config import CorrectionConfig, EndpointConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
-from leap_core.correction import correct_episodes
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import ConfigError
+from leap_core.method.correction import correct_episodes
 from leap_core.students import STUDENTS
 from leap_core.students.scripted import ScriptedStudent
 from leap_core.teachers.annotator import Annotator, foresee_reasons
@@ -21,7 +21,7 @@ from leap_core.teachers.self_teacher import SelfTeacher
 class Privileged(ScriptedStudent):
     """Says what it finds in the hidden state that it is shown, as a model under such a prompt may."""
 
-    def __init__(self, path, config, execution, temperature, say):
+    def __init__(self, path, config, execution, temperature, log):
         self._answer = self.answer
         self.asked = []
 

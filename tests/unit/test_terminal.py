@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.running import say_in_terminal
-from flows.terminal import echo
+from flows.command.terminal import echo
+from flows.run import log_to_terminal
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_progress_and_results_are_spelled_out(capsys):
-    say_in_terminal("rollout \x1b[2J\u202e\ud83d")
+    log_to_terminal("rollout \x1b[2J\u202e\ud83d")
     echo("one\n\ttwo \x9b31m\r")
     printed = capsys.readouterr()
     assert printed.err == "rollout \\x1b[2J\\u202e\\ud83d\n"
@@ -25,7 +25,7 @@ def test_an_error_is_one_message_whatever_it_quotes_and_wherever_it_goes(tmp_pat
     arguments = ["leap", "report", "x\x1b[31m\u202e\udcff\u00fc\u65e5", "--home", str(tmp_path)]
     command = f"import sys; sys.argv = {arguments!a}"
     ended = subprocess.run(
-        [sys.executable, "-c", f"{command}; import flows.cli; flows.cli.main()"],
+        [sys.executable, "-c", f"{command}; import flows.command.main; flows.command.main.main()"],
         capture_output=True,
         env={"PYTHONIOENCODING": encoding, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
         cwd=ROOT,

@@ -203,7 +203,7 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny, tmp_path):
     for name, packed in (("packed", True), ("apart", False)):
         said = []
         job = make_job(tiny, long, tmp_path / name, max_length=500, pack_episodes=packed, max_truncated_share=0.25)
-        result = SftTrainer().train(replace(job, say=said.append))
+        result = SftTrainer().train(replace(job, log=said.append))
         assert (result.num_rows, result.num_truncated) == (6, 2)
         assert "2 of 8 rows (25%)" in said[0]
 
@@ -357,12 +357,12 @@ def test_keeping_the_best_without_validation_rows_is_an_error(tiny, rows, tmp_pa
 
 def test_a_training_that_ends_within_its_warm_up_says_so(tiny, rows, tmp_path):
     said = []
-    short = SftTrainer().train(replace(make_job(tiny, rows, tmp_path / "short"), say=said.append))
+    short = SftTrainer().train(replace(make_job(tiny, rows, tmp_path / "short"), log=said.append))
     assert (short.num_steps, short.num_warmup) == (6, 10)
     assert short.peak_learning_rate == pytest.approx(3e-3 * 5 / 10)
     assert "6 updates ends within its warm-up of 10" in said[0]
     said.clear()
-    share = replace(make_job(tiny, rows, tmp_path / "share", warmup_share=0.2), say=said.append)
+    share = replace(make_job(tiny, rows, tmp_path / "share", warmup_share=0.2), log=said.append)
     result = SftTrainer().train(share)
     assert (result.num_warmup, said) == (2, [])
     assert result.peak_learning_rate == pytest.approx(3e-3)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from leap_core.artifacts import ArtifactStore
-from leap_core.canonical import stage_key
 from leap_core.config import LeapConfig
+from leap_core.disk.canonical import stage_key
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Usage
 from tasks.stage import Run
 from tasks.training import TRAINING, train

@@ -2,11 +2,11 @@
 
 import pytest
 
-from flows.opening import read_config
-from flows.planning import plan_experiment
-from flows.updates import foresee_trainings
-from leap_core.artifacts import ArtifactStore
+from flows.forecast.planning import plan_experiment
+from flows.forecast.updates import foresee_trainings
+from flows.presets import read_config
 from leap_core.config import TrainingConfig
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.trainers.base import count_updates, count_warmup, describe_short_training
 from tasks.dataset import trains_on_kept_steps
 

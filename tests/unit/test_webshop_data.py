@@ -8,10 +8,10 @@ import pytest
 from webshop_files import HUMAN, row, write_data
 
 from leap_core.envs.folders import find_folder
-from leap_core.envs.webshop.building import build_shop
-from leap_core.envs.webshop.data_files import HOW_TO_GET, find_files, read_rows
-from leap_core.envs.webshop.products import NO_ATTRIBUTES, search_text
-from leap_core.envs.webshop.shop import SHOP_FOLDER, Shop, ShopSettings, provide_shop
+from leap_core.envs.webshop.shop.building import build_shop
+from leap_core.envs.webshop.shop.data_files import HOW_TO_GET, find_files, read_rows
+from leap_core.envs.webshop.shop.products import NO_ATTRIBUTES, search_text
+from leap_core.envs.webshop.shop.shop import SHOP_FOLDER, Shop, ShopSettings, provide_shop
 from leap_core.errors import LeapError, UnknownNameError
 
 
@@ -239,7 +239,7 @@ def test_a_download_that_was_refused_or_cut_off(tmp_path, name):
 
 
 def test_a_file_of_products_is_read_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("leap_core.envs.webshop.data_files._BUFFER", 7)
+    monkeypatch.setattr("leap_core.envs.webshop.shop.data_files._BUFFER", 7)
     values = [{"a": [1, {"b": "]"}]}, 12345678901, "x" * 50, None, "\u203a \U0001f600", -1.5e-7]
     for separators in ((",", ":"), (" ,\n ", " : ")):
         path = tmp_path / "rows.json"

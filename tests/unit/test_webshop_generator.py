@@ -6,8 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from leap_core.envs.webshop.generator import GENERATED_FILES, write_generated_files
-from leap_core.envs.webshop.shop import ShopSettings, provide_shop
+from leap_core.envs.webshop.shop.generator import GENERATED_FILES, write_generated_files
+from leap_core.envs.webshop.shop.shop import ShopSettings, provide_shop
 
 SETTINGS = ShopSettings(data=None, seed=0)
 

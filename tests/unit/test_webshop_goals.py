@@ -5,11 +5,11 @@ import random
 import pytest
 from webshop_files import HUMAN, row, write_data
 
-from leap_core.envs.webshop import store
-from leap_core.envs.webshop.building import build_shop
-from leap_core.envs.webshop.data_files import find_files
-from leap_core.envs.webshop.goals import NO_LIMIT, GoalOption, draw_limit
-from leap_core.envs.webshop.shop import ShopSettings, provide_shop
+from leap_core.envs.webshop.shop import store
+from leap_core.envs.webshop.shop.building import build_shop
+from leap_core.envs.webshop.shop.data_files import find_files
+from leap_core.envs.webshop.shop.goals import NO_LIMIT, GoalOption, draw_limit
+from leap_core.envs.webshop.shop.shop import ShopSettings, provide_shop
 from leap_core.errors import LeapError
 
 ALL = 10**6

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from leap_core.config import EnvironmentConfig
-from leap_core.demonstrations import demonstrate
-from leap_core.envs.webshop.human import key_of, read_trajectories
+from leap_core.envs.webshop.expert.human import key_of, read_trajectories
 from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.suite import WebshopSuite
 from leap_core.errors import LeapError
+from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Action, Step
 
 

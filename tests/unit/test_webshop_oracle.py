@@ -4,18 +4,18 @@ import pytest
 from webshop_files import HUMAN, row, write_data
 
 from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
-from leap_core.correction import correct_episodes, needs_correction
-from leap_core.dataset import assemble, correction_rows, demonstration_rows
-from leap_core.demonstrations import demonstrate, successful
 from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.privileged import HiddenGoal
+from leap_core.envs.webshop.site.wording import fit, price_limit, queries, telling_words, without_price
 from leap_core.envs.webshop.suite import WebshopSuite
-from leap_core.envs.webshop.wording import fit, price_limit, queries, telling_words, without_price
 from leap_core.errors import ConfigError, LeapError, UnknownNameError, WrongSpecError
+from leap_core.gate.realizability import Gate
 from leap_core.loading import open_pool
+from leap_core.method.correction import correct_episodes, needs_correction
+from leap_core.method.dataset import assemble, correction_rows, demonstration_rows
+from leap_core.method.demonstrations import demonstrate, successful
+from leap_core.method.rollout import RolloutSettings, play_episodes
 from leap_core.prompts import load_prompts
-from leap_core.realizability import Gate
-from leap_core.rollout import RolloutSettings, play_episodes
 from leap_core.students.scripted import ScriptedStudent
 from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.oracle import OracleTeacher

@@ -2,10 +2,10 @@
 
 import pytest
 
-from leap_core.envs.webshop.goals import Goal, GoalOption
-from leap_core.envs.webshop.nouns import AUTO, load_nouns, resolve_noun_step, rule_nouns
-from leap_core.envs.webshop.products import Product
-from leap_core.envs.webshop.reward import matches, score
+from leap_core.envs.webshop.shop.goals import Goal, GoalOption
+from leap_core.envs.webshop.shop.products import Product
+from leap_core.envs.webshop.site.nouns import AUTO, load_nouns, resolve_noun_step, rule_nouns
+from leap_core.envs.webshop.site.reward import matches, score
 from leap_core.errors import MissingPackageError, UnknownNameError
 
 NOUNS = load_nouns("rules")

@@ -8,9 +8,9 @@ from functools import cache
 
 import pytest
 
-from leap_core.envs.webshop import search
-from leap_core.envs.webshop.analysis import terms_of
-from leap_core.envs.webshop.search import IndexWriter, Searcher
+from leap_core.envs.webshop.shop import search
+from leap_core.envs.webshop.shop.analysis import terms_of
+from leap_core.envs.webshop.shop.search import IndexWriter, Searcher
 
 
 @pytest.fixture

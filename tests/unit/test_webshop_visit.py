@@ -3,14 +3,14 @@
 import pytest
 from webshop_files import row, write_data
 
-from leap_core.envs.webshop.actions import draw_for, execute, offered
 from leap_core.envs.webshop.environment import WebshopEnvironment
-from leap_core.envs.webshop.nouns import load_nouns
-from leap_core.envs.webshop.pages import sub_page
-from leap_core.envs.webshop.products import Product
-from leap_core.envs.webshop.reading import ItemPage, ResultsPage, SearchPage, SubPage, read_page
-from leap_core.envs.webshop.shop import ShopSettings, provide_shop
-from leap_core.envs.webshop.visit import Visit
+from leap_core.envs.webshop.expert.reading import ItemPage, ResultsPage, SearchPage, SubPage, read_page
+from leap_core.envs.webshop.shop.products import Product
+from leap_core.envs.webshop.shop.shop import ShopSettings, provide_shop
+from leap_core.envs.webshop.site.actions import draw_for, execute, offered
+from leap_core.envs.webshop.site.nouns import load_nouns
+from leap_core.envs.webshop.site.pages import sub_page
+from leap_core.envs.webshop.site.visit import Visit
 from leap_core.errors import EnvironmentCrashError, LeapError, WrongSpecError
 from leap_core.types import Spec
 

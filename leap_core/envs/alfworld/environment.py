@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from leap_core.envs.alfworld.engine import Engine
-from leap_core.envs.alfworld.game import Turn
+from leap_core.envs.alfworld.engine.engines import Engine
+from leap_core.envs.alfworld.engine.game import Turn
 from leap_core.envs.base import StepResult
 from leap_core.errors import WrongSpecError
 from leap_core.types import Observation, Spec

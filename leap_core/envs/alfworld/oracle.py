@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from leap_core.envs.alfworld.belief import Belief, kind_of, number_of
+from leap_core.envs.alfworld.expert.belief import Belief, kind_of, number_of
 from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
 from leap_core.envs.alfworld.kinds import fits, preposition, usual_places
 from leap_core.errors import TeacherReplyError

@@ -7,7 +7,11 @@ from pathlib import Path
 from pydantic import Field, JsonValue
 
 from leap_core.config import EnvironmentConfig, Section, read_params
-from leap_core.envs.alfworld.data_index import (
+from leap_core.envs.alfworld.engine.engines import make_engine
+from leap_core.envs.alfworld.engine.game_file import load_game_file, read_raw_game, task_of
+from leap_core.envs.alfworld.environment import AlfworldEnvironment, game_of
+from leap_core.envs.alfworld.expert.planning import winning_plan
+from leap_core.envs.alfworld.games.data_index import (
     CHOSEN,
     DAMAGED,
     DATA_SPLITS,
@@ -20,12 +24,8 @@ from leap_core.envs.alfworld.data_index import (
     in_order,
     read_index,
 )
-from leap_core.envs.alfworld.engine import make_engine
-from leap_core.envs.alfworld.environment import AlfworldEnvironment, game_of
-from leap_core.envs.alfworld.game_file import load_game_file, read_raw_game, task_of
-from leap_core.envs.alfworld.planning import winning_plan
+from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
 from leap_core.envs.alfworld.privileged import HiddenFacts, reveal
-from leap_core.envs.alfworld.trajectory_data import read_trajectory_data
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.skipped import Skipped, describe_counts, write_skipped
 from leap_core.errors import (
@@ -36,7 +36,7 @@ from leap_core.errors import (
     UnknownNameError,
     UnplayableGameError,
 )
-from leap_core.settings_bounds import Share, Text
+from leap_core.settings.bounds import Share, Text
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 _GENERATED_PARAMS = ("scene_size",)
@@ -120,8 +120,8 @@ class AlfworldSuite:
 
     def oracle(self) -> Oracle:
         """The rule-based expert; with environment.params.expert = "walkthrough", one that follows the files' own."""
+        from leap_core.envs.alfworld.expert.walkthroughs import WalkthroughExpert
         from leap_core.envs.alfworld.oracle import AlfworldOracle
-        from leap_core.envs.alfworld.walkthroughs import WalkthroughExpert
 
         return WalkthroughExpert(AlfworldOracle()) if self._params.expert == "walkthrough" else AlfworldOracle()
 
@@ -141,7 +141,7 @@ class AlfworldSuite:
             )
 
     def _generate(self, root: Path, split: Split, count: int, seed: int) -> list[Spec]:
-        from leap_core.envs.alfworld.generator import generate_games
+        from leap_core.envs.alfworld.games.generator import generate_games
 
         games = generate_games(root, {split: count}, seed, self._params.scene_size)
         return [_generated(root, path, split) for _, path in games]

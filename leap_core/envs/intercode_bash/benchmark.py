@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from leap_core.envs.intercode_bash.file_systems import FileSystem
+from leap_core.envs.intercode_bash.sandbox.file_systems import FileSystem
 from leap_core.errors import LeapError
 from leap_core.types import Record, Split
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from leap_core.envs.base import StepResult
 from leap_core.envs.intercode_bash.commands import MALFORMED, SKIP, SUBMIT, TIMED_OUT, plan, split_as_docker
 from leap_core.envs.intercode_bash.reward import Score, score, suspect, words_to_hash
-from leap_core.envs.intercode_bash.sandbox import Backend, CommandResult, Sandbox, Stopped
+from leap_core.envs.intercode_bash.sandbox.backends import Backend, CommandResult, Sandbox, Stopped
 from leap_core.errors import EnvironmentCrashError, WrongSpecError
 from leap_core.parts import tell_suspicion
 from leap_core.types import Observation, Spec

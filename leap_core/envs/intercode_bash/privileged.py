@@ -5,7 +5,7 @@ import json
 from pydantic import JsonValue
 
 from leap_core.envs.intercode_bash.environment import Task, birthday, readable, run_gold
-from leap_core.envs.intercode_bash.sandbox import Backend
+from leap_core.envs.intercode_bash.sandbox.backends import Backend
 from leap_core.types import PrivilegedState, Spec
 
 SOURCE = "gold command"

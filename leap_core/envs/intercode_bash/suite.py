@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from leap_core.config import EnvironmentConfig, Section, read_params
+from leap_core.disk.files import write_json
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.folders import find_folder
 from leap_core.envs.intercode_bash.benchmark import (
@@ -20,10 +21,9 @@ from leap_core.envs.intercode_bash.benchmark import (
 from leap_core.envs.intercode_bash.environment import FindTask, IntercodeBashEnvironment, archive_path
 from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
 from leap_core.envs.intercode_bash.privileged import reveal
-from leap_core.envs.intercode_bash.sandbox import load_backend, require
+from leap_core.envs.intercode_bash.sandbox.backends import load_backend, require
 from leap_core.errors import LeapError
-from leap_core.files import write_json
-from leap_core.settings_bounds import Text, Within
+from leap_core.settings.bounds import Text, Within
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 GOLDS_FILE = "golds.json"

@@ -1,10 +1,10 @@
 """One live WebShop episode at a time, as the student sees it."""
 
 from leap_core.envs.base import StepResult
-from leap_core.envs.webshop.actions import draw_for, execute, offered
-from leap_core.envs.webshop.nouns import NounStep, load_nouns
-from leap_core.envs.webshop.shop import Shop
-from leap_core.envs.webshop.visit import SEARCH, Visit
+from leap_core.envs.webshop.shop.shop import Shop
+from leap_core.envs.webshop.site.actions import draw_for, execute, offered
+from leap_core.envs.webshop.site.nouns import NounStep, load_nouns
+from leap_core.envs.webshop.site.visit import SEARCH, Visit
 from leap_core.errors import EnvironmentCrashError, WrongSpecError
 from leap_core.types import Observation, Spec
 

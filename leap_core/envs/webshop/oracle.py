@@ -7,9 +7,9 @@ its reasons speak of the instruction and of what the pages show.
 
 from collections.abc import Sequence
 
+from leap_core.envs.webshop.expert.reading import read_page
+from leap_core.envs.webshop.expert.shopper import Shopper
 from leap_core.envs.webshop.privileged import HiddenGoal
-from leap_core.envs.webshop.reading import read_page
-from leap_core.envs.webshop.shopper import Shopper
 from leap_core.types import LEVELS, Action, Level, Observation, PrivilegedState, Spec, Step
 
 

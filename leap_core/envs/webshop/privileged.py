@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from leap_core.envs.webshop.goals import NO_LIMIT, Goal
-from leap_core.envs.webshop.nouns import Nouns
-from leap_core.envs.webshop.products import Product
-from leap_core.envs.webshop.reward import matches, score, share_met
-from leap_core.envs.webshop.shop import Shop
-from leap_core.envs.webshop.visit import RESULTS_A_PAGE, option_clicked
-from leap_core.envs.webshop.wording import queries
-from leap_core.realizability import FreeCommands
+from leap_core.envs.webshop.shop.goals import NO_LIMIT, Goal
+from leap_core.envs.webshop.shop.products import Product
+from leap_core.envs.webshop.shop.shop import Shop
+from leap_core.envs.webshop.site.nouns import Nouns
+from leap_core.envs.webshop.site.reward import matches, score, share_met
+from leap_core.envs.webshop.site.visit import RESULTS_A_PAGE, option_clicked
+from leap_core.envs.webshop.site.wording import queries
+from leap_core.gate.realizability import FreeCommands
 from leap_core.types import PrivilegedState, Record, Spec
 
 SOURCE = "goal"

@@ -9,17 +9,17 @@ from leap_core.config import EnvironmentConfig, Section, read_params
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.folders import find_folder
 from leap_core.envs.skipped import Skipped, write_skipped
-from leap_core.envs.webshop.building import MAX_DAMAGED_SHARE, PRICE_SEED
-from leap_core.envs.webshop.data_files import HOW_TO_GET, find_files
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
-from leap_core.envs.webshop.goals import Goal, GoalKind
-from leap_core.envs.webshop.human import HumanExpert, key_of, read_trajectories
-from leap_core.envs.webshop.nouns import AUTO, load_nouns, resolve_noun_step
+from leap_core.envs.webshop.expert.human import HumanExpert, key_of, read_trajectories
 from leap_core.envs.webshop.oracle import WebshopOracle
 from leap_core.envs.webshop.privileged import reveal
-from leap_core.envs.webshop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
+from leap_core.envs.webshop.shop.building import MAX_DAMAGED_SHARE, PRICE_SEED
+from leap_core.envs.webshop.shop.data_files import HOW_TO_GET, find_files
+from leap_core.envs.webshop.shop.goals import Goal, GoalKind
+from leap_core.envs.webshop.shop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
+from leap_core.envs.webshop.site.nouns import AUTO, load_nouns, resolve_noun_step
 from leap_core.errors import LeapError
-from leap_core.settings_bounds import Seed, Share, Specs, Text
+from leap_core.settings.bounds import Seed, Share, Specs, Text
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 

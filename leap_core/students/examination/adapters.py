@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from leap_core.config import TrainingConfig
-from leap_core.model_files import read_json_object
 from leap_core.students.examination.findings import Notes
 from leap_core.students.examination.skeleton import quietly, tied_modules
 from leap_core.students.examination.targets import check_tied
 from leap_core.students.examination.weights import Tensor, find_adapter_tensors
 from leap_core.students.matching import ADAPTER_NAME, MERGED_ADAPTERS, adapter_faults, load_errors, misfit_of
+from leap_core.students.model_files import read_json_object
 
 ADAPTER_CONFIG = "adapter_config.json"
 TRAINED = "LORA"

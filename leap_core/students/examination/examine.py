@@ -5,8 +5,6 @@ from typing import Any
 
 from leap_core.config import TrainingConfig
 from leap_core.errors import StudentError
-from leap_core.model_files import check_plain, read_json_object
-from leap_core.models import find_model, has_weights, require_model, snapshot_of
 from leap_core.students.encoding import encode_prompt
 from leap_core.students.examination.adapters import ADAPTER_CONFIG, check_adapter, read_adapter
 from leap_core.students.examination.findings import Examination, Notes, Purpose
@@ -16,6 +14,8 @@ from leap_core.students.examination.targets import check_targets
 from leap_core.students.examination.vocabulary import check_vocabulary, read_vocabulary, template_of
 from leap_core.students.examination.weights import Tensor, find_tensors
 from leap_core.students.loading import base_of_adapter, is_adapter, resolve_device, tokenizer_source
+from leap_core.students.model_files import check_plain, read_json_object
+from leap_core.students.weights import find_model, has_weights, require_model, snapshot_of
 
 MOST_BILLIONS_ON_CPU = 1
 """Larger students are warned of where there is no GPU."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from leap_core.config import TrainingConfig
 from leap_core.errors import StudentError
-from leap_core.shown import shown
+from leap_core.text.shown import shown
 from leap_core.types import Message
 
 

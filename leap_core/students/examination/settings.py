@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leap_core.model_files import read_json_object
 from leap_core.students.examination.findings import Notes, Purpose
 from leap_core.students.examination.weights import Tensor
 from leap_core.students.matching import first_of
+from leap_core.students.model_files import read_json_object
 
 CONFIG = "config.json"
 _MOST = {

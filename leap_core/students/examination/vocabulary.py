@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from leap_core.errors import StudentError
-from leap_core.model_files import HOW_TO_PULL, check_plain, is_pointer, read_json_object
 from leap_core.students.encoding import encode_completion, encode_prompt, end_ids, load_tokenizer
 from leap_core.students.examination.findings import Notes
 from leap_core.students.examination.skeleton import quietly
 from leap_core.students.matching import first_of
+from leap_core.students.model_files import HOW_TO_PULL, check_plain, is_pointer, read_json_object
 from leap_core.students.templates import PLAIN_TEMPLATE
 from leap_core.types import Message
 

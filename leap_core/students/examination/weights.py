@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from leap_core.errors import StudentError
-from leap_core.model_files import HOW_TO_PULL, check_plain, is_pointer, read_json_object
 from leap_core.students.examination.findings import Notes
 from leap_core.students.matching import first_of
+from leap_core.students.model_files import HOW_TO_PULL, check_plain, is_pointer, read_json_object
 
 ONE_FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER_FILE = "adapter_model.safetensors"

@@ -1,0 +1,101 @@
+"""What Prefect's UI shows of a run: its progress, and at its end the table of iterations and the report.
+
+These are pictures. The results are in the store, the summary and the report, so where Prefect's API does not take a
+picture, after its client has tried again, the run says so and goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from httpx import HTTPError
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from flows.forecast.preflight import check_plan
+from flows.iteration import Iteration
+from flows.results.report_data import write_experiment_report
+from flows.results.summary import Summary, span_of, summarise_run, write_summary
+from leap_core.types import ArtifactRef, EvaluationResult, Figure
+from tasks.stage import Run, StageOutcome
+
+
+def publish(run: Run, iterations: list[Iteration], tests: list[ArtifactRef] | None = None) -> Summary:
+    """Write summary and report, and show a table of iterations and a link in Prefect."""
+    summary = summarise_run(run, iterations, tests or [])
+    write_summary(summary)
+    report = write_experiment_report(run.store, summary)
+    prefix = slug(summary.experiment)
+    with _picture(run):
+        create_table_artifact(
+            key=f"{prefix}-iterations", table=table_of(summary), description=f"Results of {summary.experiment}"
+        )
+        create_link_artifact(key=f"{prefix}-report", link=report.as_uri(), link_text="Report", description=str(report))
+    return summary
+
+
+@contextmanager
+def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
+    """Keep one progress artifact of this flow run up to date, from stage to stage.
+
+    `walk` is what the flow is about to do with `run`; done first as a plan, it tells how many stages there are.
+
+    Raises:
+        LeapError: something that the plan needs is not there. A run of a deployment hears of it here, and at once.
+    """
+    plan = Run(config=run.config, store=run.store, planning=True)
+    walk(plan)
+    check_plan(plan)
+    total, picture = len(plan.outcomes), None
+    with _picture(run):
+        key = f"{slug(run.config.experiment)}-progress"
+        picture = create_progress_artifact(0.0, key=key, description=f"0 of {total} stages")
+
+    def show(percent: float, text: str) -> None:
+        if picture is not None:
+            with _picture(run):
+                update_progress_artifact(picture, percent, text)
+
+    def show_stage(outcome: StageOutcome) -> None:
+        done = len(run.outcomes)
+        show(min(100 * done / total, 99.0), f"{done} of {total} stages; the last: {outcome.label}, {outcome.state}")
+
+    run.on_outcome = show_stage
+    yield
+    made = sum(outcome.state != "cached" for outcome in run.outcomes)
+    show(100.0, f"{len(run.outcomes)} stages, {made} of them made in this run")
+
+
+@contextmanager
+def _picture(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except HTTPError as error:
+        run.log(f"Prefect's UI misses something of this run: {error}")
+
+
+def slug(experiment: str) -> str:
+    """The form that Prefect wants for a key: lower case, digits and dashes."""
+    return experiment.replace("_", "-")
+
+
+def table_of(summary: Summary) -> list[dict[str, object]]:
+    """One row an evaluation, the figure that decides before the other one."""
+    return [_row_of(result) for result in summary.results]
+
+
+def _row_of(result: EvaluationResult) -> dict[str, object]:
+    figures = {"success": f"{result.success:.1%}", "score": f"{result.mean_score:.3f}"}
+    other: Figure = "success" if result.figure == "score" else "score"
+    return {
+        "iteration": result.iteration,
+        "split": result.split,
+        result.figure: figures[result.figure],
+        "interval": span_of(result, result.figure),
+        other: figures[other],
+        "actions": f"{result.mean_actions:.1f}",
+        "episodes": result.num_episodes,
+    }

@@ -1,0 +1,1 @@
+"""Files, locks, canonical JSON and Parquet."""

@@ -1,0 +1,1 @@
+"""What the rule-based expert knows and does beside giving advice."""

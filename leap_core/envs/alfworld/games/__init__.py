@@ -1,0 +1,1 @@
+"""Where games come from: generated from a seed, or indexed in a download."""

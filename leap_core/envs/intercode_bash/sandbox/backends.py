@@ -1,0 +1,149 @@
+"""What the environment asks of a sandbox: throw-away copies of a file system in which hostile commands run.
+
+Adding a backend = one module with a `Backend` + one line in `BACKENDS`. There is none that runs commands on the host,
+and none is fallen back to: where a backend cannot work it says so, and nothing runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from leap_core.envs.intercode_bash.sandbox.file_systems import FileSystem
+from leap_core.errors import LeapError
+from leap_core.registry import load_kind
+
+BACKENDS = {
+    "bubblewrap": "leap_core.envs.intercode_bash.sandbox.bubblewrap:BubblewrapBackend",
+    "docker": "leap_core.envs.intercode_bash.sandbox.docker:DockerBackend",
+}
+
+OUTPUT_LIMIT_BYTES = 1 << 20
+"""What is kept of a command's output; the rest is read, counted and dropped."""
+
+
+class SandboxUnavailableError(LeapError):
+    """No sandbox can be made here. Says why, and how to get one."""
+
+
+class Stopped(StrEnum):
+    """Why a command was ended from outside."""
+
+    TIMEOUT = "timeout"
+    """It ran longer than it may."""
+    MEMORY = "memory"
+    """Its processes together held more memory than they may."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandResult:
+    """What came of a command.
+
+    `output` is stdout and stderr in the order in which they were written; `num_dropped` bytes more were cut off its
+    end. `exit_status` is as a shell gives it (128 + signal), None where the command was stopped.
+    """
+
+    output: bytes
+    num_dropped: int = 0
+    exit_status: int | None
+    stopped: Stopped | None = None
+
+
+class Sandbox(Protocol):
+    """One copy of a file system. Commands run one at a time; nothing of them is left running between two."""
+
+    def run(self, argv: Sequence[str], directory: str, timeout_s: float) -> CommandResult:
+        """Run a program with its arguments, in a directory of the sandbox, with nothing on its standard input.
+
+        Raises:
+            EnvironmentCrashError: the sandbox failed, not the command.
+            ValueError: an argument cannot be one: it holds a null character, or is too long for the kernel.
+        """
+        ...
+
+    def changes(self, timeout_s: float) -> str | None:
+        """What `git status --short` says against the first state; None where the tree keeps git from answering."""
+        ...
+
+    def steering(self, timeout_s: float) -> str | None:
+        """What in the tree decides what `changes` sees, a line each with its content; None where there is no end to it.
+
+        That is what git calls .gitignore, .gitattributes and .git. The original obeys them too, wherever a command put
+        them, so `changes` has to; but one that did not come from the gold command makes a score suspect.
+        """
+        ...
+
+    def digests(self, paths: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
+        """What `md5sum` says about each group of paths, errors included; None for all where it does not end in time."""
+        ...
+
+    def close(self) -> None:
+        """End what runs and forget all files. Safe to call twice."""
+        ...
+
+
+class Backend(Protocol):
+    """Makes sandboxes."""
+
+    name: str
+
+    def __init__(self, params: Mapping[str, JsonValue]) -> None: ...
+
+    def problem(self) -> str | None:
+        """Why no sandbox can be made here, and what to do about it; None where all is well."""
+        ...
+
+    def build(self, file_system: FileSystem, archive: Path) -> None:
+        """Make the first state of a file system, by running its set-up script in a sandbox; keep it in `archive`.
+
+        Raises:
+            SandboxUnavailableError: no sandbox can be made here.
+            LeapError: the script failed; carries what it said.
+        """
+        ...
+
+    def open(self, file_system: str, archive: Path, born: int) -> Sandbox:
+        """Make a copy of what `build` has kept.
+
+        `born`, in seconds since 1970, is the date of all files that were not dated on purpose: two copies with the
+        same one show the same dates.
+
+        Raises:
+            EnvironmentCrashError: the copy could not be made.
+        """
+        ...
+
+
+STEERING = (
+    r"find / -xdev -regextype posix-extended -regex '/(dev|etc|home|proc|root|run|sys|usr|var)' -prune "
+    r"-o -regex '.*/\.git(|ignore|attributes)' \( -type f -exec md5sum {} + -o -printf '%y %l %p\n' \) | LC_ALL=C sort"
+)
+"""A line of shell that does what `Sandbox.steering` asks, but for folders in which no file system counts changes."""
+
+
+def load_backend(name: str, params: Mapping[str, JsonValue]) -> Backend:
+    """Return the backend of this name.
+
+    Raises:
+        UnknownNameError: there is none; suggests the nearest.
+    """
+    backend: Backend = load_kind("sandbox backend", name, BACKENDS)(params)
+    return backend
+
+
+def require(backend: Backend) -> None:
+    """Raise SandboxUnavailableError unless the backend works here."""
+    problem = backend.problem()
+    if problem is not None:
+        raise SandboxUnavailableError(
+            f"The sandbox backend {backend.name!r} does not work here: {problem} Commands of a model are never run "
+            "outside a sandbox. `leap doctor intercode` looks at all backends."
+        )
+
+
+def words(output: bytes) -> str:
+    """The end of what a program said, in one line."""
+    return " ".join(output.decode("utf-8", errors="replace").split())[-500:]

@@ -1,0 +1,1 @@
+"""How the rule-based and the human expert read pages and shop."""

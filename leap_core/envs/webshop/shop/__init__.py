@@ -1,0 +1,1 @@
+"""The shop: products, goals and search, downloaded or generated."""

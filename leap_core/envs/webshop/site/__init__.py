@@ -1,0 +1,1 @@
+"""The site that a visitor sees: pages, actions, and the reward of a purchase."""

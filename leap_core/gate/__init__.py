@@ -1,0 +1,1 @@
+"""The realizability gate: what a correction may say."""

@@ -1,0 +1,1 @@
+"""The method: rollout, privileged correction, demonstrations, dataset, evaluation, and their tables."""

@@ -1,0 +1,264 @@
+"""From demonstrations and corrections to rows to train on.
+
+A *turn row* is one step with everything any trainer may need (SFT, DPO, KTO, privileged distillation). Demonstration
+and correction artifacts hold them as `rows.parquet`, complete in themselves, so that another experiment can use the
+file without the episodes behind it. A *training row* is what one trainer gets: no privileged text in it.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import JsonValue
+
+from leap_core.config import Aggregate
+from leap_core.gate.realizability import is_leak
+from leap_core.prompts import PromptSet, format_reply
+from leap_core.types import (
+    Action,
+    Correction,
+    CorrectionStatus,
+    Message,
+    PrivilegedState,
+    Record,
+    Step,
+    StepCorrection,
+    Trajectory,
+)
+
+
+class TurnRow(Record):
+    """One step of one episode, for every trainer.
+
+    `completion` is the taught reply, `student_completion` the student's own (None in a demonstration). `label` says
+    whether the student's command was right as it was (KTO). `accepted` is False where the gate rejected the
+    correction for `why`. `leaked` says that the reason gives hidden state away, rejected or not. `cost_usd` and the
+    token counts are the teacher's, for this step. `student_logprob` is the summed log-probability of the student's
+    reply, None where it was not computed.
+    """
+
+    iteration: int
+    episode: str
+    step: int
+    spec: str
+    split: str
+    group: str
+    prompt: tuple[Message, ...]
+    prompt_sha256: str
+    completion: str
+    student_completion: str | None
+    label: bool
+    accepted: bool
+    status: str
+    why: str
+    leaked: bool
+    admissible: tuple[str, ...] | None
+    privileged_context: str | None
+    teacher: str
+    teacher_params: dict[str, JsonValue]
+    level: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    student_logprob: float | None = None
+
+
+class TrainingRow(Record):
+    """One row of a dataset, in TRL's terms. `rejected` is the student's own reply where the teacher changed it."""
+
+    iteration: int
+    episode: str
+    step: int
+    part: Literal["train", "validation"]
+    prompt: tuple[Message, ...]
+    completion: tuple[Message, ...]
+    rejected: tuple[Message, ...] | None
+
+
+def demonstration_rows(trajectories: Iterable[Trajectory], prompts: PromptSet, level: int) -> list[TurnRow]:
+    """One row for each step of each expert episode; the privileged state that guided the expert is not in them."""
+    rows = []
+    for trajectory in trajectories:
+        for step in trajectory.steps:
+            taught = StepCorrection(step=step.index, reason="", command="", status=CorrectionStatus.KEPT)
+            row = _row(trajectory, step, prompts, format_reply(step.action), taught)
+            rows.append(row.model_copy(update={"teacher": trajectory.student, "level": level}))
+    return rows
+
+
+def correction_rows(
+    trajectory: Trajectory,
+    correction: Correction,
+    privileged: PrivilegedState,
+    prompts: PromptSet,
+    teacher_params: Mapping[str, JsonValue],
+) -> list[TurnRow]:
+    """One row for each corrected step, rejected ones included.
+
+    The prompt of step t shows the student's own history up to t. The usage of a correction that was one reply for
+    the whole episode is shared out evenly over its steps.
+    """
+    rows = []
+    for step, taught in zip(trajectory.steps, correction.steps, strict=False):
+        completion = format_reply(Action(reason=taught.reason, command=taught.command))
+        row = _row(trajectory, step, prompts, completion, taught)
+        cost, share = correction.usage.cost_usd, len(correction.steps)
+        rows.append(
+            row.model_copy(
+                update={
+                    "student_completion": step.reply,
+                    "privileged_context": privileged.text,
+                    "teacher": correction.teacher,
+                    "teacher_params": dict(teacher_params),
+                    "level": correction.level,
+                    "prompt_tokens": correction.usage.prompt_tokens // share,
+                    "completion_tokens": correction.usage.completion_tokens // share,
+                    "cost_usd": None if cost is None else cost / share,
+                }
+            )
+        )
+    return rows
+
+
+def _row(trajectory: Trajectory, step: Step, prompts: PromptSet, completion: str, taught: StepCorrection) -> TurnRow:
+    prompt = prompts.student_messages(trajectory.spec, trajectory.steps[: step.index], step.observation)
+    return TurnRow(
+        iteration=trajectory.iteration,
+        episode=trajectory.id,
+        step=step.index,
+        spec=trajectory.spec.id,
+        split=trajectory.spec.split,
+        group=trajectory.spec.group,
+        prompt=prompt,
+        prompt_sha256=hashlib.sha256(json.dumps([m.model_dump() for m in prompt]).encode()).hexdigest(),
+        completion=completion,
+        student_completion=None,
+        label=taught.status is CorrectionStatus.KEPT,
+        accepted=taught.status is not CorrectionStatus.REJECTED,
+        status=taught.status.value,
+        why=taught.why,
+        leaked=is_leak(taught.why),
+        admissible=step.observation.admissible,
+        privileged_context=None,
+        teacher="",
+        teacher_params={},
+        level=0,
+        prompt_tokens=0,
+        completion_tokens=0,
+        cost_usd=0.0,
+    )
+
+
+def assemble(
+    sources: Sequence[Sequence[TurnRow]],
+    aggregate: Aggregate,
+    validation_fraction: float,
+    seed: int,
+    *,
+    kept_steps: bool = True,
+) -> list[TrainingRow]:
+    """Aggregate the rows of iterations 0..i into one dataset (paper, section 3.3 and appendix).
+
+    Args:
+        sources: the rows of iteration 0, 1, ..., i; rejected ones are left out here.
+        aggregate: `equal` takes as many episodes of each iteration as the smallest has; `equal-rows` as many rows,
+            in each part, as the reference code does; `all` takes every episode; `latest` those of iteration i alone.
+        validation_fraction: share of specs whose episodes go to the validation part. A spec is there in every
+            iteration or in none, so that no model is validated on what an earlier one was trained on.
+        seed: decides which, through hashes of ids, so that the choice does not depend on order.
+        kept_steps: whether steps that the teacher left as the student made them are trained on.
+
+    Returns:
+        Rows by iteration, episode and step. An episode of which no row is left is absent.
+    """
+    groups = [
+        _by_episode([row for row in rows if row.accepted and (kept_steps or not is_left_alone(row))])
+        for rows in sources
+    ]
+    if aggregate == "latest":
+        groups = groups[-1:]
+    quota = min((len(group) for group in groups), default=0) if aggregate == "equal" else None
+    chosen = [
+        {episode: group[episode] for episode in sorted(group, key=lambda name: _rank(seed, name))[:quota]}
+        for group in groups
+    ]
+    held_out = _held_out({rows[0].spec for group in chosen for rows in group.values()}, validation_fraction, seed + 1)
+    made = [
+        [
+            _training_row(row, "validation" if row.spec in held_out else "train")
+            for rows in group.values()
+            for row in rows
+        ]
+        for group in chosen
+    ]
+    return [row for rows in (_equal_rows(made, seed) if aggregate == "equal-rows" else made) for row in rows]
+
+
+def is_left_alone(row: TurnRow) -> bool:
+    """Whether it is a step that the teacher left as the student made it; demonstrations have no student."""
+    return row.status == CorrectionStatus.KEPT and row.student_completion is not None
+
+
+def count_rows(rows: Iterable[TrainingRow]) -> dict[str, int]:
+    """How many rows each part and each iteration has."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[f"{row.part}_rows"] += 1
+        counts[f"iteration_{row.iteration}_rows"] += 1
+    return dict(sorted(counts.items()))
+
+
+def count_left_alone(sources: Iterable[Sequence[TurnRow]]) -> int:
+    """How many rows are steps that the teacher left as the student made them."""
+    return sum(is_left_alone(row) for rows in sources for row in rows)
+
+
+def _held_out(specs: Collection[str], fraction: float, seed: int) -> set[str]:
+    """The specs whose hash is below `fraction`; one spec at least stays to train on."""
+    held_out = {spec for spec in specs if int(_rank(seed, spec)[:16], 16) < fraction * 16**16}
+    if specs and len(held_out) == len(specs):
+        held_out.remove(max(held_out, key=lambda spec: _rank(seed, spec)))
+    return held_out
+
+
+def _equal_rows(sources: Sequence[Sequence[TrainingRow]], seed: int) -> list[list[TrainingRow]]:
+    """As many rows of each source as the one with the fewest has, in each part by itself."""
+    fewest = {part: min(sum(row.part == part for row in rows) for rows in sources) for part in ("train", "validation")}
+    return [_draw(rows, fewest, seed) for rows in sources]
+
+
+def _draw(rows: Sequence[TrainingRow], quota: Mapping[str, int], seed: int) -> list[TrainingRow]:
+    """So many rows of each part, in the order in which they come."""
+    ranked = sorted(rows, key=lambda row: _rank(seed, f"{row.episode}:{row.step}"))
+    drawn = {
+        (row.episode, row.step)
+        for part, number in quota.items()
+        for row in [row for row in ranked if row.part == part][:number]
+    }
+    return [row for row in rows if (row.episode, row.step) in drawn]
+
+
+def _by_episode(rows: Iterable[TurnRow]) -> dict[str, list[TurnRow]]:
+    episodes: dict[str, list[TurnRow]] = {}
+    for row in rows:
+        episodes.setdefault(row.episode, []).append(row)
+    return dict(sorted(episodes.items()))
+
+
+def _rank(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _training_row(row: TurnRow, part: Literal["train", "validation"]) -> TrainingRow:
+    rejected = row.student_completion if row.status == CorrectionStatus.CHANGED else None
+    return TrainingRow(
+        iteration=row.iteration,
+        episode=row.episode,
+        step=row.step,
+        part=part,
+        prompt=row.prompt,
+        completion=(Message(role="assistant", content=row.completion),),
+        rejected=None if rejected is None else (Message(role="assistant", content=rejected),),
+    )

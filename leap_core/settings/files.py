@@ -1,0 +1,153 @@
+"""Reading settings that people write: TOML files, and JSON on the command line."""
+
+import json
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from leap_core.errors import ConfigError
+from leap_core.settings.bounds import is_finite
+
+MAX_BYTES = 1_000_000
+"""Of a file of settings. The presets have one or two thousand."""
+MAX_DEPTH = 20
+MAX_TEXT = 100_000
+"""Characters of one text anywhere in the settings."""
+_MOST = 2**63
+_MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def read_toml(path: Path, what: str, advice: str) -> dict[str, Any]:
+    """Read a TOML file in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: the file.
+        what: it is, for errors: "the preset".
+        advice: what to do where it cannot be read.
+
+    Raises:
+        ConfigError: it is no plain file, too large, not UTF-8 or not TOML; names the file and, if it can, the line.
+    """
+    try:
+        text = _decode(_read(path, what, advice), path)
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"Cannot read {what} {path}: {error.strerror}. {advice}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply. Mend the file.") from error
+    except ValueError as error:  # tomllib's own errors, and numbers of thousands of digits
+        raise ConfigError(f"{path} is not valid TOML: {error}. Mend the file.") from error
+    check_values(values, f"{path}: ")
+    return values
+
+
+def read_json(text: str, where: str) -> Any:
+    """Read `text` as JSON; what is none is the text itself, without blanks around it.
+
+    Raises:
+        ConfigError: it is JSON, but of a kind that no setting can be: too deep, a key twice, NaN, infinity.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
+    except json.JSONDecodeError:
+        return text.strip()
+    except RecursionError as error:
+        raise ConfigError(f"{where}: the value is nested too deeply. Write it with fewer brackets.") from error
+    except ValueError as error:  # of the two below, and numbers of thousands of digits
+        raise ConfigError(f"{where}: {str(error).partition(';')[0]}. Write another value.") from error
+
+
+def check_values(values: Mapping[Any, Any], prefix: str, path: str = "", depth: int = 1) -> None:
+    """Check that all of `values` are texts, finite numbers, booleans, none, or lists or dicts of such.
+
+    Raises:
+        ConfigError: names the first that is not, after `prefix`.
+    """
+    if depth > MAX_DEPTH:
+        raise ConfigError(f"{prefix}{path[:80]}... is nested more than {MAX_DEPTH} deep. Settings are flat: mend it.")
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"{prefix}{path or 'the settings'}: keys must be texts (came: {key!r}).")
+        _check_value(value, prefix, f"{path}.{_spell(key)}" if path else _spell(key), depth)
+
+
+def _check_value(value: Any, prefix: str, path: str, depth: int) -> None:
+    if isinstance(value, Mapping):
+        check_values(value, prefix, path, depth + 1)
+    elif isinstance(value, list | tuple):
+        check_values({str(index): item for index, item in enumerate(value)}, prefix, path, depth + 1)
+    else:
+        wrong = _what_is_wrong(value)
+        if wrong is not None:
+            raise ConfigError(f"{prefix}Config {path}: {wrong}.")
+
+
+def _spell(key: str) -> str:
+    return key if key.isprintable() else ascii(key)
+
+
+def _what_is_wrong(value: Any) -> str | None:
+    if isinstance(value, str):
+        return _what_is_wrong_with_text(value)
+    if value is not None and not isinstance(value, bool | int | float):
+        return f"must be a text, a number, true or false, a list or a table (came: {type(value).__name__} {value})"
+    if not is_finite(value):
+        return f"must be a finite number (came: {value})"
+    if isinstance(value, int) and abs(value) >= _MOST:
+        return f"must be a number below 2^63 (came one of {value.bit_length()} bits)"
+    return None
+
+
+def _what_is_wrong_with_text(text: str) -> str | None:
+    if len(text) > MAX_TEXT:
+        return f"must be a text of at most {MAX_TEXT} characters (came {len(text)})"
+    strange = next((one for one in text if one == "\0" or "\ud800" <= one <= "\udfff"), None)
+    return None if strange is None else f"must not hold the character {strange!a}"
+
+
+def _read(path: Path, what: str, advice: str) -> bytes:
+    # Looked at before it is opened: opening a FIFO waits for a writer.
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise ConfigError(f"Cannot read {what} {path}: Is a directory. {advice}")
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"Cannot read {what} {path}: it is no plain file (a pipe or device). {advice}")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"Cannot read {what} {path}: it has more than {MAX_BYTES} bytes, too many for one. {advice}")
+    return content
+
+
+def _decode(content: bytes, path: Path) -> str:
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if encoding is not None:
+        raise ConfigError(f"{path} is not valid TOML: it is written in {encoding}. Save it as UTF-8.")
+    if b"\0" in content:
+        line = content[: content.index(b"\0")].count(b"\n") + 1
+        raise ConfigError(
+            f"{path} is not valid TOML: it has a NUL byte in line {line}, so it is UTF-16 or no text. Save it as UTF-8."
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path} is not valid TOML: the byte {content[error.start]:#04x} in line {line} is not UTF-8. "
+            "Save it as UTF-8."
+        ) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number that a setting can be")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return values

@@ -1,0 +1,1 @@
+"""Artifacts: published once, named by their content, verified when they are read."""

@@ -1,0 +1,439 @@
+"""The content-addressed store: what a stage has published, kept whole, found again by key, never trusted unseen.
+
+    <home>/<stage>/<name>-<key8>/       one artifact: its files, and record.json, written last
+    <home>/<stage>/.work-<key16>/       work in progress: output/ (to be published), scratch/ (shards, checkpoints)
+    <home>/.locks  .verified  .damaged  locks, signatures of verified files, what was found broken
+
+An artifact appears by one rename of its finished directory, so a crash leaves either all of it or none. History,
+differences and cleaning up are in lineage.py, keys in canonical.py, tables in tables.py.
+"""
+
+import logging
+import shutil
+import time
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from leap_core.disk.canonical import files_digest
+from leap_core.disk.files import disk_errors, fsync, read_small, sha256_file, write_json
+from leap_core.disk.locks import file_lock, is_locked
+from leap_core.errors import ArtifactError
+from leap_core.store.cards import write_card
+from leap_core.store.names import find_named
+from leap_core.store.provenance import git_revision, package_versions
+from leap_core.store.verification import RECORD, FileEntry, find_problem
+from leap_core.text.shown import shown
+from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
+
+_SUFFIX_LENGTHS = (8, 12, 16, 24, 64)
+"""Hex digits of the key in a directory's name: the first that no other key has taken."""
+
+_log = logging.getLogger(__name__)
+
+
+class ArtifactRecord(Record):
+    """All that is known about one artifact: `record.json` on disk. `created_at` is UTC; `seconds`, of the last try."""
+
+    schema_version: int = SCHEMA_VERSION
+    stage: str
+    version: int
+    name: str
+    key: str
+    digest: str
+    config: dict[str, JsonValue]
+    inputs: dict[str, ArtifactRef]
+    files: dict[str, FileEntry]
+    counts: dict[str, int] = Field(default_factory=dict)
+    metrics: dict[str, JsonValue] = Field(default_factory=dict)
+    seconds: float = 0.0
+    usage: Usage = Usage()
+    created_at: str
+    packages: dict[str, str] = Field(default_factory=dict)
+    git_revision: str | None = None
+    experiment: str
+    iteration: int | None = None
+
+    @property
+    def ref(self) -> ArtifactRef:
+        """The reference by which other stages name this artifact."""
+        return ArtifactRef(stage=self.stage, name=self.name, key=self.key, digest=self.digest)
+
+
+class Lookup(Record):
+    """What was found under a key: a whole artifact, or what is wrong with the one that is there, or neither."""
+
+    ref: ArtifactRef | None = None
+    problem: str | None = None
+
+
+class Problem(Record):
+    """A directory of the store that is not a whole artifact, and why."""
+
+    path: Path
+    why: str
+
+
+class ArtifactStore:
+    """Artifacts below one directory, the home. Safe for several processes at once on a local disk."""
+
+    def __init__(self, home: Path, make: bool = True) -> None:
+        """Open the store; its home is made where it does not exist, or with `make` false is taken for an empty one.
+
+        Raises:
+            ArtifactError: the home cannot be made or written.
+        """
+        self.home = Path(home).expanduser().absolute()
+        if self.home.exists() and not self.home.is_dir():
+            raise ArtifactError(f"The artifact home {self.home} is a file. Choose a directory.")
+        if not make and not self.home.exists():
+            return _check_may_be_made(self.home)
+        with disk_errors(self.home):
+            for name in (".locks", ".verified"):
+                (self.home / name).mkdir(parents=True, exist_ok=True)
+            probe = self.home / ".locks" / "writable"
+            probe.write_bytes(b"")
+
+    def lookup(self, stage: str, key: str) -> ArtifactRef | None:
+        """Return the whole, verified artifact of a key, or None where it must be made (again). See `inspect`."""
+        return self.inspect(stage, key).ref
+
+    def inspect(self, stage: str, key: str) -> Lookup:
+        """Look for the artifact of a key and verify it; tells why one that is there is not to be trusted."""
+        problem = None
+        for directory in self._candidates(stage, key):
+            record, why = self._read(directory)
+            if record is not None and record.key != key:
+                continue
+            if record is not None and why is None:
+                return Lookup(ref=record.ref)
+            problem = f"{stage}/{directory.name}: {why}"
+        return Lookup(problem=problem)
+
+    def verify(self, ref: ArtifactRef, deep: bool = False) -> str | None:
+        """Return what is wrong with an artifact, or None where all is right. `deep` hashes every file."""
+        try:
+            directory = self.path(ref)
+        except ArtifactError as error:
+            return str(error)
+        record, why = self._read(directory, deep=deep)
+        if why is None and record is not None and record.digest != ref.digest:
+            return f"{ref.id} was published again with other bytes: digest {record.digest[:8]}, not {ref.digest[:8]}"
+        return why
+
+    def path(self, ref: ArtifactRef) -> Path:
+        """Return the directory of an artifact.
+
+        Raises:
+            ArtifactError: it is not in this store.
+        """
+        for directory in self._candidates(ref.stage, ref.key):
+            record = load_record(directory)
+            if isinstance(record, ArtifactRecord) and record.key == ref.key:
+                return directory
+        raise ArtifactError(f"{ref.id} is not in {self.home}. Run the flow that makes it, or point to another home.")
+
+    def record(self, ref: ArtifactRef) -> ArtifactRecord:
+        """Return the record of an artifact, without verifying its files.
+
+        Raises:
+            ArtifactError: it is not in this store, or its record cannot be read.
+        """
+        record = load_record(self.path(ref))
+        if isinstance(record, str):
+            raise ArtifactError(f"{ref.id}: {record}. Run the flow that makes it again.")
+        return record
+
+    def workspace(self, stage: str, key: str) -> Path:
+        """Return the directory to work in; call it once an attempt.
+
+        `output/` is emptied: leftovers of a crashed attempt must not be published. `scratch/` is kept for resuming.
+
+        Raises:
+            ArtifactError: the disk is full or not writable.
+        """
+        work = self._workspace_path(stage, key)
+        with disk_errors(work):
+            shutil.rmtree(work / "output", ignore_errors=True)
+            (work / "output").mkdir(parents=True)
+            (work / "scratch").mkdir(exist_ok=True)
+        return work
+
+    def publish(
+        self,
+        stage: str,
+        key: str,
+        name: str,
+        *,
+        version: int,
+        config: Mapping[str, Any] | BaseModel,
+        inputs: Mapping[str, ArtifactRef],
+        experiment: str,
+        iteration: int | None = None,
+        counts: Mapping[str, int] | None = None,
+        metrics: Mapping[str, JsonValue] | None = None,
+        seconds: float = 0.0,
+        usage: Usage | None = None,
+    ) -> ArtifactRef:
+        """Make the workspace's `output/` an artifact, at once and for good, and delete the workspace.
+
+        The caller holds the lock of the key: its workspace is for one process at a time.
+        Where a whole artifact of this key is there already, it stays and is returned: others may refer to it.
+        A damaged one is moved to `.damaged/`.
+
+        Raises:
+            ArtifactError: the disk is full or not writable, or `output/` is missing, empty or holds a symbolic link.
+                Nothing half-written is ever found under the key; the workspace is kept.
+        """
+        work = self._workspace_path(stage, key)
+        with disk_errors(work / "output"):
+            files = _seal(work / "output")
+            record = ArtifactRecord(
+                stage=stage,
+                version=version,
+                name=name,
+                key=key,
+                digest=_digest(files),
+                config=_as_dict(config),
+                inputs=dict(inputs),
+                files=files,
+                counts=dict(counts or {}),
+                metrics=dict(metrics or {}),
+                seconds=round(seconds, 3),
+                usage=usage or Usage(),
+                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                packages=package_versions(),
+                git_revision=git_revision(),
+                experiment=experiment,
+                iteration=iteration,
+            )
+            write_card(work / "output")
+            write_json(work / "output" / RECORD, record.model_dump(mode="json"))
+            return self._install(record, work)
+
+    def lock(
+        self, stage: str, key: str, on_wait: Callable[[str], object] | None = None
+    ) -> AbstractContextManager[bool]:
+        """Hold the right to make the artifact of a key; yields whether it had to wait for someone else's turn."""
+        return file_lock(self._lock_path(stage, key), on_wait)
+
+    def resolve(self, name: str) -> ArtifactRef:
+        """Find the artifact that a person names: `<stage>/<name>-<key8>`, its directory, or a unique part.
+
+        A part is `<name>-<key8>`, the start of either form, `<name>`, or the start of the key (4 digits or more).
+
+        Raises:
+            ArtifactError: none, with the nearest names; or several, with all of them.
+        """
+        return find_named(name, (record.ref for record in self._all_records()), self.home)
+
+    def find(self, stage: str, name: str) -> ArtifactRef:
+        """Find the artifact of one stage that a person names, as in `resolve`, and verify it: it is to be used.
+
+        Raises:
+            ArtifactError: none, several, or one that is damaged.
+        """
+        refs = [record.ref for record in self._all_records() if record.stage == stage]
+        ref = find_named(name, refs, self.home, stage)
+        why = self.verify(ref)
+        if why is not None:
+            raise ArtifactError(f"{ref.id} is damaged: {why}. Run the experiment that made it: it is then made again.")
+        return ref
+
+    def records(self, stage: str | None = None) -> Iterator[ArtifactRecord]:
+        """Yield the records of all whole artifacts, by stage and directory; damaged ones are for `problems`."""
+        for directory in self.directories(stage):
+            record, why = self._read(directory)
+            if record is not None and why is None:
+                yield record
+
+    def problems(self) -> list[Problem]:
+        """Return the directories of this store that are not whole artifacts."""
+        checked = [(directory, self._read(directory)[1]) for directory in self.directories()]
+        return [Problem(path=directory, why=why) for directory, why in checked if why is not None]
+
+    def directories(self, stage: str | None = None) -> list[Path]:
+        """Return the directories of all artifacts, or of one stage's, whole or not."""
+        return self._below_stages(stage, hidden=False)
+
+    def workspaces(self) -> list[Path]:
+        """Return the directories of work in progress, or of work that was cut off."""
+        return self._below_stages(None, hidden=True)
+
+    def is_locked(self, stage: str, key: str) -> bool:
+        """Tell whether someone is making the artifact of a key (its first 16 digits are enough) at this moment."""
+        return is_locked(self._lock_path(stage, key))
+
+    @property
+    def damaged(self) -> Path:
+        """Where damaged artifacts are moved when they are made again."""
+        return self.home / ".damaged"
+
+    def set_aside(self, directory: Path) -> Path:
+        """Take a directory out of the store in one step, so that it is never seen half removed; return where it is."""
+        if directory.parent == self.damaged:
+            return directory
+        self.damaged.mkdir(exist_ok=True)
+        self._sidecar(directory).unlink(missing_ok=True)
+        return directory.rename(self.damaged / f"{directory.parent.name}-{directory.name}-{time.time_ns()}")
+
+    def _install(self, record: ArtifactRecord, work: Path) -> ArtifactRef:
+        ref = self.lookup(record.stage, record.key)
+        if ref is None:
+            self._set_damaged_aside(record.stage, record.key)
+            ref, target = record.ref, self._free_directory(record)
+            (work / "output").rename(target)
+            fsync(target.parent)
+        elif ref.digest != record.digest:
+            _log.warning("%s exists with other bytes and is kept: this stage is not deterministic.", ref.id)
+        shutil.rmtree(work, ignore_errors=True)
+        return ref
+
+    def _set_damaged_aside(self, stage: str, key: str) -> None:
+        for directory in self._candidates(stage, key):
+            record, problem = self._read(directory)
+            if problem is not None and (record is None or record.key == key):
+                self.set_aside(directory)
+
+    def _free_directory(self, record: ArtifactRecord) -> Path:
+        for length in _SUFFIX_LENGTHS:
+            directory = self.home / record.stage / f"{record.name}-{record.key[:length]}"
+            if not directory.exists():
+                return directory
+        raise FileExistsError(f"{record.stage}/{record.name}-{record.key}")
+
+    def _read(self, directory: Path, deep: bool = False) -> tuple[ArtifactRecord | None, str | None]:
+        """Return the record, where it is readable, and what is wrong, if anything."""
+        record = load_record(directory)
+        if isinstance(record, str):
+            return None, record
+        if record.digest != _digest(record.files):
+            return record, f"{RECORD} was altered: its digest is not that of its files"
+        return record, find_problem(directory, record.files, self._sidecar(directory), deep=deep)
+
+    def _candidates(self, stage: str, key: str) -> list[Path]:
+        return sorted(
+            directory
+            for directory in (self.home / stage).glob(f"*-{key[:8]}*")
+            if key.startswith(directory.name.rpartition("-")[2]) and not directory.name.startswith(".")
+        )
+
+    def _all_records(self) -> Iterator[ArtifactRecord]:
+        """Yield every readable record, files unseen."""
+        for directory in self.directories():
+            record = load_record(directory)
+            if isinstance(record, ArtifactRecord):
+                yield record
+
+    def _below_stages(self, stage: str | None, hidden: bool) -> list[Path]:
+        stages = [self.home / stage] if stage is not None else self.home.glob("*")
+        parents = [path for path in stages if path.is_dir() and not path.name.startswith(".")]
+        found = [directory for parent in parents for directory in _folders_in(parent)]
+        return sorted(directory for directory in found if directory.name.startswith(".work-") == hidden)
+
+    def _sidecar(self, directory: Path) -> Path:
+        return self.home / ".verified" / directory.parent.name / f"{directory.name}.json"
+
+    def _workspace_path(self, stage: str, key: str) -> Path:
+        return self.home / stage / f".work-{key[:16]}"
+
+    def _lock_path(self, stage: str, key: str) -> Path:
+        return self.home / ".locks" / f"{stage}-{key[:16]}.lock"
+
+
+def _folders_in(parent: Path) -> list[Path]:
+    try:
+        return [directory for directory in parent.iterdir() if directory.is_dir()]
+    except OSError as error:
+        raise ArtifactError(f"{parent} cannot be looked through: {error.strerror}. Allow it to this user.") from error
+
+
+def _check_may_be_made(home: Path) -> None:
+    parent = next(path for path in home.parents if path.exists())
+    if not parent.is_dir():
+        raise ArtifactError(f"The artifact home {home} lies below {parent}, which is a file. Choose another directory.")
+
+
+def load_record(directory: Path) -> ArtifactRecord | str:
+    """Return the record in an artifact's directory, or why there is none to be had; its files are not looked at."""
+    record = read_record(directory)
+    why = None if isinstance(record, str) else _find_untruth(record, directory)
+    return record if why is None else f"{RECORD} is damaged: {why}"
+
+
+def read_record(directory: Path) -> ArtifactRecord | str:
+    """Return the record that lies in a directory, of whatever place it speaks, or why there is none to be had."""
+    try:
+        record = ArtifactRecord.model_validate_json(read_small(directory / RECORD))
+    except FileNotFoundError:
+        return f"{RECORD} is missing"
+    except OSError as error:
+        return f"{RECORD} cannot be read: {error.strerror}"
+    except ValidationError as error:
+        return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
+    why = _find_strange_name(record.files)
+    return record if why is None else f"{RECORD} is damaged: {why}"
+
+
+def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
+    """Return what a record says that cannot be: of another place, of no time, or of files outside of its own."""
+    if shown(record.name) != record.name:
+        return f"its name, {shown(record.name)}, cannot be printed"
+    own = directory.name.removeprefix(f"{record.name}-")
+    if record.stage != directory.parent.name or own == directory.name or not (own and record.key.startswith(own)):
+        return f"it is that of {shown(record.ref.id)}"
+    try:
+        datetime.fromisoformat(record.created_at).timestamp()
+    except (ValueError, OverflowError):
+        return f"created_at is {shown(record.created_at)!r}, which is no time"
+    return None
+
+
+def _find_strange_name(files: Collection[str]) -> str | None:
+    strange = next((name for name in files if not _is_inside(name)), None)
+    if strange is not None:
+        return f"it lists {shown(strange)!r}, which is no file of its own"
+    if len({unicodedata.normalize("NFC", name).casefold() for name in files}) != len(files):
+        return "it lists two files whose names differ by case or spelling alone"
+    return None
+
+
+def _is_inside(name: str) -> bool:
+    parts = name.split("/")
+    return name != RECORD and "\0" not in name and not {"", ".", ".."} & set(parts)
+
+
+def _seal(output: Path) -> dict[str, FileEntry]:
+    """Hash the files of `output`, by relative path, and bring them to the disk."""
+    files = {}
+    for path in sorted(output.rglob("*"), reverse=True):  # what a folder holds before the folder
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            path.rmdir()  # a record cannot list it
+    for path in sorted(output.rglob("*")):
+        if path.is_symlink():
+            raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
+        if not path.is_file() and not path.is_dir():
+            raise ArtifactError(f"{path} is no regular file, so it cannot be published. The stage must not leave it.")
+        if path.is_file() and path != output / RECORD:
+            fsync(path)
+            entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
+            files[path.relative_to(output).as_posix()] = entry
+    if not files:
+        raise ArtifactError(f"Nothing to publish: {output} holds no file. The stage must write there.")
+    why = _find_strange_name(files)
+    if why is not None:
+        raise ArtifactError(f"{output} cannot be published: of its record, {why}. The stage must name them otherwise.")
+    return files
+
+
+def _digest(files: Mapping[str, FileEntry]) -> str:
+    return files_digest({path: entry.sha256 for path, entry in files.items()})
+
+
+def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:
+    return config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)

@@ -1,0 +1,209 @@
+"""Where a student's weights are: in an artifact, in a local directory, or on the hub.
+
+A model from outside is never copied into the store. Its artifact holds `source.json`, a fingerprint of its files, so
+that everything trained from it is keyed by what the model *is*, not by where it lies.
+"""
+
+import json
+import os
+import re
+from hashlib import sha256
+from pathlib import Path
+
+from leap_core.disk.canonical import canonical_json
+from leap_core.disk.files import sha256_file, write_json
+from leap_core.errors import StudentError
+from leap_core.students.model_files import check_plain, read_json_object
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+TINY = "tiny"
+BUNDLED = "bundled"
+BUNDLED_DIRECTORY = Path(__file__).parents[2] / "data" / "base_student"
+SOURCE = "source.json"
+_BASE, _ADAPTER_CONFIG = "base", "adapter_config.json"
+_MODEL_FILES = ("config.json", _ADAPTER_CONFIG)
+_SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
+_FINGERPRINTED = ("*.safetensors", "*.bin", *_SMALL_FILES)
+
+
+def fingerprint_model(model: str, cache: Path) -> str:
+    """Say what a local model directory holds: a hash over its files' hashes. A hub id stands for itself.
+
+    An adapter is what it and its base are. Hashes of files that have not changed since last time come from a small
+    file in `cache`.
+
+    Raises:
+        StudentError: a path that is not a model directory, one of its files is no plain file, or an adapter that does
+            not name its base or lacks it.
+    """
+    directory = find_model(model)
+    if directory is None:
+        return f"hub:{model}"
+    remembered = cache / ".verified" / "models.json"
+    known = _read_hashes(remembered)
+    hashes = {path.relative_to(directory).as_posix(): _hash(path, known) for path in _files_of(directory)}
+    base = _base_directory(directory)
+    if base is not None:
+        hashes |= {f"{_BASE}/{path.name}": _hash(path, known) for path in _files_of(base)}
+    write_json(remembered, known)
+    return sha256(canonical_json(hashes).encode()).hexdigest()
+
+
+def _files_of(directory: Path) -> list[Path]:
+    return sorted({path for pattern in _FINGERPRINTED for path in directory.glob(pattern)})
+
+
+def _hash(path: Path, known: dict[str, str]) -> str:
+    check_plain(path)
+    stat = path.stat()
+    # The change time and the inode are what no copy and no `touch` can bring back.
+    signature = f"{path.absolute()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
+    if signature not in known:
+        known[signature] = sha256_file(path)
+    return known[signature]
+
+
+def _read_hashes(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return {}  # without the file, or with a torn one, every model file is hashed
+
+
+def _base_directory(adapter: Path) -> Path | None:
+    """The directory of the model that an adapter belongs to; None for a whole model, or where the base is a hub id.
+
+    Raises:
+        StudentError: the adapter does not name its base, or names a path that is no directory.
+    """
+    if not (adapter / _ADAPTER_CONFIG).is_file():
+        return None
+    base = base_of_adapter(adapter)
+    return base if isinstance(base, Path) else None
+
+
+def base_of_adapter(adapter: Path | str) -> Path | str:
+    """The directory or hub id of the model that an adapter belongs to.
+
+    Raises:
+        StudentError: the adapter does not say, or what it names is not there, or is an adapter itself.
+    """
+    config = Path(adapter) / _ADAPTER_CONFIG
+    base = read_json_object(config).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise StudentError(
+            f"{config} is damaged or does not name the adapter's base: base_model_name_or_path is {base!r}. Write the "
+            "directory or the hub id of the model there that the adapter was trained on."
+        )
+    found = next((path for path in (Path(adapter) / base, Path(base).expanduser()) if _is_directory(path)), None)
+    if found is None and (looks_like_path(base) or not HUB_ID.fullmatch(base)):
+        raise StudentError(
+            f"{config} names {base!r} as the adapter's base, but there is no such directory. Write the directory or "
+            "the hub id of the model there that the adapter was trained on."
+        )
+    if found is not None and (found / _ADAPTER_CONFIG).exists():
+        raise StudentError(
+            f"{config} names {base!r} as the adapter's base, but that is an adapter itself. Merge that one into its "
+            "own base (peft: merge_and_unload, then save_pretrained), and name the merged model."
+        )
+    return base if found is None else found
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file system takes
+        return False
+
+
+def find_model(model: str) -> Path | None:
+    """Return the directory of a local model, or None where `model` can only be a hub id.
+
+    Raises:
+        StudentError: a path that is not a model directory.
+    """
+    directory = Path(resolve_model(model))
+    if directory.exists():
+        if any((directory / name).exists() for name in _MODEL_FILES):
+            return directory
+        raise StudentError(f"{model} is no model directory: it has neither {' nor '.join(_MODEL_FILES)}.")
+    if looks_like_path(model) or model == BUNDLED:
+        raise StudentError(
+            f"No model at {directory}. Give a directory with config.json or adapter_config.json, or a hub id such as "
+            "org/name."
+        )
+    return None
+
+
+def require_model(model: str) -> None:
+    """Make sure that a model's weights are on this machine, or that the hub would give them; loads none.
+
+    Raises:
+        StudentError: neither; says why, and what to do.
+    """
+    if find_model(model) is not None or has_weights(model):
+        return
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        hf_hub_download(model, _MODEL_FILES[0])
+    except GatedRepoError:
+        why = "the hub gives it to those alone who were let: ask for it on its page there, then `hf auth login`"
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        offline = os.environ.get("HF_HUB_OFFLINE")
+        why = "HF_HUB_OFFLINE is set: unset it" if offline else "the hub cannot be reached: connect to it"
+    except HfHubHTTPError as error:
+        why = f"the hub refuses: {str(error).splitlines()[0]}"
+    else:
+        return
+    raise StudentError(
+        f"The student's model {model!r} is not on this machine, and {why}. Or name another for student.model: a "
+        "directory, or a model that is open to all."
+    )
+
+
+def has_weights(model: str) -> bool:
+    """Whether a hub model's weights are in the cache of this machine."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(model, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return False
+    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+
+
+def snapshot_of(model: str) -> Path:
+    """The directory of a hub model's files on this machine; those that are small are fetched where they are not there.
+
+    The model must be on this machine or at the hub (`require_model`).
+    """
+    from huggingface_hub import snapshot_download
+
+    if has_weights(model):
+        return Path(snapshot_download(model, local_files_only=True))
+    return Path(snapshot_download(model, allow_patterns=list(_SMALL_FILES)))
+
+
+def looks_like_path(model: str) -> bool:
+    """Whether `model` can only be meant as a path: a hub id is `name` or `org/name`."""
+    return model.startswith((".", "/", "~")) or model.count("/") > 1
+
+
+def locate_model(artifact: Path, model: str) -> Path | str:
+    """Return what transformers can load for the base artifact at `artifact`: its own files, or the outside `model`."""
+    return resolve_model(model) if (artifact / SOURCE).is_file() else artifact
+
+
+def resolve_model(model: str) -> str:
+    """Put the path of the bundled student in place of its name, and a home directory in place of `~`."""
+    if model == BUNDLED:
+        return str(BUNDLED_DIRECTORY)
+    return str(Path(model).expanduser()) if looks_like_path(model) else model
+
+
+def write_source(artifact: Path, source: str) -> None:
+    """Write the artifact of a model from outside."""
+    write_json(artifact / SOURCE, {"fingerprint": source})
