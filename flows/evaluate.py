@@ -15,8 +15,8 @@ from leap_core.types import ArtifactRef, Comparison, EvaluationResult, Record, S
 from tasks.base_student import provide_base_student
 from tasks.evaluation import evaluate as evaluate_stage
 from tasks.evaluation import read_result
+from tasks.run import Run
 from tasks.specs import prepare_specs
-from tasks.stage import Run
 
 
 class JudgedModel(Record):

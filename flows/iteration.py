@@ -1,18 +1,19 @@
-"""One iteration of LEAP as a chain of stages (paper, algorithm 1). The flows and the planner both walk it."""
+"""The iterations of LEAP as chains of stages (paper, algorithm 1). The flows and the planner both walk them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from leap_core.types import ArtifactRef
 from tasks.annotation import annotate
 from tasks.base_student import provide_base_student
-from tasks.correction import correct
-from tasks.dataset import assemble_dataset, trains_on_kept_steps
+from tasks.correction import correct, given_corrections, has_nothing_to_teach
+from tasks.dataset import assemble_dataset
 from tasks.demonstrations import collect_demonstrations
 from tasks.evaluation import evaluate
 from tasks.privileged import reveal_privileged_states
 from tasks.rollout import roll_out
+from tasks.run import Run
 from tasks.specs import prepare_specs
-from tasks.stage import Run, is_pending
 from tasks.training import train
 
 
@@ -29,6 +30,14 @@ class Iteration:
     model: ArtifactRef
     dev: ArtifactRef
     rollout: ArtifactRef | None = None
+
+
+def iterate(run: Run) -> Iterator[Iteration]:
+    """Iteration 0, 1, 2, ..., each made when it is asked for, until nothing is left to correct."""
+    iteration: Iteration | None = bootstrap(run)
+    while iteration is not None:
+        yield iteration
+        iteration = improve(run, iteration)
 
 
 def bootstrap(run: Run) -> Iteration:
@@ -65,21 +74,3 @@ def learn(run: Run, number: int, sources: tuple[ArtifactRef, ...], start: Artifa
     model = train(run, number, dataset, previous)
     dev = evaluate(run, number, prepare_specs(run, "dev"), model, "dev")
     return Iteration(number=number, sources=sources, dataset=dataset, model=model, dev=dev)
-
-
-def given_corrections(run: Run, number: int) -> ArtifactRef | None:
-    """The correction artifact that the configuration names for iteration `number`, if it names one.
-
-    Raises:
-        ArtifactError: there is no such artifact, or more than one, or it is damaged.
-    """
-    names = run.config.dataset.corrections
-    return run.store.find("correction", names[number - 1]) if number <= len(names) else None
-
-
-def has_nothing_to_teach(run: Run, correction: ArtifactRef) -> bool:
-    """Whether no step of a correction artifact would be trained on."""
-    if is_pending(correction):
-        return False
-    counts = run.store.record(correction).counts
-    return counts["changed"] + (counts["kept"] if trains_on_kept_steps(run.config) else 0) == 0

@@ -4,15 +4,16 @@ An experiment is its configuration: the flow walks the chain of stages from the 
 already is served from the store. So a night that failed goes on where it stopped, and the next night adds one more.
 """
 
+from itertools import islice
+
 from prefect import flow
 
-from flows.iteration import Iteration, bootstrap, improve
-from flows.leap import judge_on_test
+from flows.forecast.planning import next_iteration, tests_in_store
+from flows.iteration import Iteration, iterate
 from flows.prefect_side.ui import progress, publish
-from flows.run import next_iteration, open_run
+from flows.run import open_run
 from leap_core.errors import ConfigError
-from leap_core.types import ArtifactRef
-from tasks.stage import Run, is_pending
+from tasks.run import Run
 
 
 @flow(name="leap-iteration", flow_run_name="leap-iteration {preset}")
@@ -31,22 +32,13 @@ def leap_iteration(
         The experiment's summary, as JSON values.
     """
     run = open_run(preset, overrides or [], home)
-    number = next_iteration(run.config, run.store) if iteration is None else iteration
+    number = next_iteration(run) if iteration is None else iteration
     with progress(run, lambda run: walk_up_to(run, number)):
-        iterations = walk_up_to(run, number)
+        chain = iterate(run)
+        iterations = list(islice(chain, number + 1))
         # After an early one was mended, the later ones are whole as they are: they stay part of the experiment.
-        while iterations[-1].number + 1 < next_iteration(run.config, run.store):
-            following = improve(run, iterations[-1])
-            if following is None:
-                break
-            iterations.append(following)
+        iterations += islice(chain, max(next_iteration(run) - len(iterations), 0))
         return publish(run, iterations, tests_in_store(run, iterations)).model_dump(mode="json")
-
-
-def tests_in_store(run: Run, iterations: list[Iteration]) -> list[ArtifactRef]:
-    """The test results that a whole run of these iterations has left; no test is played for one iteration's sake."""
-    plan = Run(config=run.config, store=run.store, planning=True)
-    return [test for test in judge_on_test(plan, iterations) if not is_pending(test)]
 
 
 def walk_up_to(run: Run, number: int) -> list[Iteration]:
@@ -57,10 +49,4 @@ def walk_up_to(run: Run, number: int) -> list[Iteration]:
     """
     if number < 0:
         raise ConfigError(f"There is no iteration {number}: they count from 0, which is behaviour cloning.")
-    iterations = [bootstrap(run)]
-    while iterations[-1].number < number:
-        following = improve(run, iterations[-1])
-        if following is None:
-            break
-        iterations.append(following)
-    return iterations
+    return list(islice(iterate(run), number + 1))

@@ -1,18 +1,16 @@
-"""Opening a `Run` from a preset, planning one, and finding the next iteration of an experiment."""
+"""Opening a `Run`: from the name of a preset, overrides and a home."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
-from flows.iteration import Iteration, bootstrap, improve
 from flows.prefect_side.secrets import provide_keys
 from flows.presets import artifacts_of, read_config, resolve_home
-from leap_core.config import LeapConfig
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.text.shown import shown_lines
-from tasks.stage import Run
+from tasks.run import Run
 
 
 def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
@@ -42,27 +40,3 @@ def is_deployed() -> bool:
     """Whether this is a flow run that a worker started for a deployment."""
     context = FlowRunContext.get()
     return context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
-
-
-def plan_iterations(
-    config: LeapConfig, store: ArtifactStore, stop: Callable[[Run], bool]
-) -> tuple[Run, list[Iteration]]:
-    """Walk the chain without doing any work, until `stop` says so after an iteration, or there is none left."""
-    run = Run(config=config, store=store, planning=True)
-    iterations = [bootstrap(run)]
-    while not stop(run):
-        following = improve(run, iterations[-1])
-        if following is None:
-            break
-        iterations.append(following)
-    return run, iterations
-
-
-def plan_next(config: LeapConfig, store: ArtifactStore) -> tuple[Run, list[Iteration]]:
-    """Walk the chain up to the first iteration with a stage that is not in the store, or to the last one."""
-    return plan_iterations(config, store, lambda run: any(outcome.state == "run" for outcome in run.outcomes))
-
-
-def next_iteration(config: LeapConfig, store: ArtifactStore) -> int:
-    """The first iteration with a stage that is not in the store; the last one where nothing is left to correct."""
-    return plan_next(config, store)[1][-1].number

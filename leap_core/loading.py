@@ -80,6 +80,12 @@ def figure_of(environment: str) -> Figure:
     return suite.figure
 
 
+def environment_version(environment: str) -> int:
+    """The version of the environment of this name: raised when the same spec and commands give something else."""
+    suite: type[Suite] = load_kind("environment", environment, ENVIRONMENTS)
+    return suite.version
+
+
 def make_environment(config: EnvironmentConfig, root: Path) -> Environment:
     """Make one environment over the specs artifact at `root`; picklable by name, for worker processes."""
     return load_suite(config).make(root)

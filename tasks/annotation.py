@@ -10,10 +10,24 @@ from leap_core.errors import StageFailedError
 from leap_core.method.dataset import demonstration_rows
 from leap_core.method.tables import read_privileged, read_trajectories, write_trajectories, write_turn_rows
 from leap_core.prompts import load_prompts
-from leap_core.teachers.annotator import ANNOTATOR_PROMPTS, Annotator, without_reasons
+from leap_core.teachers.annotator import ANNOTATOR_PROMPTS, Annotator, foresee_reasons, without_reasons
 from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.types import ArtifactRef, Level, Trajectory, Usage
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.counts import Count, Counts
+from tasks.demonstrations import DEMONSTRATIONS
+from tasks.estimates import estimate_requests, no_estimate
+from tasks.planned import EndpointEstimate, Needs, PlannedCall, Request
+from tasks.run import Run
+from tasks.samples import own_or_newest, sample_steps
+from tasks.stage import Stage, StageReport, StageWork
+
+
+class AnnotationCounts(Counts):
+    """Episodes, their steps that have a reason now, and those for which the model found none."""
+
+    episodes: Count
+    steps: Count
+    without_reason: Count
 
 
 class AnnotationIdentity(Section):
@@ -68,10 +82,43 @@ def _annotate(work: StageWork[AnnotationIdentity]) -> StageReport:
     write_trajectories(work.output, trajectories)
     write_turn_rows(work.output, taught)
     return StageReport(
-        counts={"episodes": len(trajectories), "steps": len(taught), "without_reason": len(rows) - len(taught)},
+        counts=AnnotationCounts(episodes=len(trajectories), steps=len(taught), without_reason=len(rows) - len(taught)),
         metrics=account,
         usage=sum((one.usage for one in annotated), Usage()),
     )
 
 
-ANNOTATION = Stage(name="annotation", version=3, work=_annotate)
+def _needs(call: PlannedCall[AnnotationIdentity]) -> Needs:
+    return Needs(request=Request(endpoint="teacher", model=call.identity.model))
+
+
+def _estimate(call: PlannedCall[AnnotationIdentity]) -> EndpointEstimate:
+    """From one prompt for each step of demonstrations: those that would be given reasons, else the newest ones."""
+    num_wanted = call.config.demonstrations.num_episodes
+    found = (
+        sample_steps(ref, read_to_annotate(call.store.path(ref)), is_own=is_own)
+        for ref, is_own in own_or_newest(call, "demonstrations", DEMONSTRATIONS.name)
+    )
+    sample = next((one for one in found if one is not None), None)
+    if sample is None:
+        return no_estimate(call, "teacher", num_wanted)
+    num_episodes = sample.num_episodes if sample.is_own else num_wanted
+    whence = "the demonstrations themselves" if sample.is_own else f"{sample.source.id}, for want of the demonstrations"
+    return estimate_requests(
+        call,
+        "teacher",
+        foresee_reasons(call.identity.model, call.identity.environment, sample.episodes),
+        num_episodes=num_episodes,
+        factor=num_episodes * sample.mean_steps / sample.num_steps,
+        basis=f"from a prompt for every step of {len(sample.episodes)} episodes of {whence}",
+    )
+
+
+ANNOTATION = Stage(
+    name="annotation",
+    version=3,
+    work=_annotate,
+    counts=AnnotationCounts,
+    needs=_needs,
+    estimate=_estimate,
+)

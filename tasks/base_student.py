@@ -11,9 +11,11 @@ from leap_core.method.tables import read_privileged, read_specs
 from leap_core.prompts import load_prompts
 from leap_core.students.weights import TINY, fingerprint_model, write_source
 from leap_core.types import ArtifactRef, Level
+from tasks.counts import Counts
 from tasks.privileged import reveal_privileged_states
+from tasks.run import Run
 from tasks.specs import prepare_specs
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.stage import Stage, StageReport, StageWork
 
 NUM_VOCABULARY_SPECS = 600
 """Specs whose texts the tiny student's tokenizer is fitted to: enough to meet every kind of thing in every role."""
@@ -79,4 +81,4 @@ def _texts(work: StageWork[BaseIdentity]) -> Iterator[str]:
     environment.close()
 
 
-BASE = Stage(name="base", version=5, work=_provide)
+BASE = Stage(name="base", version=5, work=_provide, counts=Counts)

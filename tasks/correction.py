@@ -1,12 +1,23 @@
 """Stage `correction`: the privileged teacher rewrites the steps of failed episodes; the gate checks every one."""
 
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, JsonValue
 
 from leap_core.config import LeapConfig, Section
-from leap_core.loading import digest_teacher_prompts, load_teacher, set_up_teacher
-from leap_core.method.correction import check_corrections, correct_episodes, count_corrections, needs_correction
+from leap_core.gate.realizability import is_leak
+from leap_core.loading import (
+    digest_teacher_prompts,
+    foresee_corrections,
+    load_teacher,
+    pays_for_corrections_at,
+    set_up_teacher,
+)
+from leap_core.method.correction import check_corrections, correct_episodes, needs_correction
 from leap_core.method.dataset import correction_rows
 from leap_core.method.tables import (
     read_corrections,
@@ -19,13 +30,58 @@ from leap_core.prompts import load_prompts
 from leap_core.students.weights import locate_model
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
-from leap_core.types import ArtifactRef, Correction, Level, Usage
+from leap_core.types import ArtifactRef, Correction, CorrectionStatus, Level, Trajectory, Usage
+from tasks.counts import ByKind, Count, Counts, Each
+from tasks.dataset import trains_on_kept_steps
+from tasks.demonstrations import DEMONSTRATIONS
+from tasks.estimates import estimate_requests, no_estimate
 from tasks.identity import PlayedStudent
+from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall, Request
+from tasks.playing import model_of, needs_of_player
+from tasks.run import Run, is_pending
+from tasks.samples import own_or_newest, spread, with_hidden_state
 from tasks.shards import Shards
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.stage import Stage, StageReport, StageWork
 
 SELF = "self"
 """The teacher that is the student."""
+
+
+class CorrectionCounts(Counts):
+    """Episodes, those of them that were corrected, and what became of each step.
+
+    `rejected_for` counts the rejected steps by cause, `let_through` those that train the student although the gate
+    stops them by default: leaks, where `correction.check_leaks` is off.
+    """
+
+    episodes: Count
+    corrected_episodes: Count
+    steps: Count
+    kept: Count
+    changed: Count
+    rejected: Count
+    rejected_for: Annotated[ByKind, Each("rejected:{}")]
+    let_through: Annotated[ByKind, Each("let_through:{}")]
+    failed_episodes: Count
+
+    @classmethod
+    def of(cls, corrections: Sequence[Correction], num_episodes: int) -> Self:
+        """Count the corrections of some of `num_episodes` episodes."""
+        steps = [step for correction in corrections for step in correction.steps]
+        statuses = Counter(step.status for step in steps)
+        rejected = [step for step in steps if step.status is CorrectionStatus.REJECTED]
+        num_leaks = sum(is_leak(step.why) for step in steps if step.status is not CorrectionStatus.REJECTED)
+        return cls(
+            episodes=num_episodes,
+            corrected_episodes=len(corrections),
+            steps=len(steps),
+            kept=statuses[CorrectionStatus.KEPT],
+            changed=statuses[CorrectionStatus.CHANGED],
+            rejected=len(rejected),
+            rejected_for=dict(Counter(step.why.partition(":")[0] for step in rejected)),
+            let_through={"leak": num_leaks} if num_leaks else {},
+            failed_episodes=sum(correction.error is not None for correction in corrections),
+        )
 
 
 class CorrectionIdentity(Section):
@@ -45,13 +101,6 @@ class CorrectionIdentity(Section):
     prompt: str = Field(title="student.prompt")
     keep_suspect: bool = Field(False, title="correction.keep_suspect")
     check_leaks: bool = Field(True, title="correction.check_leaks")
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Corrections that were made before there were these settings are known by the same key."""
-        content: dict[str, object] = write(self)
-        usual = {"keep_suspect": False, "check_leaks": True}
-        return {name: value for name, value in content.items() if name not in usual or value != usual[name]}
 
     @classmethod
     def of(cls, config: LeapConfig) -> "CorrectionIdentity":
@@ -92,7 +141,7 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
     failed = [
         PrivilegedEpisode(trajectory=episode, privileged=states[episode.spec.id])
         for episode in episodes
-        if needs_correction(episode, identity.threshold, keep_suspect=identity.keep_suspect)
+        if _is_to_be_corrected(identity, episode)
     ]
     with closing(_load_teacher(work)) as teacher:
         corrections, resumed = _correct_in_shards(work, teacher, failed)
@@ -103,15 +152,18 @@ def _correct(work: StageWork[CorrectionIdentity]) -> StageReport:
         for episode, correction in zip(failed, corrections, strict=True)
         for row in correction_rows(episode.trajectory, correction, episode.privileged, prompts, identity.params)
     ]
-    counts = count_corrections(corrections)
     write_corrections(work.output, corrections)
     write_turn_rows(work.output, rows)
     return StageReport(
-        counts={"episodes": len(episodes), "corrected_episodes": len(failed), "steps": len(rows), **counts},
+        counts=CorrectionCounts.of(corrections, len(episodes)),
         metrics={"leak_rate": sum(row.leaked for row in rows) / max(len(rows), 1), **account},
         usage=sum((correction.usage for correction in corrections), Usage()),
         resumed=resumed,
     )
+
+
+def _is_to_be_corrected(identity: CorrectionIdentity, episode: Trajectory) -> bool:
+    return needs_correction(episode, identity.threshold, keep_suspect=identity.keep_suspect)
 
 
 def _load_teacher(work: StageWork[CorrectionIdentity]) -> Teacher:
@@ -141,4 +193,102 @@ def _correct_in_shards(
     return corrections, shards.num_resumed > 0
 
 
-CORRECTION = Stage(name="correction", version=7, work=_correct)
+def _needs(call: PlannedCall[CorrectionIdentity]) -> Needs:
+    endpoint = pays_for_corrections_at(call.config)
+    if endpoint == "teacher":
+        return Needs(request=Request(endpoint=endpoint, model=str(call.identity.params["model"])))
+    return needs_of_player(call) if call.identity.teacher == SELF else Needs()
+
+
+def _foresee(call: PlannedCall[CorrectionIdentity]) -> Foresight:
+    identity = call.identity
+    if identity.level != 0 or identity.teacher_prompts is None:
+        return Foresight()
+    warning = (
+        f"correction.level is 0: the teacher {identity.teacher!r} will be shown no hidden state. Set it unless that is "
+        "meant: --set correction.level=50 is the paper's."
+    )
+    return Foresight(warnings=(warning,))
+
+
+def _estimate(call: PlannedCall[CorrectionIdentity]) -> EndpointEstimate | None:
+    """From prompts for episodes at or below the threshold, or for any where none is."""
+    endpoint, num_rollouts = pays_for_corrections_at(call.config), call.config.rollout.num_episodes
+    if endpoint is None:
+        return None
+    sample = _sample(call)
+    if sample is None:
+        return no_estimate(call, endpoint, num_rollouts)
+    num_episodes = sample.num_failed if sample.is_own else round(sample.share * num_rollouts)
+    requests = foresee_corrections(call.config, model_of(call) if "model" in call.inputs else None, sample.episodes)
+    if not requests:
+        why = "no step fits into correction.params.context_tokens. Raise it, or choose a model that reads more"
+        return no_estimate(call, endpoint, num_episodes, why)
+    whence = "the rollout itself" if sample.is_own else f"{sample.source.id}, for want of the rollout"
+    return estimate_requests(
+        call,
+        endpoint,
+        requests,
+        num_episodes=num_episodes,
+        factor=num_episodes / len(sample.episodes),
+        basis=f"from prompts of {len(sample.episodes)} episodes of {whence}",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """Episodes to correct. `share` of all in the artifact `source` are at or below the threshold.
+
+    `is_own`: it is the rollout that would be corrected, and `num_failed` are its episodes that would be.
+    """
+
+    source: ArtifactRef
+    episodes: list[PrivilegedEpisode]
+    share: float
+    num_failed: int
+    is_own: bool
+
+
+def _sample(call: PlannedCall[CorrectionIdentity]) -> _Sample | None:
+    """The rollout that would be corrected, if it is there; else the newest one, or demonstrations."""
+    for source, is_own in own_or_newest(call, "episodes", "rollout", DEMONSTRATIONS.name):
+        episodes = with_hidden_state(call, source)
+        failed = [one for one in episodes if _is_to_be_corrected(call.identity, one.trajectory)]
+        if episodes:
+            return _Sample(
+                source=source,
+                episodes=spread(failed or episodes),
+                share=len(failed) / len(episodes) if failed else 1.0,
+                num_failed=len(failed),
+                is_own=is_own,
+            )
+    return None
+
+
+CORRECTION = Stage(
+    name="correction",
+    version=7,
+    work=_correct,
+    counts=CorrectionCounts,
+    needs=_needs,
+    foresee=_foresee,
+    estimate=_estimate,
+)
+
+
+def given_corrections(run: Run, iteration: int) -> ArtifactRef | None:
+    """The correction artifact that the configuration names for an iteration, if it names one.
+
+    Raises:
+        ArtifactError: there is no such artifact, or more than one, or it is damaged.
+    """
+    names = run.config.dataset.corrections
+    return run.store.find(CORRECTION.name, names[iteration - 1]) if iteration <= len(names) else None
+
+
+def has_nothing_to_teach(run: Run, correction: ArtifactRef) -> bool:
+    """Whether no step of a correction artifact would be trained on; False where a plan does not know."""
+    if is_pending(correction):
+        return False
+    counts = CORRECTION.counts_of(run.store, correction)
+    return counts.changed + (counts.kept if trains_on_kept_steps(run.config) else 0) == 0

@@ -1,16 +1,29 @@
 """Stage `dataset`: demonstrations and corrections of iterations 0..i become rows to train on."""
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 
 from leap_core.config import Aggregate, LeapConfig, Section
 from leap_core.errors import NothingToCorrectError
 from leap_core.loading import asks_a_sparing_teacher
-from leap_core.method.dataset import assemble, count_left_alone, count_rows
+from leap_core.method.dataset import TrainingRow, assemble, count_left_alone
 from leap_core.method.tables import read_turn_rows, write_training_rows
 from leap_core.types import ArtifactRef
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.counts import ByKind, Count, Counts, Each
+from tasks.run import Run
+from tasks.stage import Stage, StageReport, StageWork
+
+
+class DatasetCounts(Counts):
+    """Rows to train and to validate on, by iteration, too; and the steps that a teacher left as they were."""
+
+    train_rows: Count
+    validation_rows: Count = 0
+    iteration_rows: Annotated[ByKind, Each("iteration_{}_rows")]
+    left_alone_steps: Count
 
 
 class DatasetIdentity(Section):
@@ -56,7 +69,18 @@ def _assemble(work: StageWork[DatasetIdentity]) -> StageReport:
             "Collect more episodes (rollout.num_episodes) or raise correction.threshold."
         )
     write_training_rows(work.output, rows)
-    return StageReport(counts={**count_rows(rows), "left_alone_steps": count_left_alone(sources)})
+    return StageReport(counts=count_rows(rows, count_left_alone(sources)))
 
 
-DATASET = Stage(name="dataset", version=2, work=_assemble)
+def count_rows(rows: Sequence[TrainingRow], num_left_alone: int) -> DatasetCounts:
+    """Count the rows of each part and of each iteration."""
+    parts, iterations = Counter(row.part for row in rows), Counter(str(row.iteration) for row in rows)
+    return DatasetCounts(
+        train_rows=parts["train"],
+        validation_rows=parts["validation"],
+        iteration_rows=dict(sorted(iterations.items())),
+        left_alone_steps=num_left_alone,
+    )
+
+
+DATASET = Stage(name="dataset", version=2, work=_assemble, counts=DatasetCounts)

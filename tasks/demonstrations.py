@@ -10,8 +10,18 @@ from leap_core.method.demonstrations import demonstrate, successful
 from leap_core.method.tables import read_privileged, read_specs, write_trajectories, write_turn_rows
 from leap_core.prompts import load_prompts
 from leap_core.types import ArtifactRef, Level
+from tasks.counts import Count, Counts
 from tasks.identity import PlayedEnvironment
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.run import Run
+from tasks.stage import Stage, StageReport, StageWork
+
+
+class DemonstrationsCounts(Counts):
+    """Episodes that are cloned, those in which the expert failed, and the steps of the former."""
+
+    episodes: Count
+    failed_episodes: Count
+    steps: Count
 
 
 class DemonstrationsIdentity(Section):
@@ -55,12 +65,12 @@ def _collect(work: StageWork[DemonstrationsIdentity]) -> StageReport:
     write_trajectories(work.output, kept)
     write_turn_rows(work.output, demonstration_rows(kept, prompts, identity.level))
     return StageReport(
-        counts={
-            "episodes": len(kept),
-            "failed_episodes": len(episodes) - len(kept),
-            "steps": sum(len(episode.steps) for episode in kept),
-        }
+        counts=DemonstrationsCounts(
+            episodes=len(kept),
+            failed_episodes=len(episodes) - len(kept),
+            steps=sum(len(episode.steps) for episode in kept),
+        )
     )
 
 
-DEMONSTRATIONS = Stage(name="demonstrations", version=5, work=_collect)
+DEMONSTRATIONS = Stage(name="demonstrations", version=5, work=_collect, counts=DemonstrationsCounts)

@@ -6,20 +6,26 @@ Paths never are: data and models enter keys through the digests of their artifac
 from pydantic import JsonValue
 
 from leap_core.config import EnvironmentConfig, Section, StudentConfig
+from leap_core.loading import environment_version
 
 
 class PlayedEnvironment(Section):
-    """What of the environment decides how an episode goes, given its spec."""
+    """What of the environment decides how an episode goes, given its spec. `version` is that of its code."""
 
     name: str
-    engine: str
     max_steps: int
     params: dict[str, JsonValue]
+    version: int = 1
 
     @classmethod
     def of(cls, config: EnvironmentConfig) -> "PlayedEnvironment":
         """Take over the fields of `config` that bear identity once specs are made."""
-        return cls(name=config.name, engine=config.engine, max_steps=config.max_steps, params=config.params)
+        return cls(
+            name=config.name,
+            max_steps=config.max_steps,
+            params=config.params,
+            version=environment_version(config.name),
+        )
 
 
 class PlayedStudent(Section):

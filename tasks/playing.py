@@ -1,19 +1,28 @@
-"""Playing many episodes inside a stage. Rollout and evaluation share it."""
+"""Playing many episodes inside a stage, and what that needs and costs. Rollout and evaluation share it."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TypeVar
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypeVar
 
 from leap_core.config import LeapConfig
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.loading import load_student, open_pool
-from leap_core.method.rollout import RolloutSettings, play_episodes
+from leap_core.loading import foresee_replies, load_student, open_pool
+from leap_core.method.rollout import RolloutSettings, foresee_turns, play_episodes
 from leap_core.method.tables import read_trajectories, write_trajectories
 from leap_core.prompts import PromptSet, load_prompts
-from leap_core.students.base import Student, replies_are_paid
-from leap_core.students.weights import locate_model
-from leap_core.types import Spec, Trajectory
+from leap_core.store.artifacts import ArtifactRecord
+from leap_core.students.base import ActRequest, Student, replies_are_paid
+from leap_core.students.weights import locate_model, resolve_model
+from leap_core.types import Spec, Split, Trajectory
+from tasks.base_student import BASE
+from tasks.demonstrations import DEMONSTRATIONS
+from tasks.estimates import CHARACTERS_A_TOKEN, estimate_requests, no_estimate
 from tasks.identity import PlayedIdentity, PlayedStudent
+from tasks.planned import EndpointEstimate, Needs, PlannedCall, Request
+from tasks.run import is_pending
+from tasks.samples import StepSample, newest, sample_steps, undamaged
 from tasks.shards import Shards
 from tasks.stage import StageWork
 
@@ -90,3 +99,110 @@ class _LazyPlayer:
         self._resources.callback(student.close)
         pool = open_pool(config.environment, self._work.inputs["specs"], config.execution.env_workers)
         return student, self._resources.enter_context(pool), load_prompts(config.environment.name, played.prompt)
+
+
+def needs_of_player(call: PlannedCall[Any]) -> Needs:
+    """What a stage needs in which the student plays."""
+    student = call.config.student
+    is_here = student.kind == "hf"
+    return Needs(
+        device=is_here,
+        weights="play" if is_here or student.serve is not None else None,
+        request=Request(endpoint="student", model=_name_at_endpoint(call)) if replies_are_paid(student) else None,
+    )
+
+
+def num_specs(call: PlannedCall[Any], split: Split) -> int:
+    """How many specs the input `specs` has, or will have."""
+    ref, environment = call.inputs["specs"], call.config.environment
+    if not is_pending(ref):
+        return call.store.record(ref).counts["specs"]
+    return {"train": environment.num_train, "dev": environment.num_dev, "test": environment.num_test}[split]
+
+
+def estimate_playing(call: PlannedCall[IdentityT], num_episodes: int) -> EndpointEstimate | None:
+    """From prompts of every step of episodes of this student, or of others, as this one would be prompted."""
+    if not replies_are_paid(call.config.student):
+        return None
+    sample, identity = _sample(call), call.identity
+    if sample is None:
+        return no_estimate(call, "student", num_episodes)
+    prompts = load_prompts(identity.environment.name, identity.student.prompt)
+    settings = rollout_settings(identity, max_consecutive_invalid=None, batch_size=1)
+    turns = [turn for one in sample.episodes for turn in foresee_turns(prompts, one, settings)]
+    reply_tokens = _reply_tokens(sample, is_taught=call.inputs["model"].stage != BASE.name)
+    as_there = ", with replies as long as there" if reply_tokens else ""
+    return estimate_requests(
+        call,
+        "student",
+        foresee_replies(call.config, model_of(call), turns, reply_tokens),
+        num_episodes=num_episodes,
+        factor=num_episodes * sample.mean_steps / sample.num_steps,
+        basis=f"from prompts of every step of {len(sample.episodes)} episodes of {sample.source.id}, {_whose(sample)}: "
+        f"{num_episodes * identity.environment.max_steps:,} requests at most{as_there}",
+    )
+
+
+def model_of(call: PlannedCall[Any]) -> Path | str:
+    """The input `model` as its student would be opened with it; of one that is to be made, the artifact's name."""
+    ref = call.inputs["model"]
+    if ref.stage == BASE.name:  # what is paid for is never a tiny one
+        return resolve_model(call.config.student.model)
+    return Path(ref.stage, ref.name) if is_pending(ref) else call.store.path(ref)
+
+
+def _name_at_endpoint(call: PlannedCall[Any]) -> str | None:
+    """What its endpoint calls the input `model`, by the request of a turn in which nothing is said."""
+    ref = call.inputs["model"]
+    if is_pending(ref) and ref.stage != BASE.name:
+        return None
+    turn = ActRequest(slot="", messages=(), admissible=None, seed=0)
+    return foresee_replies(call.config, model_of(call), [turn], None)[0].model
+
+
+def _sample(call: PlannedCall[IdentityT]) -> StepSample | None:
+    """Episodes of the same model, if there are any; else the newest of other students, or demonstrations."""
+    played = newest(call, "rollout", "evaluation")
+    # Sorting keeps the newest first among those that are equally near.
+    played.sort(key=lambda record: record.stage == call.stage, reverse=True)
+    played.sort(key=lambda record: _is_by_same_model(record, call), reverse=True)
+    for record in undamaged(call, [*played, *newest(call, DEMONSTRATIONS.name)]):
+        episodes = [
+            one.model_copy(update={"steps": one.steps[: call.identity.environment.max_steps]})
+            for one in read_trajectories(call.store.path(record.ref))
+        ]
+        if sample := sample_steps(record.ref, episodes, is_own=_is_by_same_model(record, call)):
+            return sample
+    return None
+
+
+def _is_by_same_model(record: ArtifactRecord, call: PlannedCall[IdentityT]) -> bool:
+    """Whether the episodes of a record were played by the model of a stage, prompted in the same way."""
+    model, student = call.inputs["model"], record.config.get("student")
+    if is_pending(model) or "model" not in record.inputs or not isinstance(student, dict):
+        return False
+    mine = call.identity.student.model_dump(mode="json")
+    is_prompted_alike = all(student.get(key) == mine[key] for key in ("kind", "prompt", "constrain", "params"))
+    return is_prompted_alike and record.inputs["model"].digest == model.digest
+
+
+def _whose(sample: StepSample) -> str:
+    """How far the length of sampled episodes tells that of others."""
+    if sample.is_own:
+        return "of the same model"
+    if sample.source.stage == DEMONSTRATIONS.name:
+        return "an expert's, mostly shorter than a student's"
+    return "which may be longer or shorter than those of this student"
+
+
+def _reply_tokens(sample: StepSample, is_taught: bool) -> int | None:
+    """The mean length of sampled replies, where they tell of this model's; None where they do not.
+
+    They do where they are its own, and where it is taught: all that are taught reply in the same form.
+    """
+    steps = [step for one in sample.episodes for step in one.steps]
+    if sample.is_own and all(step.usage.completion_tokens for step in steps):
+        return round(fmean(step.usage.completion_tokens for step in steps))
+    if sample.is_own or is_taught:
+        return max(round(fmean(len(step.reply) for step in steps) / CHARACTERS_A_TOKEN), 1)
+    return None

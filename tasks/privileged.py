@@ -4,8 +4,16 @@ from leap_core.config import Section
 from leap_core.loading import load_suite
 from leap_core.method.tables import read_specs, write_privileged
 from leap_core.types import ArtifactRef
+from tasks.counts import Count, Counts
 from tasks.identity import PlayedEnvironment
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.run import Run
+from tasks.stage import Stage, StageReport, StageWork
+
+
+class PrivilegedCounts(Counts):
+    """How many specs have a hidden state: all."""
+
+    states: Count
 
 
 class PrivilegedIdentity(Section):
@@ -27,7 +35,7 @@ def _reveal(work: StageWork[PrivilegedIdentity]) -> StageReport:
         states.append(suite.privileged_state(root, spec))
         work.progress(f"{len(states):,} of {len(specs):,} specs")
     write_privileged(work.output, states)
-    return StageReport(counts={"states": len(states)})
+    return StageReport(counts=PrivilegedCounts(states=len(states)))
 
 
-PRIVILEGED = Stage(name="privileged", version=4, work=_reveal)
+PRIVILEGED = Stage(name="privileged", version=4, work=_reveal, counts=PrivilegedCounts)

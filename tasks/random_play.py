@@ -9,10 +9,18 @@ from leap_core.method.dataset import demonstration_rows
 from leap_core.method.tables import read_specs, write_turn_rows
 from leap_core.prompts import load_prompts
 from leap_core.types import ArtifactRef
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.counts import Count, Counts
+from tasks.run import Run
+from tasks.stage import Stage, StageReport, StageWork
 
 NUM_STEPS = (8, 15)
 """Least and most steps of an episode."""
+
+
+class RandomPlayCounts(Counts):
+    """How many steps were played."""
+
+    steps: Count
 
 
 class RandomPlayIdentity(Section):
@@ -40,7 +48,7 @@ def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
             rows += demonstration_rows([played.model_copy(update={"id": f"{played.id}/{number}"})], prompts, 0)
     environment.close()
     write_turn_rows(work.output, rows)
-    return StageReport(counts={"steps": len(rows)})
+    return StageReport(counts=RandomPlayCounts(steps=len(rows)))
 
 
-RANDOM_PLAY = Stage(name="random-play", version=5, work=_play)
+RANDOM_PLAY = Stage(name="random-play", version=5, work=_play, counts=RandomPlayCounts)

@@ -1,5 +1,7 @@
 """Stage `specs`: what the agent must do, for one split; games are generated or indexed here."""
 
+from typing import Annotated
+
 from pydantic import Field, JsonValue
 
 from leap_core.config import Section
@@ -8,10 +10,17 @@ from leap_core.errors import ConfigError
 from leap_core.loading import load_suite
 from leap_core.method.tables import write_specs
 from leap_core.types import ArtifactRef, Split
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.counts import ByKind, Count, Counts, Each
+from tasks.planned import Needs, PlannedCall
+from tasks.run import Run
+from tasks.stage import Stage, StageReport, StageWork
 
-SKIPPED = "skipped:"
-"""Before the name of a count: how many were passed over, of a kind."""
+
+class SpecsCounts(Counts):
+    """How many specs there are, and how many games or goals were passed over, by what is the matter with them."""
+
+    specs: Count
+    skipped: Annotated[ByKind, Each("skipped:{}")]
 
 
 class SpecsIdentity(Section):
@@ -51,8 +60,11 @@ def _prepare(work: StageWork[SpecsIdentity]) -> StageReport:
             f"warning: {len(specs):,} specs, fewer than the {work.identity.num_specs:,} of environment.num_"
             f"{work.identity.split}: there are no more. Stages take as many as there are."
         )
-    skipped = read_skipped(work.output).counts
-    return StageReport(counts={"specs": len(specs), **{f"{SKIPPED}{kind}": count for kind, count in skipped.items()}})
+    return StageReport(counts=SpecsCounts(specs=len(specs), skipped=read_skipped(work.output).counts))
 
 
-SPECS = Stage(name="specs", version=4, work=_prepare)
+def _needs(call: PlannedCall[SpecsIdentity]) -> Needs:
+    return Needs(data=True)
+
+
+SPECS = Stage(name="specs", version=4, work=_prepare, counts=SpecsCounts, needs=_needs)

@@ -11,32 +11,33 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from pydantic import JsonValue
 
-from leap_core.chat.journal import JOURNAL
 from leap_core.config import LeapConfig, Section
 from leap_core.disk.canonical import diff_configs, stage_key
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Usage
+from tasks.counts import Counts
+from tasks.keys import as_today, declared_key, key_content
 from tasks.pace import Pace
-
-StageState = Literal["computed", "cached", "resumed"]
-PENDING = "pending"
-"""Digest of an artifact that a planning run knows will be made, but not with which content."""
+from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall, no_needs, no_requests, nothing_to_say
+from tasks.run import PENDING, Run, StageOutcome, StageState, is_pending, with_journal
 
 IdentityT = TypeVar("IdentityT", bound=Section)
+CountsT = TypeVar("CountsT", bound=Counts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageReport:
-    """What a stage tells about its work; it goes into the artifact's record."""
+    """What a stage reports of its work, for the artifact's record. `counts` are of the kind that the stage declares."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
     metrics: Mapping[str, JsonValue] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     resumed: bool = False
@@ -61,65 +62,24 @@ class StageWork(Generic[IdentityT]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageOutcome:
-    """What happened to one stage in this run. In a planning run `state` is what would happen, `why` the reason.
+class Stage(Generic[IdentityT, CountsT]):
+    """A kind of stage. Raise `version` whenever its output changes for the same identity and inputs.
 
-    `identity` and `inputs` are what the stage was called with.
+    `needs`, `foresee` and `estimate` are what a plan asks of it: what must be there, what it will do, and what its
+    requests may cost.
     """
-
-    stage: str
-    label: str
-    iteration: int | None
-    key: str
-    artifact: str
-    state: StageState | Literal["run"]
-    seconds: float
-    identity: Section
-    inputs: Mapping[str, ArtifactRef]
-    why: str = ""
-
-
-@dataclass(kw_only=True)
-class Run:
-    """One run of an experiment: its configuration, its store, and the outcome of every stage so far, in order."""
-
-    config: LeapConfig
-    store: ArtifactStore
-    planning: bool = False
-    log: Callable[[str], None] = lambda line: None
-    on_outcome: Callable[[StageOutcome], None] = lambda outcome: None
-    outcomes: list[StageOutcome] = field(default_factory=list)
-    refs: dict[str, ArtifactRef] = field(default_factory=dict)
-
-    def note(self, ref: ArtifactRef, outcome: StageOutcome) -> ArtifactRef:
-        """Write down what happened to a stage."""
-        self.outcomes.append(outcome)
-        if ref.key:
-            self.refs[ref.key] = ref
-        why = f"  ({outcome.why})" if outcome.why else ""
-        self.log(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
-        self.on_outcome(outcome)
-        return ref
-
-
-def with_journal(config: LeapConfig, home: Path) -> LeapConfig:
-    """The configuration with a place for the replies of endpoints: one for the whole home, unless one is set."""
-    journal = config.execution.journal or str(home / JOURNAL)
-    return config.model_copy(update={"execution": config.execution.model_copy(update={"journal": journal})})
-
-
-def is_pending(ref: ArtifactRef) -> bool:
-    """Whether `ref` stands for an artifact that a planning run would have to make first."""
-    return ref.digest == PENDING
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage(Generic[IdentityT]):
-    """A kind of stage. Raise `version` whenever its output changes for the same identity and inputs."""
 
     name: str
     version: int
     work: Callable[[StageWork[IdentityT]], StageReport]
+    counts: type[CountsT]
+    needs: Callable[[PlannedCall[IdentityT]], Needs] = no_needs
+    foresee: Callable[[PlannedCall[IdentityT]], Foresight] = nothing_to_say
+    estimate: Callable[[PlannedCall[IdentityT]], EndpointEstimate | None] = no_requests
+
+    def counts_of(self, store: ArtifactStore, ref: ArtifactRef) -> CountsT:
+        """What an artifact of this stage was reported with."""
+        return self.counts.read(store.record(ref).counts)
 
     def __call__(
         self,
@@ -152,10 +112,10 @@ class Stage(Generic[IdentityT]):
 
 
 @dataclass(kw_only=True)
-class _Execution(Generic[IdentityT]):
+class _Execution(Generic[IdentityT, CountsT]):
     """One call of one stage."""
 
-    stage: Stage[IdentityT]
+    stage: Stage[IdentityT, CountsT]
     run: Run
     identity: IdentityT
     inputs: Mapping[str, ArtifactRef]
@@ -181,7 +141,8 @@ class _Execution(Generic[IdentityT]):
 
     def key(self) -> str:
         """The content address of what this call makes."""
-        return stage_key(self.stage.name, self.stage.version, self.identity, self.inputs)
+        content = key_content(declared_key(self.stage.name, self.stage.version), self.identity)
+        return stage_key(self.stage.name, self.stage.version, content, self.inputs)
 
     def perform(self) -> State[ArtifactRef]:
         """Look the artifact up, or do the work under the stage's lock and publish it."""
@@ -239,7 +200,7 @@ class _Execution(Generic[IdentityT]):
             name=self.artifact_name,
             config=self.identity.model_dump(mode="json"),
             inputs=dict(self.inputs),
-            counts=dict(report.counts),
+            counts=report.counts.flat(),
             metrics=dict(report.metrics),
             usage=report.usage,
             seconds=seconds,
@@ -250,11 +211,9 @@ class _Execution(Generic[IdentityT]):
     def _finish(self, ref: ArtifactRef, state: StageState, started: float) -> None:
         self.ref, self.outcome = ref, self._outcome(ref, state, time.monotonic() - started)
 
-    def _outcome(
-        self, ref: ArtifactRef, state: StageState | Literal["run"], seconds: float, why: str = ""
-    ) -> StageOutcome:
+    def _outcome(self, ref: ArtifactRef, state: StageState, seconds: float, why: str = "") -> StageOutcome:
         return StageOutcome(
-            stage=self.stage.name,
+            stage=self.stage,
             label=self.label,
             iteration=self.iteration,
             key=ref.key,
@@ -298,5 +257,7 @@ class _Execution(Generic[IdentityT]):
 
         `{part}` in a title stands for this call's part.
         """
-        titles = {name: field.title for name, field in type(self.identity).model_fields.items()}
-        return {(titles.get(name) or name).format(part=self.part): value for name, value in identity.items()}
+        kind = type(self.identity)
+        titles = {name: field.title for name, field in kind.model_fields.items()}
+        today = as_today(declared_key(self.stage.name, self.stage.version), kind, identity)
+        return {(titles.get(name) or name).format(part=self.part): value for name, value in today.items()}

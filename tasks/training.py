@@ -7,12 +7,29 @@ from leap_core.disk.files import write_json
 from leap_core.loading import load_trainer
 from leap_core.method.tables import TRAIN_ROWS, VALIDATION_ROWS
 from leap_core.students.examination.published import check_published
-from leap_core.students.weights import locate_model
-from leap_core.trainers.base import TrainingJob, micro_batch_size
+from leap_core.students.weights import BUNDLED, TINY, find_model, locate_model
+from leap_core.trainers.base import TrainingJob, count_updates, describe_short_training, micro_batch_size
 from leap_core.types import ArtifactRef
-from tasks.stage import Run, Stage, StageReport, StageWork
+from tasks.correction import CORRECTION, given_corrections
+from tasks.counts import Count, Counts
+from tasks.dataset import DATASET
+from tasks.planned import Foresight, Needs, PlannedCall
+from tasks.run import Run
+from tasks.stage import Stage, StageReport, StageWork
 
 LOG = "training_log.json"
+_MOST_READ = 200
+"""Rows that a plan turns into tokens: enough to see a share of one in twenty."""
+
+
+class TrainingCounts(Counts):
+    """Rows that were trained on, updates of the weights, those of the warm-up, and the rows that were too long."""
+
+    rows: Count
+    updates: Count
+    warmup_updates: Count
+    kept_after_updates: Count
+    truncated_rows: Count
 
 
 class TrainingIdentity(Section):
@@ -68,13 +85,13 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
     check_published(work.output)
     write_json(work.output / LOG, result.log)
     return StageReport(
-        counts={
-            "rows": result.num_rows,
-            "updates": result.num_steps,
-            "warmup_updates": result.num_warmup,
-            "kept_after_updates": result.kept_step,
-            "truncated_rows": result.num_truncated,
-        },
+        counts=TrainingCounts(
+            rows=result.num_rows,
+            updates=result.num_steps,
+            warmup_updates=result.num_warmup,
+            kept_after_updates=result.kept_step,
+            truncated_rows=result.num_truncated,
+        ),
         metrics={
             "final_loss": result.final_loss,
             "validation_loss": result.validation_loss,
@@ -84,4 +101,52 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
     )
 
 
-TRAINING = Stage(name="training", version=2, work=_train)
+def _needs(call: PlannedCall[TrainingIdentity]) -> Needs:
+    student = call.config.student
+    # Behind an endpoint, a model may be no more than a name there.
+    is_here = student.kind == "hf" or student.serve is not None or find_model(student.model) is not None
+    return Needs(device=True, weights="train" if is_here else None)
+
+
+def _foresee(call: PlannedCall[TrainingIdentity]) -> Foresight:
+    """How many updates it makes, at most where its dataset is not there yet; and which rows it would leave out."""
+    training, is_known = call.identity.training, call.is_known("dataset")
+    num_rows = DATASET.counts_of(call.store, call.inputs["dataset"]).train_rows if is_known else _most_rows(call)
+    num_updates, most = count_updates(num_rows, training), "" if is_known else "at most "
+    updates = f"{most}{num_updates:,} updates of {training.batch_size} rows each, from {most}{num_rows:,} rows"
+    short = describe_short_training(num_updates, training)
+    warnings = [_foresee_left_out(call), f"warning: {call.label}: {short}" if short else ""]
+    return Foresight(lines=(f"{call.label}: {updates}",), warnings=tuple(line for line in warnings if line))
+
+
+def _most_rows(call: PlannedCall[TrainingIdentity]) -> int:
+    """Rows if each episode took all steps that it may, each rollout was corrected, and none was held out."""
+    config = call.config
+    rows = [config.demonstrations.num_episodes * config.environment.max_steps]
+    for number in range(1, (call.iteration or 0) + 1):
+        given = given_corrections(call.run, number)
+        most = config.rollout.num_episodes * config.environment.max_steps
+        rows.append(most if given is None else CORRECTION.counts_of(call.store, given).steps)
+    return rows[-1] if config.dataset.aggregate == "latest" else sum(rows)
+
+
+def _foresee_left_out(call: PlannedCall[TrainingIdentity]) -> str:
+    """What a sample of its rows says of those that are too long to train on; "" where nothing is known or left out."""
+    # Our own students are made for these lengths, and not worth a second's wait.
+    if call.config.student.model in (TINY, BUNDLED) or not call.is_known("dataset", "model"):
+        return ""
+    from leap_core.students.encoding import load_tokenizer
+    from leap_core.students.loading import tokenizer_source
+    from leap_core.trainers.rows import read_rows
+
+    model = locate_model(call.store.path(call.inputs["model"]), call.config.student.model)
+    rows, limit = call.store.path(call.inputs["dataset"]) / TRAIN_ROWS, call.config.training.max_truncated_share
+    length = call.identity.training.max_length
+    read = read_rows(rows, load_tokenizer(tokenizer_source(model)), length, most=_MOST_READ)
+    if not read.loss_in_words:
+        return ""
+    end = f". That is more than training.max_truncated_share = {limit}, so it would fail"
+    return f"{call.label}: of a sample, {read.loss_in_words}{end if read.share_left_out > limit else ''}."
+
+
+TRAINING = Stage(name="training", version=2, work=_train, counts=TrainingCounts, needs=_needs, foresee=_foresee)

@@ -129,25 +129,22 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
     """
     from flows.forecast.costs import foresee_costs
-    from flows.forecast.endpoints import find_missing_privilege, find_problems
     from flows.forecast.planning import plan_experiment
-    from flows.forecast.preflight import check_data, note_models_and_rows
-    from flows.forecast.updates import foresee_trainings
+    from flows.forecast.preflight import check_data, find_problems, foresee_stages, note_weights_and_warnings
     from flows.presets import artifacts_of, read_config, resolve_home
     from leap_core.store.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
     run = plan_experiment(config, ArtifactStore(artifacts_of(resolve_home(home))))
     outcomes = run.outcomes
-    check_data(config, outcomes)
-    notes = note_models_and_rows(run)
+    check_data(run)
+    notes = note_weights_and_warnings(run)
     costs = foresee_costs([run])
     for outcome in outcomes:
         echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
-    to_run = sum(outcome.state == "run" for outcome in outcomes)
-    echo(f"{to_run} of {len(outcomes)} stages would run.")
-    trainings = [training.line for training in foresee_trainings(run)]
-    for line in (*trainings, *costs.lines, *notes, *find_problems([run]), *find_missing_privilege(run)):
+    echo(f"{len(run.to_be_made)} of {len(outcomes)} stages would run.")
+    foreseen = [line for one in foresee_stages(run) for line in one.lines]
+    for line in (*foreseen, *costs.lines, *notes, *find_problems([run])):
         echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
@@ -223,14 +220,13 @@ def _plan_evaluation(
 ) -> None:
     """Print one line a model, what endpoints may cost, and what would keep them from being asked."""
     from flows.forecast.costs import foresee_costs
-    from flows.forecast.endpoints import find_problems
     from flows.forecast.planning import plan_evaluation
-    from flows.forecast.preflight import check_data, check_student
+    from flows.forecast.preflight import check_data, check_weights, find_problems
 
     runs = plan_evaluation(models, split, preset, overrides, _open_store(where))
     for run in runs:
-        check_data(run.config, run.outcomes)
-    notes = dict.fromkeys(note for run in runs for note in check_student(run.config, run.outcomes))
+        check_data(run)
+    notes = dict.fromkeys(note for run in runs for note in check_weights(run))
     costs, rows = foresee_costs(runs), []
     for model, run in zip(models, runs, strict=True):
         judged = run.outcomes[-1]

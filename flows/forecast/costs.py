@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from flows.forecast.estimates import EndpointEstimate, estimate_endpoints
 from leap_core.chat.budget import Account
 from leap_core.chat.journal import Journal
 from leap_core.chat.prices import read_prices
@@ -18,7 +17,8 @@ from leap_core.students.base import replies_are_paid
 from leap_core.students.openai import STUDENT_SCOPE
 from leap_core.teachers.openai import teacher_scope
 from leap_core.types import Record, Usage
-from tasks.stage import Run, with_journal
+from tasks.planned import EndpointEstimate, planned
+from tasks.run import Run, with_journal
 
 _ENDPOINTS: tuple[EndpointName, ...] = ("teacher", "student")
 
@@ -72,7 +72,8 @@ def foresee_costs(runs: Sequence[Run]) -> CostForecast:
     Raises:
         ConfigError: a setting of an endpoint's model, or a price file, is wrong.
     """
-    estimates = [estimate for run in runs for estimate in estimate_endpoints(run)]
+    found = [outcome.stage.estimate(planned(run, outcome)) for run in runs for outcome in run.to_be_made]
+    estimates = [estimate for estimate in found if estimate is not None]
     return CostForecast(estimates=estimates, budgets=_foresee_budgets(runs[0], estimates))
 
 

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 from flows.evaluate import walk_evaluate
 from flows.forecast.costs import foresee_costs
-from flows.forecast.endpoints import find_missing_privilege
 from flows.forecast.preflight import check_plan
-from flows.leap import walk_leap
+from flows.iteration import Iteration, iterate
+from flows.leap import judge_on_test, walk_leap
 from flows.presets import overrides_for, read_config
-from flows.run import plan_next
 from leap_core.config import LeapConfig
 from leap_core.store.artifacts import ArtifactStore
-from leap_core.types import Split
-from tasks.stage import Run
+from leap_core.types import ArtifactRef, Split
+from tasks.run import Run, is_pending
 
 
 def plan_experiment(config: LeapConfig, store: ArtifactStore) -> Run:
@@ -24,6 +23,26 @@ def plan_experiment(config: LeapConfig, store: ArtifactStore) -> Run:
     run = Run(config=config, store=store, planning=True)
     walk_leap(run)
     return run
+
+
+def plan_next(config: LeapConfig, store: ArtifactStore) -> tuple[Run, list[Iteration]]:
+    """Walk the iterations up to the first with a stage that is not in the store, or to the last one."""
+    run, iterations = Run(config=config, store=store, planning=True), []
+    for iteration in iterate(run):
+        iterations.append(iteration)
+        if run.to_be_made:
+            break
+    return run, iterations
+
+
+def next_iteration(run: Run) -> int:
+    """The first iteration with a stage that is not in the store; the last one where nothing is left to correct."""
+    return plan_next(run.config, run.store)[1][-1].number
+
+
+def tests_in_store(run: Run, iterations: list[Iteration]) -> list[ArtifactRef]:
+    """The test results that a whole run of these iterations has left; no test is played for one iteration's sake."""
+    return [test for test in judge_on_test(run.as_plan(), iterations) if not is_pending(test)]
 
 
 def plan_evaluation(
@@ -51,9 +70,8 @@ def foresee_run(config: LeapConfig, store: ArtifactStore, *, only_next: bool) ->
     """
     run = plan_next(config, store)[0] if only_next else plan_experiment(config, store)
     notes = check_plan(run)
-    to_run = sum(outcome.state == "run" for outcome in run.outcomes)
-    about = f"{config.experiment}: {to_run} of {len(run.outcomes)} stages are to be made."
-    return "\n".join([about, *notes, *find_missing_privilege(run)])
+    about = f"{config.experiment}: {len(run.to_be_made)} of {len(run.outcomes)} stages are to be made."
+    return "\n".join([about, *notes])
 
 
 def foresee_evaluation(

@@ -1,98 +1,115 @@
-"""Whether what a planned run needs is there: asked before anything is made for it, not hours later by a stage."""
+"""Whether what the stages of a plan need is there: looked at before anything is made, not found out hours later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from flows.forecast.endpoints import check_endpoints
-from flows.forecast.lengths import foresee_left_out
-from flows.forecast.updates import foresee_trainings
-from leap_core.config import LeapConfig
+from leap_core.chat.budget import Budget
+from leap_core.chat.endpoint import find_key
+from leap_core.chat.prices import read_prices
+from leap_core.config import EndpointConfig, LeapConfig
+from leap_core.errors import ConfigError
 from leap_core.loading import load_suite
 from leap_core.prompts import load_prompts
 from leap_core.students.examination.findings import Purpose
 from leap_core.students.loading import resolve_device
-from leap_core.students.weights import BUNDLED, TINY, find_model
+from leap_core.students.weights import BUNDLED, TINY
 from leap_core.types import Message, Observation, Spec
 from tasks.base_student import BASE
-from tasks.stage import Run, StageOutcome
-from tasks.training import TRAINING
+from tasks.planned import Foresight, Needs, Request, planned
+from tasks.run import Run
 
 
 def check_plan(run: Run) -> list[str]:
-    """What of a planned run may not be meant, in lines.
+    """What of a plan may not be meant, in lines.
 
     Raises:
         LeapError: stages lack data, a device, a key, or the price of a budget; or the model cannot be used so.
     """
-    check_data(run.config, run.outcomes)
-    check_device(run.config, run.outcomes)
-    check_endpoints(run)
-    return note_models_and_rows(run)
+    check_data(run)
+    check_device(run)
+    for problem in find_problems([run]):
+        raise ConfigError(problem)
+    return note_weights_and_warnings(run)
 
 
-def note_models_and_rows(run: Run) -> list[str]:
-    """What is worth a note on the model that a plan begins with, and on the rows of its trainings, in lines.
+def note_weights_and_warnings(run: Run) -> list[str]:
+    """What is worth a note on the model that a plan begins with, and what its stages warn of, in lines.
 
     Raises:
         StudentError: the model cannot be used so.
     """
-    warnings = [training.warning for training in foresee_trainings(run) if training.warning]
-    return [*check_student(run.config, run.outcomes), *foresee_left_out(run), *warnings]
+    warnings = [warning for foreseen in foresee_stages(run) for warning in foreseen.warnings]
+    return [*check_weights(run), *dict.fromkeys(warnings)]
 
 
-def check_device(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:
-    """Raise LeapError where a stage of a plan would use a device that is not there."""
-    to_run = {outcome.stage for outcome in outcomes if outcome.state == "run"}
-    plays_here = config.student.kind == "hf" and to_run & {"rollout", "evaluation"}
-    # torch takes seconds to load: it is asked only where somebody has chosen a device.
-    if config.execution.device not in ("auto", "cpu") and ("training" in to_run or plays_here):
-        resolve_device(config.execution.device)
+def foresee_stages(run: Run) -> list[Foresight]:
+    """What the stages that a plan would make say of themselves, in order."""
+    return [outcome.stage.foresee(planned(run, outcome)) for outcome in run.to_be_made]
 
 
-def check_data(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> None:
+def check_data(run: Run) -> None:
     """Raise LeapError where a stage of a plan needs data that are not there."""
-    if any(outcome.stage == "specs" and outcome.state == "run" for outcome in outcomes):
-        load_suite(config.environment).check_data()
+    if any(needs.data for needs in _needs_of(run)):
+        load_suite(run.config.environment).check_data()
 
 
-def check_student(config: LeapConfig, outcomes: Sequence[StageOutcome]) -> list[str]:
+def check_device(run: Run) -> None:
+    """Raise LeapError where a stage of a plan would use a device that is not there."""
+    # torch takes seconds to load: it is asked only where somebody has chosen a device.
+    if run.config.execution.device not in ("auto", "cpu") and any(needs.device for needs in _needs_of(run)):
+        resolve_device(run.config.execution.device)
+
+
+def find_problems(runs: Sequence[Run]) -> list[str]:
+    """What would end planned runs at an endpoint: a key that is not set, a budget that cannot be kept. Each once."""
+    found = []
+    checks: tuple[Callable[[EndpointConfig, Request], None], ...] = (_check_key, _check_price)
+    for run in runs:
+        requests = [needs.request for needs in _needs_of(run) if needs.request is not None]
+        for request in requests:
+            for check in checks:
+                try:
+                    check(run.config.execution.endpoint(request.endpoint), request)
+                except ConfigError as error:
+                    found.append(str(error))
+    return list(dict.fromkeys(found))
+
+
+def check_weights(run: Run) -> list[str]:
     """Look at the model that a plan begins with, where a stage would load it; return what is worth a note, in lines.
 
     Raises:
         StudentError: it cannot be played, or trained as is set; says all that is wrong.
     """
-    to_run = {outcome.stage for outcome in outcomes if outcome.state == "run"}
-    begins_here = any(outcome.stage == BASE.name for outcome in outcomes)
-    if not (begins_here and _is_loaded(config, to_run) and _is_worth_a_look(config, to_run)):
+    config, uses = run.config, {needs.weights for needs in _needs_of(run)} - {None}
+    begins_here = any(outcome.stage is BASE for outcome in run.outcomes)
+    if not (begins_here and uses and _is_worth_a_look(config, is_trained="train" in uses)):
         return []
     from leap_core.students.examination.examine import examine_model
 
     # A tiny student is not made yet: it has the modules of the bundled one.
     model = BUNDLED if config.student.model == TINY else config.student.model
-    examination = examine_model(model, _purpose(config, to_run))
+    examination = examine_model(model, _purpose(config, is_trained="train" in uses))
     examination.check()
     return [f"note: {config.student.model}: {one.text}" for one in examination.findings]
 
 
-def _is_loaded(config: LeapConfig, to_run: set[str]) -> bool:
-    """Whether a stage that is to run loads the model; one behind an endpoint may be no more than a name there."""
-    if config.student.kind == "hf" or config.student.serve is not None:
-        return bool(to_run)
-    return TRAINING.name in to_run and find_model(config.student.model) is not None
+def _needs_of(run: Run) -> Iterator[Needs]:
+    return (outcome.stage.needs(planned(run, outcome)) for outcome in run.to_be_made)
 
 
-def _is_worth_a_look(config: LeapConfig, to_run: set[str]) -> bool:
+def _is_worth_a_look(config: LeapConfig, *, is_trained: bool) -> bool:
     """Not of our own students, unless an adapter is to be put on modules that somebody has named."""
     if config.student.model not in (TINY, BUNDLED):
         return True
     training = config.training
     default = type(training.lora)().target_modules
-    return TRAINING.name in to_run and training.method == "lora" and training.lora.target_modules != default
+    return is_trained and training.method == "lora" and training.lora.target_modules != default
 
 
-def _purpose(config: LeapConfig, to_run: set[str]) -> Purpose:
+def _purpose(config: LeapConfig, *, is_trained: bool) -> Purpose:
     return Purpose(
         device=config.execution.device,
-        training=config.training if TRAINING.name in to_run else None,
+        training=config.training if is_trained else None,
         num_new_tokens=config.student.max_new_tokens,
         prompt=_shortest_prompt(config),
     )
@@ -103,3 +120,14 @@ def _shortest_prompt(config: LeapConfig) -> tuple[Message, ...]:
     spec = Spec(id="", env=config.environment.name, split="train", instruction="")
     prompts = load_prompts(config.environment.name, config.student.prompt)
     return prompts.student_messages(spec, (), Observation(text=""))
+
+
+def _check_key(settings: EndpointConfig, request: Request) -> None:
+    if settings.api_key_secret is None:  # Prefect, which holds such a key, may not run yet
+        find_key(settings)
+
+
+def _check_price(settings: EndpointConfig, request: Request) -> None:
+    if settings.budget_usd is not None and request.model is not None:
+        prices, setting = read_prices(settings.prices), f"execution.{request.endpoint}.budget"
+        Budget(settings.budget_usd, settings.budget_tokens, prices, setting).check_price(request.model)

@@ -20,7 +20,7 @@ from flows.iteration import Iteration
 from flows.results.report_data import write_experiment_report
 from flows.results.summary import Summary, span_of, summarise_run, write_summary
 from leap_core.types import ArtifactRef, EvaluationResult, Figure
-from tasks.stage import Run, StageOutcome
+from tasks.run import Run, StageOutcome
 
 
 def publish(run: Run, iterations: list[Iteration], tests: list[ArtifactRef] | None = None) -> Summary:
@@ -46,7 +46,7 @@ def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
     Raises:
         LeapError: something that the plan needs is not there. A run of a deployment hears of it here, and at once.
     """
-    plan = Run(config=run.config, store=run.store, planning=True)
+    plan = run.as_plan()
     walk(plan)
     check_plan(plan)
     total, picture = len(plan.outcomes), None

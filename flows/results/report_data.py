@@ -8,7 +8,11 @@ from leap_core.method.tables import read_corrections, read_trajectories
 from leap_core.report import write_report
 from leap_core.report.model import CorrectionCounts, EpisodeReport, IterationReport, ReportData, StageReport
 from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
-from leap_core.types import EvaluationResult
+from leap_core.types import ArtifactRef, EvaluationResult
+from tasks.correction import CORRECTION
+from tasks.dataset import DATASET
+from tasks.rollout import ROLLOUT
+from tasks.training import TRAINING
 
 EPISODES_SHOWN = 24
 """Episodes of one kind and iteration in the browser; all of them are in the artifacts."""
@@ -54,42 +58,41 @@ def _stage_report(stage: StageSummary, record: ArtifactRecord) -> StageReport:
 
 
 def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: EvaluationResult) -> IterationReport:
-    dataset, training = store.record(iteration.dataset), store.record(iteration.model)
+    training, counts = store.record(iteration.model), TRAINING.counts_of(store, iteration.model)
     loss, validation_loss = training.metrics.get("final_loss"), training.metrics.get("validation_loss")
     peak = training.metrics.get("peak_learning_rate")
     report = IterationReport(
         iteration=iteration.iteration,
         dev=dev,
-        num_train_rows=dataset.counts.get("train_rows", 0),
+        num_train_rows=DATASET.counts_of(store, iteration.dataset).train_rows,
         train_loss=loss if isinstance(loss, float) else None,
         validation_loss=validation_loss if isinstance(validation_loss, float) else None,
         cost_usd=0.0,
-        num_updates=training.counts.get("updates", 0),
-        num_warmup=training.counts.get("warmup_updates", 0),
+        num_updates=counts.updates,
+        num_warmup=counts.warmup_updates,
         peak_learning_rate=peak if isinstance(peak, float) else None,
     )
     if iteration.correction is None:
         return report
-    correction = store.record(iteration.correction)
-    return report.model_copy(update={**_rollout_fields(store, iteration), **_correction_fields(correction)})
+    fields = {**_rollout_fields(store, iteration), **_correction_fields(store, iteration.correction)}
+    return report.model_copy(update=fields)
 
 
 def _rollout_fields(store: ArtifactStore, iteration: IterationSummary) -> dict[str, object]:
     if iteration.rollout is None:
         return {}
-    counts = store.record(iteration.rollout).counts
-    played = counts["episodes"] - counts["failed_episodes"]
-    return {"num_rollouts": counts["episodes"], "rollout_success": counts["successes"] / played if played else None}
+    counts = ROLLOUT.counts_of(store, iteration.rollout)
+    played = counts.episodes - counts.failed_episodes
+    return {"num_rollouts": counts.episodes, "rollout_success": counts.successes / played if played else None}
 
 
-def _correction_fields(record: ArtifactRecord) -> dict[str, object]:
-    counts, usage = record.counts, record.usage
+def _correction_fields(store: ArtifactStore, correction: ArtifactRef) -> dict[str, object]:
+    record, counts = store.record(correction), CORRECTION.counts_of(store, correction)
+    usage = record.usage
     return {
-        "num_corrected_episodes": counts["corrected_episodes"],
-        "corrections": CorrectionCounts(kept=counts["kept"], changed=counts["changed"], rejected=counts["rejected"]),
-        "rejected_by_reason": {
-            name.removeprefix("rejected:"): count for name, count in counts.items() if name.startswith("rejected:")
-        },
+        "num_corrected_episodes": counts.corrected_episodes,
+        "corrections": CorrectionCounts(kept=counts.kept, changed=counts.changed, rejected=counts.rejected),
+        "rejected_by_reason": counts.rejected_for,
         "leak_rate": record.metrics["leak_rate"],
         "teacher": record.config["teacher"],
         "level": record.config["level"],

@@ -9,12 +9,12 @@ from flows.presets import experiment_directory
 from leap_core.disk.files import read_small, write_json
 from leap_core.envs.skipped import describe_counts
 from leap_core.errors import ArtifactError
-from leap_core.method.correction import LEAKS_LET_THROUGH
 from leap_core.method.evaluation import best_of
 from leap_core.types import ArtifactRef, EvaluationResult, Figure, Record
+from tasks.correction import CORRECTION
 from tasks.evaluation import read_result
-from tasks.specs import SKIPPED, SPECS
-from tasks.stage import Run, StageOutcome
+from tasks.run import Run, StageOutcome, is_pending
+from tasks.specs import SPECS
 
 SUMMARY, REPORT = "summary.json", "report.html"
 
@@ -68,12 +68,21 @@ class Summary(Record):
         return [*self.iterations, *tests.values()]
 
 
+def best_on_dev(run: Run, iterations: list[Iteration]) -> Iteration | None:
+    """The iteration that does best on dev, by the figure that decides; None where a plan does not know yet."""
+    if any(is_pending(iteration.dev) for iteration in iterations):
+        return None
+    best = best_of([read_result(run.store.path(one.dev)) for one in iterations])
+    return next(one for one in iterations if one.number == best.iteration)
+
+
 def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef]) -> Summary:
     """Collect the results of an experiment from its artifacts."""
     store, home = run.store, run.store.home.parent
     results = [read_result(store.path(iteration.dev)) for iteration in iterations]
     on_test = [read_result(store.path(test)) for test in tests]
-    best = best_of(results).iteration
+    chosen = best_on_dev(run, iterations)
+    best = None if chosen is None else chosen.number
     return Summary(
         experiment=run.config.experiment,
         home=str(home),
@@ -189,26 +198,23 @@ def read_summary(home: Path, experiment: str) -> Summary:
 
 def skipped_by_split(run: Run) -> dict[str, dict[str, int]]:
     """How much was passed over, by split and kind; without the splits of which nothing was."""
-    records = [run.store.record(ref) for ref in run.refs.values() if ref.stage == SPECS.name]
-    found = {
-        str(record.config["split"]): {
-            name.removeprefix(SKIPPED): count for name, count in record.counts.items() if name.startswith(SKIPPED)
-        }
-        for record in records
-    }
+    specs = [ref for ref in run.refs.values() if ref.stage == SPECS.name]
+    found = {str(run.store.record(ref).config["split"]): SPECS.counts_of(run.store, ref).skipped for ref in specs}
     return {split: counts for split, counts in found.items() if counts}
 
 
 def leaks_by_iteration(run: Run, iterations: list[Iteration]) -> dict[str, int]:
     """How many leaks the corrections of each iteration let through; without the iterations that let none."""
-    corrections = {str(one.number): run.store.record(one.sources[-1]) for one in iterations if one.number}
-    found = {number: record.counts.get(LEAKS_LET_THROUGH, 0) for number, record in corrections.items()}
+    corrected = [one for one in iterations if one.number]
+    found = {
+        str(one.number): sum(CORRECTION.counts_of(run.store, one.sources[-1]).let_through.values()) for one in corrected
+    }
     return {number: count for number, count in found.items() if count}
 
 
 def _stage_summary(outcome: StageOutcome) -> StageSummary:
     return StageSummary(
-        stage=outcome.stage,
+        stage=outcome.stage.name,
         iteration=outcome.iteration,
         key=outcome.key,
         artifact=outcome.artifact,

@@ -67,10 +67,12 @@ class Suite(Protocol):
     """All specs of one environment, and how to play them.
 
     `root` below is the directory of a published specs artifact, where `prepare` wrote. `figure` is what decides which
-    of two models is better here: the best iteration is chosen by it, and reports show it first.
+    of two models is better here: the best iteration is chosen by it, and reports show it first. `version` is raised
+    when the same spec and commands give other observations or scores: then all that was played is played again.
     """
 
     name: str
+    version: int
     figure: Figure
 
     def __init__(self, config: EnvironmentConfig) -> None: ...

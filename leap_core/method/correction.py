@@ -1,10 +1,9 @@
 """Privileged correction: which episodes are corrected, by whom, and what passes the gate."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from leap_core.errors import StageFailedError
-from leap_core.gate.realizability import apply_gate, is_leak
+from leap_core.gate.realizability import apply_gate
 from leap_core.parts import suspicion_of
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
@@ -18,10 +17,6 @@ def needs_correction(trajectory: Trajectory, threshold: float, *, keep_suspect: 
     """
     low = trajectory.score is not None and trajectory.score <= threshold and bool(trajectory.steps)
     return low and (keep_suspect or suspicion_of(trajectory) is None)
-
-
-LEAKS_LET_THROUGH = "let_through:leak"
-"""Name of a count: steps that leak and train the student nevertheless, as `correction.check_leaks` was off."""
 
 
 def correct_episodes(
@@ -63,17 +58,3 @@ def check_corrections(corrections: Sequence[Correction], max_error_share: float,
             f"The gate rejected {len(rejected)} of {len(steps)} corrected steps, more than the allowed share "
             f"{max_reject_share} (correction.max_reject_share). First cause: {rejected[0].why}"
         )
-
-
-def count_corrections(corrections: Sequence[Correction]) -> dict[str, int]:
-    """Counts by status, of rejections by cause (`rejected:leak`, `rejected:inadmissible`, ...), leaks let through."""
-    counts: Counter[str] = Counter({status.value: 0 for status in CorrectionStatus})
-    for correction in corrections:
-        for step in correction.steps:
-            counts[step.status.value] += 1
-            if step.status is CorrectionStatus.REJECTED:
-                counts[f"rejected:{step.why.partition(':')[0]}"] += 1
-            elif is_leak(step.why):
-                counts[LEAKS_LET_THROUGH] += 1
-    counts["failed_episodes"] = sum(correction.error is not None for correction in corrections)
-    return dict(counts)

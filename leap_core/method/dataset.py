@@ -7,7 +7,6 @@ file without the episodes behind it. A *training row* is what one trainer gets: 
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -199,15 +198,6 @@ def assemble(
 def is_left_alone(row: TurnRow) -> bool:
     """Whether it is a step that the teacher left as the student made it; demonstrations have no student."""
     return row.status == CorrectionStatus.KEPT and row.student_completion is not None
-
-
-def count_rows(rows: Iterable[TrainingRow]) -> dict[str, int]:
-    """How many rows each part and each iteration has."""
-    counts: Counter[str] = Counter()
-    for row in rows:
-        counts[f"{row.part}_rows"] += 1
-        counts[f"iteration_{row.iteration}_rows"] += 1
-    return dict(sorted(counts.items()))
 
 
 def count_left_alone(sources: Iterable[Sequence[TurnRow]]) -> int:

@@ -201,16 +201,14 @@ def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -
         )
 
 
-def count_suspect(trajectories: Sequence[Trajectory]) -> dict[str, int]:
-    """How many episodes have a score that may have been steered; nothing where none has."""
-    num_suspect = sum(suspicion_of(trajectory) is not None for trajectory in trajectories)
-    return {"suspect_episodes": num_suspect} if num_suspect else {}
+def count_suspect(trajectories: Sequence[Trajectory]) -> int:
+    """How many episodes have a score that may have been steered."""
+    return sum(suspicion_of(trajectory) is not None for trajectory in trajectories)
 
 
-def count_out_of_context(trajectories: Sequence[Trajectory]) -> dict[str, int]:
-    """How many episodes ended because a prompt was longer than the model reads; nothing where none did."""
-    number = sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories)
-    return {"out_of_context_episodes": number} if number else {}
+def count_out_of_context(trajectories: Sequence[Trajectory]) -> int:
+    """How many episodes ended because a prompt was longer than the model reads."""
+    return sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories)
 
 
 def find_overflow(trajectories: Sequence[Trajectory]) -> str | None:

@@ -14,7 +14,7 @@ from flows.presets import read_config
 from leap_core.errors import ConfigError
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import Usage
-from tasks.stage import Run
+from tasks.run import Run
 
 pytestmark = pytest.mark.slow
 
@@ -176,7 +176,10 @@ def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(u
         assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=share)
         spent += bill.cost_usd
     assert paid_by(leap_here(*command, settings=(*HERE, budget, url))) is None  # all of it is there
-    assert "of the same model: 72 requests at most; replies taken to be 55 tokens long, as there" in estimate["basis"]
+    assert (
+        "of the same model: 72 requests at most, with replies as long as there; replies taken to be 55 tokens long"
+        in estimate["basis"]
+    )
     assert estimate["usage"]["num_requests"] == bill.num_requests
 
 

@@ -11,7 +11,9 @@ from flows.prefect_side import ui
 from leap_core.config import LeapConfig, Section
 from leap_core.errors import StageFailedError
 from leap_core.store.artifacts import ArtifactStore
-from tasks.stage import Run, Stage, StageReport
+from tasks.counts import Counts
+from tasks.run import Run
+from tasks.stage import Stage, StageReport
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +29,7 @@ def write(work):
     return StageReport()
 
 
-STAGE = Stage(name="stage", version=1, work=write)
+STAGE = Stage(name="stage", version=1, work=write, counts=Counts)
 
 
 def walk_over(*names):

@@ -10,8 +10,8 @@ from flows.results.summary import lines_of, read_summary, skipped_by_split
 from leap_core.config import LeapConfig
 from leap_core.envs.skipped import read_skipped
 from leap_core.store.artifacts import ArtifactStore
+from tasks.run import Run
 from tasks.specs import prepare_specs
-from tasks.stage import Run
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 

@@ -8,7 +8,9 @@ from pydantic import Field
 from leap_core.config import LeapConfig, Section
 from leap_core.errors import StageFailedError
 from leap_core.store.artifacts import ArtifactStore
-from tasks.stage import Run, Stage, StageReport, is_pending
+from tasks.counts import Count, Counts
+from tasks.run import Run, is_pending
+from tasks.stage import Stage, StageReport
 
 pytestmark = pytest.mark.slow
 
@@ -18,14 +20,18 @@ class Identity(Section):
     copies: int = 1
 
 
+class Copied(Counts):
+    copies: Count
+
+
 def write(work):
     upstream = "".join((path / "text").read_text() for path in work.inputs.values())
     (work.output / "text").write_text(upstream + work.identity.text * work.identity.copies)
-    return StageReport(counts={"copies": work.identity.copies})
+    return StageReport(counts=Copied(copies=work.identity.copies))
 
 
-FIRST = Stage(name="first", version=1, work=write)
-SECOND = Stage(name="second", version=1, work=write)
+FIRST = Stage(name="first", version=1, work=write, counts=Copied)
+SECOND = Stage(name="second", version=1, work=write, counts=Copied)
 
 
 @pytest.fixture
@@ -108,7 +114,7 @@ def test_a_damaged_artifact_is_made_again(open_run, damage):
 
 def test_another_version_of_a_stage_is_another_stage(open_run):
     chain(open_run())
-    newer = Stage(name="first", version=2, work=write)
+    newer = Stage(name="first", version=2, work=write, counts=Copied)
     run = open_run(planning=True)
     newer(run, Identity(), {})
     assert run.outcomes[0].why == "stage version 1 -> 2"
@@ -150,7 +156,7 @@ def test_failed_work_publishes_nothing_and_keeps_its_scratch(open_run):
             raise StageFailedError("no luck")
         return write(work)
 
-    stage = Stage(name="first", version=1, work=fail_once)
+    stage = Stage(name="first", version=1, work=fail_once, counts=Copied)
     with pytest.raises(StageFailedError, match="no luck"):
         stage(open_run(), Identity(), {})
     run = open_run()

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from leap_core.method.dataset import assemble, correction_rows, count_left_alone, count_rows, demonstration_rows
+from leap_core.method.dataset import assemble, correction_rows, count_left_alone, demonstration_rows
 from leap_core.prompts import load_prompts
 from leap_core.types import (
     Action,
@@ -20,6 +20,7 @@ from leap_core.types import (
     Trajectory,
     Usage,
 )
+from tasks.dataset import count_rows
 
 PROMPTS = load_prompts("alfworld", "compact")
 KEPT, CHANGED, REJECTED = CorrectionStatus.KEPT, CorrectionStatus.CHANGED, CorrectionStatus.REJECTED
@@ -237,6 +238,9 @@ def test_a_source_without_accepted_rows_gives_none(aggregate, sources):
 
 def test_counts_are_by_part_and_by_iteration():
     rows = assemble([source(0, 8), source(1, 2, num_steps=3)], "all", 0.0, 0)
-    assert count_rows(rows) == {"train_rows": 22, "iteration_0_rows": 16, "iteration_1_rows": 6}
-    counts = count_rows(assemble([source(0, 8)], "all", 0.25, 0))
-    assert counts["train_rows"] + counts["validation_rows"] == counts["iteration_0_rows"] == 16
+    assert count_rows(rows, 3).flat() == {
+        **{"train_rows": 22, "iteration_0_rows": 16, "iteration_1_rows": 6},
+        "left_alone_steps": 3,
+    }
+    counts = count_rows(assemble([source(0, 8)], "all", 0.25, 0), 0)
+    assert counts.train_rows + counts.validation_rows == counts.iteration_rows["0"] == 16

@@ -8,9 +8,8 @@ from report_data import evaluation, iteration, report_data
 
 from flows.evaluate import JudgedModel, Judgement
 from flows.iteration import Iteration
-from flows.leap import choose_best
 from flows.prefect_side.ui import table_of
-from flows.results.summary import line_of, lines_of, summarise_run
+from flows.results.summary import best_on_dev, line_of, lines_of, summarise_run
 from leap_core.config import LeapConfig
 from leap_core.disk.files import write_json
 from leap_core.method.evaluation import best_of, bootstrap_interval, compare, summarise
@@ -18,6 +17,7 @@ from leap_core.report import formats, summary
 from leap_core.report.charts import deciding_chart
 from leap_core.report.page import render
 from leap_core.types import ArtifactRef, EvaluationResult, Interval, Spec, StopReason, Trajectory
+from tasks.correction import CorrectionCounts
 from tasks.evaluation import RESULT
 
 
@@ -168,10 +168,10 @@ def test_the_flow_tests_the_iteration_that_the_summary_calls_best(tmp_path, figu
     store = SimpleNamespace(
         path=lambda ref: tmp_path / ref.name,
         home=tmp_path / "artifacts",
-        record=lambda ref: SimpleNamespace(counts={}),
+        record=lambda ref: SimpleNamespace(counts=CorrectionCounts.of([], 0).flat()),
     )
     run = SimpleNamespace(store=store, config=LeapConfig(), outcomes=[], refs={})
-    assert choose_best(run, iterations).number == best
+    assert best_on_dev(run, iterations).number == best
     found = summarise_run(run, iterations, [iterations[best].dev])
     assert (found.best_iteration, found.test.iteration) == (best, best)
     said = next(line for line in lines_of(found) if line.startswith("best on dev"))

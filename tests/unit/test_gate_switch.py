@@ -7,11 +7,12 @@ from taught_episode import episode, setup_of
 from flows.results.summary import Summary, leak_lines, lines_of
 from leap_core.config import EndpointConfig, LeapConfig
 from leap_core.gate.realizability import apply_gate
-from leap_core.method.correction import LEAKS_LET_THROUGH, correct_episodes, count_corrections
+from leap_core.method.correction import correct_episodes
 from leap_core.method.dataset import assemble, correction_rows
 from leap_core.prompts import load_prompts
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.types import Correction, CorrectionStatus, StepCorrection
+from tasks.correction import CorrectionCounts
 
 KEPT, CHANGED, REJECTED = CorrectionStatus.KEPT, CorrectionStatus.CHANGED, CorrectionStatus.REJECTED
 LEAKING = "The mug 2 must be there."
@@ -42,16 +43,15 @@ def test_off_a_leak_keeps_its_status_and_what_is_inadmissible_is_still_rejected(
     _, correction = corrected(check_leaks=False)
     assert [step.status for step in correction.steps] == [KEPT, KEPT, CHANGED, REJECTED]
     assert [step.why.partition(":")[0] for step in correction.steps] == ["", "leak", "leak", "inadmissible"]
-    counts = count_corrections([correction])
-    assert (counts[LEAKS_LET_THROUGH], counts["rejected"], counts.get("rejected:leak", 0)) == (2, 1, 0)
+    counts = CorrectionCounts.of([correction], 1)
+    assert (counts.let_through, counts.rejected, counts.rejected_for) == ({"leak": 2}, 1, {"inadmissible": 1})
 
 
 def test_on_it_is_rejected_and_nothing_is_let_through():
     _, correction = corrected(check_leaks=True)
     assert [step.status for step in correction.steps] == [KEPT, REJECTED, REJECTED, REJECTED]
-    counts = count_corrections([correction])
-    assert counts["rejected:leak"] == 2
-    assert LEAKS_LET_THROUGH not in counts
+    counts = CorrectionCounts.of([correction], 1)
+    assert (counts.rejected_for, counts.let_through) == ({"leak": 2, "inadmissible": 1}, {})
 
 
 def test_what_a_teacher_rejected_itself_stays_rejected():

@@ -283,7 +283,7 @@ def test_episodes_that_run_out_of_context_are_failed_ones_and_are_corrected():
     check_episodes(played, max_error_share=0.0)
     result = summarise(played, 1, "dev", 0.95)
     assert (result.success, result.num_episodes, result.num_errors, result.num_out_of_context) == (0.5, 60, 0, 3)
-    assert count_out_of_context(played) == {"out_of_context_episodes": 3}
+    assert count_out_of_context(played) == 3
     cut = [one for one in played if one.stop_reason is StopReason.CONTEXT_LIMIT]
     assert [(one.score, one.success, one.error, len(one.steps)) for one in cut] == [(0.0, False, None, 1)] * 3
     assert all(needs_correction(one, 0.0) for one in cut)

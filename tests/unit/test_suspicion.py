@@ -4,8 +4,6 @@ import pytest
 from report_data import evaluation, report_data
 
 from flows.results.summary import line_of
-from leap_core.config import LeapConfig
-from leap_core.disk.canonical import stage_key
 from leap_core.envs.intercode_bash.reward import suspect
 from leap_core.method.correction import needs_correction
 from leap_core.method.demonstrations import successful
@@ -14,7 +12,6 @@ from leap_core.method.rollout import count_suspect
 from leap_core.parts import read_suspicion, suspicion_of, tell_suspicion
 from leap_core.report.page import render
 from leap_core.types import Action, EvaluationResult, Observation, Spec, Step, StopReason, Trajectory
-from tasks.correction import CorrectionIdentity
 
 ROOT = "0 /.gitignore\n"
 IGNORE = "1 /yard/.gitignore\n"
@@ -63,7 +60,7 @@ def test_results_keep_them_and_say_how_many():
     played = [episode(0), episode(1, suspicion="x"), episode(2, score=0.5, suspicion="x")]
     result = summarise(played, 1, "test", 0.95)
     assert (result.success, result.num_suspect) == (pytest.approx(2 / 3), 1)
-    assert count_suspect(played) == {"suspect_episodes": 2}
+    assert count_suspect(played) == 2
     assert EvaluationResult.model_validate(result.model_dump(mode="json")) == result
     assert "suspect successes 1" in line_of(result)
     assert "1 successes are suspect" in render(report_data(test=[result]))
@@ -71,7 +68,7 @@ def test_results_keep_them_and_say_how_many():
 
 def test_where_there_are_none_nothing_is_written():
     assert "num_suspect" not in summarise([episode(0)], 1, "test", 0.95).model_dump(mode="json")
-    assert count_suspect([episode(0)]) == {}
+    assert count_suspect([episode(0)]) == 0
     assert "suspect" not in line_of(evaluation(1))
 
 
@@ -81,13 +78,3 @@ def test_nobody_learns_from_them_unless_told_to():
     assert not needs_correction(failed, 0.5)
     assert needs_correction(failed, 0.5, keep_suspect=True)
     assert needs_correction(episode(0, score=0.3), 0.5)
-
-
-def test_corrections_are_known_by_the_keys_that_they_had():
-    usual = CorrectionIdentity.of(LeapConfig())
-    kept = CorrectionIdentity.of(LeapConfig.model_validate({"correction": {"keep_suspect": True}}))
-    assert "keep_suspect" not in usual.model_dump(mode="json")
-    assert usual != kept
-    assert stage_key("correction", 5, usual, {}) != stage_key("correction", 5, kept, {})
-    unchecked = CorrectionIdentity.of(LeapConfig.model_validate({"correction": {"check_leaks": False}}))
-    assert unchecked.model_dump(mode="json") == {**usual.model_dump(mode="json"), "check_leaks": False}

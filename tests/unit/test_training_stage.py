@@ -6,7 +6,7 @@ from leap_core.config import LeapConfig
 from leap_core.disk.canonical import stage_key
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Usage
-from tasks.stage import Run
+from tasks.run import Run
 from tasks.training import TRAINING, train
 
 DATASET = ArtifactRef(stage="dataset", name="leap-i0", key="d" * 64, digest="d" * 64)

@@ -3,7 +3,7 @@
 import pytest
 
 from flows.forecast.planning import plan_experiment
-from flows.forecast.updates import foresee_trainings
+from flows.forecast.preflight import foresee_stages
 from flows.presets import read_config
 from leap_core.config import TrainingConfig
 from leap_core.store.artifacts import ArtifactStore
@@ -33,30 +33,31 @@ def test_a_training_within_its_warm_up_is_told_with_the_rate_that_it_reaches():
 
 def foresee(tmp_path, preset, *settings):
     run = plan_experiment(read_config(preset, ["student.model=bundled", *settings]), ArtifactStore(tmp_path))
-    return foresee_trainings(run)
+    return [one for one in foresee_stages(run) if one.lines]
 
 
 def test_a_plan_says_how_many_updates_each_training_makes_at_most(tmp_path):
     """24 demonstrations and twice 36 rollouts of at most 10 steps each, in batches of 8, five times."""
     trainings = foresee(tmp_path, "intercode")
-    assert [one.line for one in trainings] == [
+    assert [one.lines[0] for one in trainings] == [
         "training-i0: at most 150 updates of 8 rows each, from at most 240 rows",
         "training-i1: at most 375 updates of 8 rows each, from at most 600 rows",
         "training-i2: at most 600 updates of 8 rows each, from at most 960 rows",
     ]
-    assert {one.warning for one in trainings} == {""}
-    assert [one.num_rows for one in foresee(tmp_path, "intercode", "dataset.aggregate=latest")] == [240, 360, 360]
+    assert {one.warnings for one in trainings} == {()}
+    latest = foresee(tmp_path, "intercode", "dataset.aggregate=latest")
+    assert [one.lines[0].rpartition(" from ")[2] for one in latest] == [f"at most {n} rows" for n in (240, 360, 360)]
 
 
 def test_a_plan_warns_of_a_training_that_ends_within_its_warm_up(tmp_path):
     first, *others = foresee(tmp_path, "intercode", "training.batch_size=200", "training.epochs=1")
-    assert first.warning.startswith("warning: training-i0: a training of 2 updates ends within its warm-up of 10")
-    assert all("within its warm-up" in one.warning for one in others)
+    assert first.warnings[0].startswith("warning: training-i0: a training of 2 updates ends within its warm-up of 10")
+    assert all("within its warm-up" in one.warnings[0] for one in others)
 
 
 @pytest.mark.parametrize("preset", ["alfworld", "webshop", "intercode", "alfworld-paper", "webshop-paper", "demo"])
 def test_no_preset_trains_less_than_its_warm_up_at_most(preset, tmp_path):
-    assert {one.warning for one in foresee(tmp_path, preset)} == {""}
+    assert {one.warnings for one in foresee(tmp_path, preset)} == {()}
 
 
 @pytest.mark.parametrize(

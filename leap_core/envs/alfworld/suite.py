@@ -58,6 +58,7 @@ class AlfworldSuite:
     """The suite named "alfworld"."""
 
     name = "alfworld"
+    version = 1
     figure: Figure = "success"
 
     def __init__(self, config: EnvironmentConfig) -> None:

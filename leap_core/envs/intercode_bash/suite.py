@@ -68,6 +68,7 @@ class IntercodeBashSuite:
     """The suite named "intercode_bash"."""
 
     name = "intercode_bash"
+    version = 2
     figure: Figure = "score"
 
     def __init__(self, config: EnvironmentConfig) -> None:

@@ -52,6 +52,7 @@ class WebshopSuite:
     """The suite named "webshop"."""
 
     name = "webshop"
+    version = 2
     figure: Figure = "score"
 
     def __init__(self, config: EnvironmentConfig) -> None:

@@ -1,0 +1,128 @@
+"""What a stage says of itself before it is made: what it needs, what it will do, and what that may cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from leap_core.config import EndpointName, LeapConfig, Section
+from leap_core.report import formats
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.types import ArtifactRef, Record, Usage
+from tasks.run import Run, StageOutcome, is_pending
+
+IdentityT = TypeVar("IdentityT", bound=Section)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCall(Generic[IdentityT]):
+    """A call of a stage that a plan would make."""
+
+    run: Run
+    label: str
+    stage: str
+    iteration: int | None
+    identity: IdentityT
+    inputs: Mapping[str, ArtifactRef]
+
+    @property
+    def config(self) -> LeapConfig:
+        """That of the run."""
+        return self.run.config
+
+    @property
+    def store(self) -> ArtifactStore:
+        """Where artifacts are."""
+        return self.run.store
+
+    def is_known(self, *roles: str) -> bool:
+        """Whether these inputs are in the store already."""
+        return not any(is_pending(self.inputs[role]) for role in roles)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Whom a stage sends requests to. `model` is None where its name is not known yet: its weights are to be made."""
+
+    endpoint: EndpointName
+    model: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a stage needs beside its inputs.
+
+    `data`: what `environment.data` names. `weights`: the student's model in this process or served by it, to play or to
+    train. `device`: `execution.device`. `request`: a key, and a price where a budget is counted in dollars.
+    """
+
+    data: bool = False
+    device: bool = False
+    weights: Literal["play", "train"] | None = None
+    request: Request | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foresight:
+    """What is known of a stage before it is made, in lines for people; `warnings` are what may not be meant."""
+
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class EndpointEstimate(Record):
+    """What one stage would request of an endpoint. `usage.cost_usd` is None where a price is not known.
+
+    `endpoint` is the one whose budget is spent. `basis` says which episodes were sampled, and on what the length of
+    replies rests. Requests that follow a bad reply are not in it, nor is what the journal may hold. Without any episode
+    to sample there is no `usage`.
+    """
+
+    label: str
+    endpoint: EndpointName
+    num_episodes: int
+    usage: Usage | None
+    basis: str
+    model: str = ""
+    prices_of: str = ""
+
+    @property
+    def words(self) -> str:
+        """One line for people."""
+        usage = self.usage
+        if usage is None:
+            return f"{self.label}: no estimate: {self.basis}"
+        cost = "cost unknown: the price file does not list the model"
+        if usage.cost_usd is not None:
+            cost = formats.cost(usage.cost_usd) + (f" at prices of {self.prices_of}" if self.prices_of else "")
+        tokens = f"{usage.prompt_tokens:,} + {usage.completion_tokens:,}"
+        return (
+            f"{self.label}: about {usage.num_requests:,} requests to {self.model} for {self.num_episodes:,} episodes, "
+            f"{tokens} tokens sent and received, {cost} ({self.basis})"
+        )
+
+
+def no_needs(call: PlannedCall[Any]) -> Needs:
+    """Of a stage that works on its inputs alone."""
+    return Needs()
+
+
+def nothing_to_say(call: PlannedCall[Any]) -> Foresight:
+    """Of a stage that a plan has nothing to say about."""
+    return Foresight()
+
+
+def no_requests(call: PlannedCall[Any]) -> EndpointEstimate | None:
+    """Of a stage that sends no request."""
+    return None
+
+
+def planned(run: Run, outcome: StageOutcome) -> PlannedCall[Section]:
+    """The call behind an outcome of a plan."""
+    return PlannedCall(
+        run=run,
+        label=outcome.label,
+        stage=outcome.stage.name,
+        iteration=outcome.iteration,
+        identity=outcome.identity,
+        inputs=outcome.inputs,
+    )

@@ -1,0 +1,83 @@
+"""One run of an experiment: what it is made with, and what became of every stage so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from leap_core.chat.journal import JOURNAL
+from leap_core.config import LeapConfig, Section
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.types import ArtifactRef
+
+if TYPE_CHECKING:
+    from tasks.stage import Stage
+
+StageState = Literal["computed", "cached", "resumed", "run"]
+"""`run` is said by a plan: the stage would be made."""
+PENDING = "pending"
+"""Digest of an artifact that a plan knows will be made, but not with which content."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOutcome:
+    """What happened to one call of a stage in this run; in a plan, what would happen, and `why`.
+
+    `identity` and `inputs` are what the stage was called with.
+    """
+
+    stage: Stage[Any, Any]
+    label: str
+    iteration: int | None
+    key: str
+    artifact: str
+    state: StageState
+    seconds: float
+    identity: Section
+    inputs: Mapping[str, ArtifactRef]
+    why: str = ""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run of an experiment: its configuration, its store, and the outcome of every stage so far, in order."""
+
+    config: LeapConfig
+    store: ArtifactStore
+    planning: bool = False
+    log: Callable[[str], None] = lambda line: None
+    on_outcome: Callable[[StageOutcome], None] = lambda outcome: None
+    outcomes: list[StageOutcome] = field(default_factory=list)
+    refs: dict[str, ArtifactRef] = field(default_factory=dict)
+
+    @property
+    def to_be_made(self) -> list[StageOutcome]:
+        """In a plan: the stages that are not in the store."""
+        return [outcome for outcome in self.outcomes if outcome.state == "run"]
+
+    def as_plan(self) -> Run:
+        """A run with the same configuration and store that makes nothing."""
+        return Run(config=self.config, store=self.store, planning=True)
+
+    def note(self, ref: ArtifactRef, outcome: StageOutcome) -> ArtifactRef:
+        """Write down what happened to a stage."""
+        self.outcomes.append(outcome)
+        if ref.key:
+            self.refs[ref.key] = ref
+        why = f"  ({outcome.why})" if outcome.why else ""
+        self.log(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
+        self.on_outcome(outcome)
+        return ref
+
+
+def is_pending(ref: ArtifactRef) -> bool:
+    """Whether `ref` stands for an artifact that a plan would have to make first."""
+    return ref.digest == PENDING
+
+
+def with_journal(config: LeapConfig, home: Path) -> LeapConfig:
+    """The configuration with a place for the replies of endpoints: one for the whole home, unless one is set."""
+    journal = config.execution.journal or str(home / JOURNAL)
+    return config.model_copy(update={"execution": config.execution.model_copy(update={"journal": journal})})
