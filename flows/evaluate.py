@@ -20,7 +20,7 @@ from tasks.specs import prepare_specs
 
 
 class JudgedModel(Record):
-    """How one model did. `cost_usd` is what its replies cost when they were bought, None where that is not known."""
+    """How one model did. `cost_usd` is what its replies cost when they were paid for, None where that is unknown."""
 
     model: str
     artifact: str

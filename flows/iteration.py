@@ -33,7 +33,7 @@ class Iteration:
 
 
 def iterate(run: Run) -> Iterator[Iteration]:
-    """Iteration 0, 1, 2, ..., each made when it is asked for, until nothing is left to correct."""
+    """Iteration 0, 1, 2, ..., each made when the caller takes it, until nothing is left to correct."""
     iteration: Iteration | None = bootstrap(run)
     while iteration is not None:
         yield iteration

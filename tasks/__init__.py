@@ -4,4 +4,4 @@ STAGES = (
     *("specs", "privileged", "base", "demonstrations", "annotation", "dataset", "training"),
     *("rollout", "correction", "evaluation", "random-play"),
 )
-"""The names of all stages, for who only asks about one: the modules themselves import Prefect."""
+"""The names of all stages. Importing the modules would import Prefect, which is slow."""

@@ -31,7 +31,7 @@ class AnnotationCounts(Counts):
 
 
 class AnnotationIdentity(Section):
-    """Who writes the reasons, the digest of what it is asked with, and the prompts that the rows are rendered with."""
+    """The model that writes the reasons, the digest of its prompt templates, and the student's prompt set for the rows."""
 
     environment: str = Field(title="environment.name")
     model: str = Field(title="demonstrations.annotate_with")
@@ -103,14 +103,14 @@ def _estimate(call: PlannedCall[AnnotationIdentity]) -> EndpointEstimate:
     if sample is None:
         return no_estimate(call, "teacher", num_wanted)
     num_episodes = sample.num_episodes if sample.is_own else num_wanted
-    whence = "the demonstrations themselves" if sample.is_own else f"{sample.source.id}, for want of the demonstrations"
+    source = "the demonstrations themselves" if sample.is_own else f"{sample.source.id}, as there are none yet"
     return estimate_requests(
         call,
         "teacher",
         foresee_reasons(call.identity.model, call.identity.environment, sample.episodes),
         num_episodes=num_episodes,
         factor=num_episodes * sample.mean_steps / sample.num_steps,
-        basis=f"from a prompt for every step of {len(sample.episodes)} episodes of {whence}",
+        basis=f"from a prompt for every step of {len(sample.episodes)} episodes of {source}",
     )
 
 

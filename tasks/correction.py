@@ -87,7 +87,7 @@ class CorrectionCounts(Counts):
 class CorrectionIdentity(Section):
     """Which episodes are corrected, by whom, and the prompts that their rows are rendered with.
 
-    `teacher_prompts` is the digest of what the teacher is asked with; None where it is not asked in words. `student` is
+    `teacher_prompts` is the digest of the teacher's prompt templates; None where it has none. `student` is
     how the student replies where it is the teacher; None where it is not.
     """
 
@@ -224,14 +224,14 @@ def _estimate(call: PlannedCall[CorrectionIdentity]) -> EndpointEstimate | None:
     if not requests:
         why = "no step fits into correction.params.context_tokens. Raise it, or choose a model that reads more"
         return no_estimate(call, endpoint, num_episodes, why)
-    whence = "the rollout itself" if sample.is_own else f"{sample.source.id}, for want of the rollout"
+    source = "the rollout itself" if sample.is_own else f"{sample.source.id}, as the rollout is not there yet"
     return estimate_requests(
         call,
         endpoint,
         requests,
         num_episodes=num_episodes,
         factor=num_episodes / len(sample.episodes),
-        basis=f"from prompts of {len(sample.episodes)} episodes of {whence}",
+        basis=f"from prompts of {len(sample.episodes)} episodes of {source}",
     )
 
 

@@ -43,7 +43,7 @@ def play_in_shards(
         player = _LazyPlayer(work, settings, resources, len(specs))
         shards = Shards(
             scratch=work.scratch,
-            # What is bought is kept: the journal resumes, and shards would only make it wait for the slowest of each.
+            # The journal keeps paid replies and so resumes; shards would only add a wait for the slowest episode of each.
             size=max(len(specs), 1) if replies_are_paid(config.student) else config.execution.shard_size,
             # Floating point makes a sample depend on the batch around it.
             tag=f"batch-{settings.batch_size}",
@@ -187,7 +187,7 @@ def _is_by_same_model(record: ArtifactRecord, call: PlannedCall[IdentityT]) -> b
 
 
 def _whose(sample: StepSample) -> str:
-    """How far the length of sampled episodes tells that of others."""
+    """How well the length of the sampled episodes predicts that of others."""
     if sample.is_own:
         return "of the same model"
     if sample.source.stage == DEMONSTRATIONS.name:
@@ -196,9 +196,9 @@ def _whose(sample: StepSample) -> str:
 
 
 def _reply_tokens(sample: StepSample, is_taught: bool) -> int | None:
-    """The mean length of sampled replies, where they tell of this model's; None where they do not.
+    """The mean length of sampled replies, where it predicts this model's; None where it does not.
 
-    They do where they are its own, and where it is taught: all that are taught reply in the same form.
+    It does where the replies are the model's own, and where it is trained: trained models all reply in the same form.
     """
     steps = [step for one in sample.episodes for step in one.steps]
     if sample.is_own and all(step.usage.completion_tokens for step in steps):

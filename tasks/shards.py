@@ -34,7 +34,7 @@ class Shards(Generic[R]):
     ) -> list[R]:
         """Do `work` on each run of `size` items, in order; what an earlier attempt finished is read instead.
 
-        `on_done` is told after each run how many items are done.
+        `on_done` is called after each shard with the number of items done.
         """
         results: list[R] = []
         for start in range(0, len(items), self.size):

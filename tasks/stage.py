@@ -65,8 +65,8 @@ class StageWork(Generic[IdentityT]):
 class Stage(Generic[IdentityT, CountsT]):
     """A kind of stage. Raise `version` whenever its output changes for the same identity and inputs.
 
-    `needs`, `foresee` and `estimate` are what a plan asks of it: what must be there, what it will do, and what its
-    requests may cost.
+    `needs`, `foresee` and `estimate` are for plans: what must be there, what the stage will do, and what its requests may
+    cost.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Stage(Generic[IdentityT, CountsT]):
     ) -> ArtifactRef:
         """Return the artifact of this stage: from the store if it is there, else by doing the work.
 
-        `part` tells apart, for people, several artifacts of one stage and iteration (the split, mostly).
+        `part` distinguishes several artifacts of one stage and iteration in their names (usually the split).
 
         Raises:
             LeapError: the work failed; what it had finished is kept and the next call goes on from there.
@@ -126,7 +126,7 @@ class _Execution(Generic[IdentityT, CountsT]):
 
     @property
     def suffix(self) -> str:
-        """What tells this call from others of its stage: `-i1-dev`."""
+        """What distinguishes this call from others of its stage: `-i1-dev`."""
         return ("" if self.iteration is None else f"-i{self.iteration}") + (f"-{self.part}" if self.part else "")
 
     @property

@@ -54,7 +54,7 @@ def check_data(run: Run) -> None:
 
 def check_device(run: Run) -> None:
     """Raise LeapError where a stage of a plan would use a device that is not there."""
-    # torch takes seconds to load: it is asked only where somebody has chosen a device.
+    # torch takes seconds to import: only worth it where a device was chosen.
     if run.config.execution.device not in ("auto", "cpu") and any(needs.device for needs in _needs_of(run)):
         resolve_device(run.config.execution.device)
 

@@ -99,7 +99,7 @@ class OwnServer:
             self._log("Prefect's server ended in the middle of the run, and is started again.")
             self._process = self._spawn()
         self._process.wait()
-        self._listener.close()  # what still asks is refused at once
+        self._listener.close()  # pending requests are refused at once
 
     def _end(self) -> None:
         self._is_ending = True
@@ -139,7 +139,7 @@ def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def is_answering(url: str) -> bool:
-    """Whether there is a server behind an API's URL, whatever it answers. This machine is never asked by a proxy."""
+    """Whether there is a server behind an API's URL, whatever it answers. Loopback addresses bypass proxies."""
     handlers = [urllib.request.ProxyHandler({})] if is_loopback(url) else []
     try:
         urllib.request.build_opener(*handlers).open(f"{url}/health", timeout=5).close()
@@ -215,7 +215,7 @@ def _is_locked(database: Path, patience_s: float) -> bool:
 def _last_line(path: Path) -> str:
     lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     causes = [line for line in lines if "Error" in line.partition(" ")[0]]
-    return next(reversed(causes or lines), "It said nothing.")
+    return next(reversed(causes or lines), "It printed nothing.")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

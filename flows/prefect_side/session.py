@@ -22,8 +22,8 @@ _FULL_BYTES = 1_000_000
 def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> None:
     """Make sure that a Prefect server answers: the one that the user points to, else one of our own.
 
-    `look_ahead` comes before a server is started, which takes its time, and may import Prefect: it raises what can be
-    known by then to go wrong, and returns what is to be done, in words. Both are said as they begin.
+    `look_ahead` runs before a server is started, which is slow, and may import Prefect: it raises whatever can be known to
+    fail by then, and returns a summary of what is to be done. Both steps are logged as they begin.
 
     Raises:
         ArtifactError: the home cannot be written, or its disk is nearly full.
@@ -109,7 +109,7 @@ def source_of_url() -> str:
 
 
 def keep_loopback_from_proxies() -> None:
-    """Add this machine to what no proxy is asked for, in this process and those that it starts."""
+    """Add this machine to `no_proxy`, for this process and those that it starts."""
     named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     hosts = [host.strip() for host in named.split(",") if host.strip()]
     if "*" not in hosts:

@@ -1,7 +1,7 @@
 """What Prefect's UI shows of a run: its progress, and at its end the table of iterations and the report.
 
-These are pictures. The results are in the store, the summary and the report, so where Prefect's API does not take a
-picture, after its client has tried again, the run says so and goes on.
+None of this is a result: results are in the store, the summary and the report. So where Prefect's API fails, after its
+client's own retries, the run logs that and goes on.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def publish(run: Run, iterations: list[Iteration], tests: list[ArtifactRef] | No
     write_summary(summary)
     report = write_experiment_report(run.store, summary)
     prefix = slug(summary.experiment)
-    with _picture(run):
+    with _ui_update(run):
         create_table_artifact(
             key=f"{prefix}-iterations", table=table_of(summary), description=f"Results of {summary.experiment}"
         )
@@ -41,23 +41,23 @@ def publish(run: Run, iterations: list[Iteration], tests: list[ArtifactRef] | No
 def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
     """Keep one progress artifact of this flow run up to date, from stage to stage.
 
-    `walk` is what the flow is about to do with `run`; done first as a plan, it tells how many stages there are.
+    `walk` is what the flow is about to do with `run`; walked first as a plan, it counts the stages.
 
     Raises:
-        LeapError: something that the plan needs is not there. A run of a deployment hears of it here, and at once.
+        LeapError: something that the plan needs is missing. For a deployment's run this is the first check, before any work.
     """
     plan = run.as_plan()
     walk(plan)
     check_plan(plan)
-    total, picture = len(plan.outcomes), None
-    with _picture(run):
+    total, progress_id = len(plan.outcomes), None
+    with _ui_update(run):
         key = f"{slug(run.config.experiment)}-progress"
-        picture = create_progress_artifact(0.0, key=key, description=f"0 of {total} stages")
+        progress_id = create_progress_artifact(0.0, key=key, description=f"0 of {total} stages")
 
     def show(percent: float, text: str) -> None:
-        if picture is not None:
-            with _picture(run):
-                update_progress_artifact(picture, percent, text)
+        if progress_id is not None:
+            with _ui_update(run):
+                update_progress_artifact(progress_id, percent, text)
 
     def show_stage(outcome: StageOutcome) -> None:
         done = len(run.outcomes)
@@ -74,7 +74,7 @@ def _picture(run: Run) -> Iterator[None]:
     try:
         yield
     except HTTPError as error:
-        run.log(f"Prefect's UI misses something of this run: {error}")
+        run.log(f"Prefect's API failed, so its UI does not show all of this run: {error}")
 
 
 def slug(experiment: str) -> str:

@@ -63,7 +63,7 @@ class Summary(Record):
 
     @property
     def results(self) -> list[EvaluationResult]:
-        """All of them: on dev in order, then iteration 0 and the best one on test, told once if they are the same."""
+        """All of them: on dev in order, then iteration 0 and the best one on test, listed once if they are the same."""
         tests = {one.iteration: one for one in (self.test_of_iteration_0, self.test) if one is not None}
         return [*self.iterations, *tests.values()]
 
