@@ -31,7 +31,7 @@ class AnnotationCounts(Counts):
 
 
 class AnnotationIdentity(Section):
-    """The model that writes the reasons, the digest of its prompt templates, and the student's prompt set for the rows."""
+    """The model that writes the reasons, the digest of its prompt templates, and the prompt set of the rows."""
 
     environment: str = Field(title="environment.name")
     model: str = Field(title="demonstrations.annotate_with")

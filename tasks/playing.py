@@ -43,7 +43,7 @@ def play_in_shards(
         player = _LazyPlayer(work, settings, resources, len(specs))
         shards = Shards(
             scratch=work.scratch,
-            # The journal keeps paid replies and so resumes; shards would only add a wait for the slowest episode of each.
+            # The journal keeps paid replies and so resumes; shards would only add a wait for the slowest of each.
             size=max(len(specs), 1) if replies_are_paid(config.student) else config.execution.shard_size,
             # Floating point makes a sample depend on the batch around it.
             tag=f"batch-{settings.batch_size}",

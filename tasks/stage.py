@@ -65,8 +65,8 @@ class StageWork(Generic[IdentityT]):
 class Stage(Generic[IdentityT, CountsT]):
     """A kind of stage. Raise `version` whenever its output changes for the same identity and inputs.
 
-    `needs`, `foresee` and `estimate` are for plans: what must be there, what the stage will do, and what its requests may
-    cost.
+    `needs`, `foresee` and `estimate` are for plans: what must be there, what the stage will do, and what its requests
+    may cost.
     """
 
     name: str

@@ -22,8 +22,8 @@ _FULL_BYTES = 1_000_000
 def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> None:
     """Make sure that a Prefect server answers: the one that the user points to, else one of our own.
 
-    `look_ahead` runs before a server is started, which is slow, and may import Prefect: it raises whatever can be known to
-    fail by then, and returns a summary of what is to be done. Both steps are logged as they begin.
+    `look_ahead` runs before a server is started, which is slow, and may import Prefect: it raises whatever can be known
+    to fail by then, and returns a summary of what is to be done. Both steps are logged as they begin.
 
     Raises:
         ArtifactError: the home cannot be written, or its disk is nearly full.

@@ -44,7 +44,7 @@ def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
     `walk` is what the flow is about to do with `run`; walked first as a plan, it counts the stages.
 
     Raises:
-        LeapError: something that the plan needs is missing. For a deployment's run this is the first check, before any work.
+        LeapError: something that the plan needs is missing. A deployment's run checks this here, before any work.
     """
     plan = run.as_plan()
     walk(plan)
@@ -70,7 +70,7 @@ def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
 
 
 @contextmanager
-def _picture(run: Run) -> Iterator[None]:
+def _ui_update(run: Run) -> Iterator[None]:
     try:
         yield
     except HTTPError as error:

@@ -79,7 +79,7 @@ def test_the_plan_foresees_the_bill(undisturbed, tmp_path):
 def test_before_the_first_rollout_the_plan_samples_what_there_is_and_says_so(undisturbed, tmp_path):
     said, _ = plan(undisturbed.home, *TEACHER, "training.epochs=2")
     assert re.search(r"correction-i1: about \d+ requests to gpt-4o-mini for \d+ episodes, .*\$\d", said)
-    assert "for want of the rollout" in said
+    assert "as the rollout is not there yet" in said
     said, planned = plan(tmp_path / "empty", *TEACHER, "execution.teacher.budget_usd=1")
     assert "correction-i1: no estimate: there is no episode of 'alfworld'" in said
     assert "whether it is enough is not known" in said
@@ -130,7 +130,7 @@ def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp
     )
     (rough,) = plan(home, *annotated)[1]["estimates"]
     assert rough["num_episodes"] == 30
-    assert "for want of the demonstrations" in rough["basis"]
+    assert "as there are none yet" in rough["basis"]
     command = ("run", "smoke", "--json", "--home", home)
     with ChatServer(lambda body, n: error(401)) as server:
         url = f"execution.teacher.base_url={server.url}"
