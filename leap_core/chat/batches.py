@@ -152,8 +152,9 @@ class BatchQueue:
         )
 
     def _line(self, key: str, request: ChatRequest) -> bytes:
-        head = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions"}
-        return json.dumps(head).encode()[:-1] + b', "body": ' + self._endpoint.body(request) + b"}\n"
+        body = self._endpoint.body(request)
+        line = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}
+        return json.dumps(line).encode() + b"\n"
 
     def _start_collecting(self, batch: PendingBatch) -> None:
         self._collecting.add(batch.label)

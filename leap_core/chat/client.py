@@ -26,8 +26,6 @@ from leap_core.errors import ChatError, ContextLengthError, EndpointError, TooMu
 from leap_core.types import Usage
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONG_WAIT_S = 0.5, 60.0, 10.0
-_SPACING_S = 0.0007
-"""Between two requests: those that leave in one burst are answered in one burst, and wait for each other to be read."""
 _FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
 
 
@@ -91,9 +89,7 @@ class ChatClient:
             self._limits = Limits(max_concurrency=MOST_IN_A_BATCH)
         else:
             self._batches = None
-            self._limits = Limits(
-                config.max_concurrency, config.requests_per_minute, config.tokens_per_minute, spacing_s=_SPACING_S
-            )
+            self._limits = Limits(config.max_concurrency, config.requests_per_minute, config.tokens_per_minute)
         self._under_way: dict[str, asyncio.Task[ChatReply]] = {}
         self._on_the_wire: set[asyncio.Task[object]] = set()
         self._is_closing = False

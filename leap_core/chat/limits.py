@@ -11,9 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-_CATCH_UP = 4
-"""So many requests may follow each other at once where a timer was late."""
-
 
 @dataclass(kw_only=True)
 class Slot:
@@ -57,15 +54,13 @@ class Limits:
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
         window_s: float = 60.0,
-        spacing_s: float = 0.0,
     ) -> None:
-        """Begin with nothing on its way. `spacing_s` is the least time between two requests, on average."""
+        """Begin with nothing on its way."""
         self._max, self._allowed, self._active = max_concurrency, float(max_concurrency), 0
         self._requests = Window(limit=requests_per_minute, length_s=window_s) if requests_per_minute else None
         self._tokens = Window(limit=tokens_per_minute, length_s=window_s) if tokens_per_minute else None
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._paused_until = self._last_cut = 0.0
-        self._spacing_s, self._not_before = spacing_s, 0.0
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
@@ -125,14 +120,13 @@ class Limits:
                 return
             self._waiting.popleft()
             self._active += 1
-            self._not_before = max(self._not_before, now - _CATCH_UP * self._spacing_s) + self._spacing_s
             for window, amount in ((self._requests, 1), (self._tokens, num_tokens)):
                 if window is not None:
                     window.spend(amount, now)
             admitted.set_result(None)
 
     def _wait_s(self, num_tokens: int, now: float) -> float:
-        waits = [max(self._paused_until, self._not_before) - now]
+        waits = [self._paused_until - now]
         waits += [self._requests.wait_s(1, now)] if self._requests else []
         waits += [self._tokens.wait_s(num_tokens, now)] if self._tokens else []
         return max(waits)

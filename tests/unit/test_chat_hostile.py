@@ -73,7 +73,7 @@ def test_no_redirect_is_followed(tmp_path, status, batch):
         settings = {"key_header": "api-key", "batch": batch}
         (answer,), _ = ask(server, tmp_path, request(), **settings)
         assert isinstance(answer, EndpointError)
-        assert f"127.0.0.1:{server.port} sends on to http://127.0.0.1:{thief.port}" in str(answer)
+        assert f"127.0.0.1:{server.port} redirects to http://127.0.0.1:{thief.port}" in str(answer)
         assert "secret=1" not in str(answer)
         assert (thief.num_requests, thief.files) == (0, {})
 
@@ -416,7 +416,7 @@ def test_an_endpoint_of_ones_own_is_asked_directly(tmp_path, monkeypatch):
         assert answer.text == "Hello."
 
 
-@pytest.mark.parametrize(("status", "words"), [(407, "does not let this through"), (503, "through the proxy")])
+@pytest.mark.parametrize(("status", "words"), [(407, "refuses the connection"), (503, "through the proxy")])
 def test_a_proxy_that_refuses_is_named_without_its_credentials(tmp_path, monkeypatch, status, words):
     with ChatServer(lambda body, n: Answer(status=status, content=b"<html>")) as proxy:
         monkeypatch.setenv("http_proxy", f"http://user:geheim@127.0.0.1:{proxy.port}")
