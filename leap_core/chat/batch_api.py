@@ -58,9 +58,11 @@ class BatchApi:
 
     async def find(self, label: str) -> Batch | None:
         """The batch of this label, whoever handed it in."""
-        after, seen = dict[str, str](), set[str]()
+        from openai import omit
+
+        after, seen = "", set[str]()
         for _ in range(_MAX_PAGES):
-            page = await self._value(self._batches.list(limit=100, **after))
+            page = await self._value(self._batches.list(limit=100, after=after or omit))
             rows = page.get("data")
             batches = [_batch_of(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             for batch in batches:
@@ -69,7 +71,7 @@ class BatchApi:
             if not page.get("has_more") or not batches or batches[-1].id in seen:
                 return None
             seen.add(batches[-1].id)
-            after = {"after": batches[-1].id}
+            after = batches[-1].id
         return None
 
     async def look(self, batch_id: str) -> Batch:

@@ -45,7 +45,7 @@ class ChatCounts:
 class ChatClient:
     """Asks one endpoint on behalf of one experiment. One object serves one event loop.
 
-    `scope` names for whom replies are bought: the budget is kept over all replies of a scope, of all runs.
+    `scope` names for whom replies are paid: the budget is kept over all replies of a scope, of all runs.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ChatClient:
         self._budget = Budget(config.budget_usd, config.budget_tokens, self._prices, f"{setting}.budget")
         self._has_budget = config.budget_usd is not None or config.budget_tokens is not None
         self._last_counted = 0
-        self._count_what_was_bought()
+        self._count_what_was_paid()
         if config.batch:
             self._batches: BatchQueue | None = BatchQueue(
                 self._endpoint,
@@ -104,10 +104,8 @@ class ChatClient:
         """Of the endpoint."""
         return self._endpoint.address
 
-    async def complete(self, request: ChatRequest, key: str | None = None) -> ChatReply:
-        """Return the reply to a request; it is in the journal by then. Equal requests are asked once.
-
-        `key` is its `request_key` at this address, where that is known already.
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        """Return the reply to a request; it is in the journal by then. Equal requests are sent once.
 
         Raises:
             ContextLengthError: the prompt is too long for the model.
@@ -118,7 +116,7 @@ class ChatClient:
             ConfigError: a budget in dollars for a model without a price.
             ArtifactError: the reply could not be brought to the disk.
         """
-        key = key or request_key(self.address, request)
+        key = request_key(self.address, request)
         if key not in self._under_way:
             task = asyncio.create_task(self._obtain(key, request))
             self._under_way[key] = task
@@ -127,7 +125,7 @@ class ChatClient:
         return await asyncio.shield(self._under_way[key])
 
     def usage(self, request: ChatRequest, reply: ChatReply) -> Usage:
-        """What a reply was billed for, when it was bought."""
+        """What a reply was billed for, when it was paid for."""
         return Usage(
             num_requests=1,
             prompt_tokens=reply.prompt_tokens,
@@ -163,27 +161,29 @@ class ChatClient:
         # A batch is claimed as a whole, when it is handed in.
         claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._tell_of_another)
         async with claim:
-            found = self._journal.find(key, request.num_characters)  # now that no other process can be about to buy it
+            found = self._journal.find(
+                key, request.num_characters
+            )  # now that no other process can be about to pay for it
             if found is not None:
                 self.counts.num_from_journal += 1
                 return found
-            return await self._buy(key, request)
+            return await self._pay_for(key, request)
 
-    async def _buy(self, key: str, request: ChatRequest) -> ChatReply:
+    async def _pay_for(self, key: str, request: ChatRequest) -> ChatReply:
         self._budget.check_price(request.model)
-        self._count_what_was_bought()
+        self._count_what_was_paid()
         async with self._budget.hold(request.model, self._longest_reply(request)):
-            reply = await self._ask(key, request)
-            self._count_what_was_bought()
+            reply = await self._fetch(key, request)
+            self._count_what_was_paid()
         self.counts.billed.add(reply, self._prices.cost_usd(request.model, reply))
         return reply
 
-    def _count_what_was_bought(self) -> None:
+    def _count_what_was_paid(self) -> None:
         """Take into account what this scope has paid for since the last look, by whatever process."""
         if self._has_budget:
-            for bought in self._journal.bought(self._scope, self._last_counted):
-                self._budget.count(bought.model, bought.reply)
-                self._last_counted = bought.number
+            for paid in self._journal.paid(self._scope, self._last_counted):
+                self._budget.count(paid.model, paid.reply)
+                self._last_counted = paid.number
 
     def _doubt(self, counts: str) -> None:
         """Count a reply whose counts of tokens cannot be; say it of the first."""
@@ -199,7 +199,7 @@ class ChatClient:
             self._told_until = time.monotonic() + _LONGEST_WAIT_S
             self._log("another run asks for the same; its replies will be used")
 
-    async def _ask(self, key: str, request: ChatRequest) -> ChatReply:
+    async def _fetch(self, key: str, request: ChatRequest) -> ChatReply:
         """Obtain a reply and bring it to the disk."""
         if self._batches is not None:
             return await self._receive(request, partial(self._batches.send, key, request))

@@ -36,7 +36,7 @@ class ChatRequest(Record):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_set(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Replies that were bought before there was this parameter are found by the same hash."""
+        """Replies that were paid for before there was this parameter are found by the same hash."""
         content: dict[str, object] = write(self)
         return content if self.top_p is not None else {k: v for k, v in content.items() if k != "top_p"}
 

@@ -57,10 +57,6 @@ class ChatSession:
         """
         return self._runner.run(self._finished())
 
-    def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do one thing in the event loop of the session."""
-        return self._runner.run(work)
-
     def close(self) -> None:
         """Let what is on its way arrive, then close everything."""
         try:
