@@ -1,4 +1,4 @@
-"""The calls of the Batch API: a file goes up, a batch is made of it and looked at, a file of results comes down."""
+"""The calls of the Batch API: upload a file, make a batch of it, look how far it is, download the results."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _MAX_PAGES = 1000
 
 
 class Batch(Record):
-    """A batch as the endpoint tells of it. `files` hold its results and errors; `why` it failed, unfit to be shown."""
+    """A batch as the endpoint describes it. `files` hold results and errors; `why` it failed, not fit to be shown."""
 
     id: str
     status: str
@@ -96,9 +96,9 @@ class BatchApi:
 
 def cause_of(batch: Batch, requests: Sequence[ChatRequest]) -> Fault:
     """Why a batch ended without an answer to some of its requests."""
-    said = presentable(batch.why, requests)
+    why = presentable(batch.why, requests)
     kind = FaultKind.BAD_REQUEST if batch.status == "failed" else FaultKind.SERVER
-    return Fault(kind, f"batch {batch.id} {batch.status}{': ' + said if said else ', without this request'}")
+    return Fault(kind, f"batch {batch.id} {batch.status}{': ' + why if why else ', without this request'}")
 
 
 def _batch_of(value: dict[str, JsonValue]) -> Batch:
@@ -116,7 +116,7 @@ def _batch_of(value: dict[str, JsonValue]) -> Batch:
 
 def _words_of_all(errors: JsonValue) -> str:
     rows = errors if isinstance(errors, list) else []
-    return "; ".join(words_of(json.dumps(row).encode()).said for row in rows)
+    return "; ".join(words_of(json.dumps(row).encode()).text for row in rows)
 
 
 def _name_in(value: dict[str, JsonValue]) -> str:

@@ -16,9 +16,8 @@ from leap_core.chat.claims import Claims
 from leap_core.chat.endpoint import Endpoint
 from leap_core.chat.faults import WORTH_A_TRY, Fault, FaultKind
 from leap_core.chat.journal import Journal, request_key
-from leap_core.chat.limits import Limits, Slot
+from leap_core.chat.limits import Limits, Outage, Slot
 from leap_core.chat.messages import ChatReply, ChatRequest
-from leap_core.chat.outage import Outage
 from leap_core.chat.prices import PriceList, read_prices
 from leap_core.chat.reading import estimate_tokens
 from leap_core.config import EndpointConfig
@@ -33,7 +32,7 @@ _FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
 class ChatCounts:
     """What happened to requests in this run. `billed` is what this run paid for, `faults` counts them by kind.
 
-    `num_doubted` are replies whose counts of tokens cannot be, and were replaced by an estimate.
+    `num_doubted` are replies with impossible counts of tokens, for which an estimate was taken.
     """
 
     num_from_journal: int = 0
@@ -43,7 +42,7 @@ class ChatCounts:
 
 
 class ChatClient:
-    """Asks one endpoint on behalf of one experiment. One object serves one event loop.
+    """Gets replies from one endpoint on behalf of one experiment. One object serves one event loop.
 
     `scope` names for whom replies are paid: the budget is kept over all replies of a scope, of all runs.
     """
@@ -58,7 +57,7 @@ class ChatClient:
     ) -> None:
         """Open the journal and, where there is a budget, add up what the scope has spent.
 
-        `setting` is the section of the configuration that messages name; `log` is told of long waits.
+        `setting` is the section of the configuration that messages name; long waits go to `log`.
 
         Raises:
             ConfigError: no key, or a price file that cannot be read.
@@ -66,7 +65,7 @@ class ChatClient:
         """
         self.counts = ChatCounts()
         self._config, self._scope, self._setting, self._log = config, scope, setting, log
-        self._told_until = 0.0
+        self._quiet_until = 0.0
         self._prices: PriceList = read_prices(config.prices)
         self._endpoint = Endpoint(config, self._doubt)
         self._outage = Outage(self._endpoint.address, config.max_outage_s, setting)
@@ -159,7 +158,7 @@ class ChatClient:
 
     async def _obtain(self, key: str, request: ChatRequest) -> ChatReply:
         # A batch is claimed as a whole, when it is handed in.
-        claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._tell_of_another)
+        claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._log_wait_for_another)
         async with claim:
             found = self._journal.find(
                 key, request.num_characters
@@ -186,18 +185,17 @@ class ChatClient:
                 self._last_counted = paid.number
 
     def _doubt(self, counts: str) -> None:
-        """Count a reply whose counts of tokens cannot be; say it of the first."""
+        """Count a reply with impossible counts of tokens; log the first."""
         self.counts.num_doubted += 1
         if self.counts.num_doubted == 1:
             self._log(
-                f"{self.address} gives counts of tokens that cannot be ({counts}): where that is so, an estimate is "
-                "counted, and spent of budgets"
+                f"{self.address} gives impossible counts of tokens ({counts}): estimates are taken, also for budgets"
             )
 
-    def _tell_of_another(self) -> None:
-        if time.monotonic() > self._told_until:
-            self._told_until = time.monotonic() + _LONGEST_WAIT_S
-            self._log("another run asks for the same; its replies will be used")
+    def _log_wait_for_another(self) -> None:
+        if time.monotonic() > self._quiet_until:
+            self._quiet_until = time.monotonic() + _LONGEST_WAIT_S
+            self._log("another run has sent the same requests; waiting to use its replies")
 
     async def _fetch(self, key: str, request: ChatRequest) -> ChatReply:
         """Obtain a reply and bring it to the disk."""
@@ -240,7 +238,7 @@ class ChatClient:
             await asyncio.sleep(wait_s)
 
     def _note(self, fault: Fault, number: int, slot: Slot) -> float:
-        """Count a fault, and say how long to wait before the next try; raise where there is none."""
+        """Count a fault; returns the seconds to wait before the next try, or raises where there is none."""
         self.counts.faults[fault.kind] += 1
         if fault.kind is FaultKind.UNREACHABLE:
             wait_s = self._outage.wait_s(fault)
@@ -250,8 +248,8 @@ class ChatClient:
             wait_s = self._back_off_s(fault, number, slot)
         if self._is_closing:
             raise ChatError(f"{self._endpoint.address}: {fault}")
-        if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
-            self._told_until = time.monotonic() + wait_s
+        if wait_s > _LONG_WAIT_S and time.monotonic() > self._quiet_until:
+            self._quiet_until = time.monotonic() + wait_s
             self._log(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
         return wait_s
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _OPENAI = "https://api.openai.com/v1"
 _PAYERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
-"""Whose account pays: told to OpenAI alone."""
+"""Whose account pays: sent to OpenAI alone."""
 
 
 @dataclass(kw_only=True)
@@ -30,7 +30,7 @@ class _Dialect:
     left_out: set[str] = field(default_factory=set)
 
     def learn(self, parameter: str) -> bool:
-        """Do otherwise what the endpoint does not understand; False where that has been tried."""
+        """Leave out or rename what the endpoint does not support; False where that has been tried."""
         other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(parameter)
         if parameter in self.left_out:
             return False
@@ -74,7 +74,7 @@ class Endpoint:
     def __init__(self, config: EndpointConfig, doubt: Callable[[str], None]) -> None:
         """Read the key from the environment.
 
-        `doubt` is told of every reply with impossible counts of tokens, and what they are.
+        `doubt` is called for every reply with impossible counts of tokens, with these counts.
 
         Raises:
             ConfigError: OpenAI itself is meant and there is no key, or key, address or proxy are unusable.
@@ -90,7 +90,7 @@ class Endpoint:
 
     @property
     def api(self) -> "AsyncOpenAI":
-        """The package's client, whose `with_raw_response` calls `content_of` takes."""
+        """The package's client, for calls `with_raw_response` that `content_of` awaits."""
         return self._connection.client
 
     async def send(self, request: ChatRequest) -> ChatReply:
@@ -101,8 +101,8 @@ class Endpoint:
         """
         while True:
             try:
-                call = self.api.chat.completions.with_raw_response.create(**self.body(request))
-                return self.read(await self.content_of(call, [request]), request.model, request)
+                content = await self.content_of(self._connection.chat(self.body(request)), [request])
+                return self.read(content, request.model, request)
             except Fault as fault:
                 if not self.learn(fault):
                     raise
@@ -162,10 +162,10 @@ class Endpoint:
     def judge(
         self, status: int, headers: Mapping[str, str], content: bytes, requests: Sequence[ChatRequest] = ()
     ) -> Fault:
-        """Say what an answer that is an error means."""
-        said, code = words_of(content)
-        told = f"{presentable(said, requests)}{self._connection.through if status >= 500 else ''}"
-        return fault_of_status(status, said, presentable(code, requests), headers, told)
+        """What an answer that is an error means."""
+        raw, code = words_of(content)
+        shown = f"{presentable(raw, requests)}{self._connection.through if status >= 500 else ''}"
+        return fault_of_status(status, raw, presentable(code, requests), headers, shown)
 
     async def close(self) -> None:
         """Close all connections."""

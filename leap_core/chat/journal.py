@@ -45,7 +45,7 @@ def request_key(endpoint: str, request: ChatRequest) -> str:
 
 
 class PaidReply(Record):
-    """One reply of a scope, with the model that was asked for it. Later replies have higher numbers."""
+    """One reply of a scope, with the model that was requested. Later replies have higher numbers."""
 
     number: int
     model: str
@@ -85,7 +85,7 @@ class Journal:
     def find(self, key: str, num_characters: int = 0) -> ChatReply | None:
         """Return the reply of a request that was answered before, by any run or experiment.
 
-        A row that cannot be read is none. `num_characters` is the length of the prompt, for counts that cannot be.
+        A row that cannot be read counts as none. `num_characters` is the prompt's length, to mend impossible counts.
         """
         with self._errors():
             row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
@@ -233,7 +233,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _parse(text: object, num_characters: int = 0) -> ChatReply | None:
     """A reply as it can be used, whatever wrote it; None where it cannot be read.
 
-    Earlier versions believed endpoints more: they kept keys in other spellings, and counts that cannot be.
+    Earlier versions trusted endpoints more: they kept keys in other spellings, and impossible counts.
     """
     if not isinstance(text, str):
         return None

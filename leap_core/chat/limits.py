@@ -1,15 +1,22 @@
-"""How fast an endpoint may be asked: requests at once, requests and tokens per minute, and what it says itself.
+"""When a request may be sent: requests at once, requests and tokens per minute, Retry-After, and outages.
 
 The limits per minute hold in every window of a minute. Requests at once begin at the configured number, are halved when
 the endpoint answers 429, and grow back by one for each round of answers.
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+from leap_core.chat.faults import Fault, FaultKind
+from leap_core.errors import EndpointError
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
+"""Between two looks whether an endpoint is back."""
 
 
 @dataclass(kw_only=True)
@@ -90,7 +97,7 @@ class Limits:
             self._leave()
 
     def slow_down(self, slot: Slot, pause_s: float) -> None:
-        """The endpoint said 429: nothing more for `pause_s` seconds, and then half as many at once.
+        """The endpoint answered 429: nothing more for `pause_s` seconds, and then half as many at once.
 
         Those that were on their way together are one sign, not many: they halve once.
         """
@@ -138,3 +145,38 @@ class Limits:
                 return
             self._alarm.cancel()
         self._alarm = loop.call_later(wait_s, self._admit)
+
+
+class Outage:
+    """How long to wait for an endpoint that is down: if it answered before. One object serves one endpoint."""
+
+    def __init__(self, address: str, limit_s: float, setting: str) -> None:
+        """Allow for `limit_s` seconds between two answers; `setting` is the section that messages name."""
+        self._address, self._limit_s, self._setting = address, limit_s, setting
+        self._has_answered = False
+        self._began: float | None = None
+
+    def answered(self) -> None:
+        """Note that there was an answer, of whatever kind."""
+        self._has_answered, self._began = True, None
+
+    def wait_s(self, fault: Fault) -> float:
+        """Seconds until the next try.
+
+        Raises:
+            EndpointError: it never answered, or not for longer than the limit.
+        """
+        if not self._has_answered and fault.kind is FaultKind.UNREACHABLE:
+            raise EndpointError(
+                f"Nothing answers at {self._address} ({fault}). Start the server, or correct {self._setting}.base_url."
+            )
+        now = time.monotonic()
+        self._began = now if self._began is None else self._began
+        down_s = now - self._began
+        if down_s >= self._limit_s:
+            raise EndpointError(
+                f"{self._address} has been unreachable for {down_s:.0f} s ({fault}). Run the same command again when "
+                f"it is back: what was paid for is kept. {self._setting}.max_outage_s is how long to wait for it."
+            )
+        wait_s = min(max(down_s, _FIRST_WAIT_S), _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
+        return min(wait_s, self._limit_s - down_s)

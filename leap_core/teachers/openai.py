@@ -1,7 +1,7 @@
 """The teacher behind an OpenAI-compatible endpoint: a language model that is shown the hidden state.
 
-One call corrects a whole episode, as in the paper, or one step. Where a reply cannot be used the model is told why and
-asked again, a few times; what then still fails is recorded as rejected. Replies are in a journal: none is paid for twice.
+One call corrects a whole episode, as in the paper, or one step. A reply that cannot be used is requested again with
+the reason, a few times; what then still fails is recorded as rejected. The journal sees that none is paid for twice.
 """
 
 import traceback
@@ -79,7 +79,7 @@ class OpenAITeacher:
 
         Raises:
             WrongSpecError: a privileged state is for another spec.
-            BudgetError: the next request could overrun the budget; says what is done and what is left.
+            BudgetError: the next request could overrun the budget; with what is done and what is left.
             EndpointError: the endpoint refuses everything.
             StageFailedError: nothing of the first episodes' corrections can be used.
         """

