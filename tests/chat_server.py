@@ -16,7 +16,7 @@ MODEL = "gpt-4o-mini"
 @dataclass(kw_only=True)
 class Answer:
     """What the server does with one request. `cut` sends so many bytes of the content, then resets the connection;
-    -1 not even the head."""
+    -1 not even the head. `drip_s` is the time between two bytes of the content, which come one by one."""
 
     status: int = 200
     content: bytes = b"{}"
@@ -24,6 +24,7 @@ class Answer:
     delay_s: float = 0.0
     cut: int | None = None
     stall_s: float = 0.0
+    drip_s: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -147,8 +148,11 @@ class ChatServer:
         lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in named.items())]
         sent = answer.content if answer.cut is None else answer.content[: answer.cut]
         if answer.cut != -1:
-            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
+            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if answer.drip_s else sent))
             await writer.drain()
+        for byte in sent if answer.drip_s else b"":
+            writer.write(bytes([byte]))
+            await asyncio.sleep(answer.drip_s)
         if answer.stall_s:
             await asyncio.sleep(answer.stall_s)
         if answer.cut is not None:

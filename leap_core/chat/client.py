@@ -160,9 +160,8 @@ class ChatClient:
         # A batch is claimed as a whole, when it is handed in.
         claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._log_wait_for_another)
         async with claim:
-            found = self._journal.find(
-                key, request.num_characters
-            )  # now that no other process can be about to pay for it
+            # Now that no other process can be about to pay for it.
+            found = self._journal.find(key, request.num_characters)
             if found is not None:
                 self.counts.num_from_journal += 1
                 return found

@@ -234,7 +234,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     one: BaseException | None = error
     while one is not None:
         yield one
-        one = one.__cause__
+        one = one.__cause__ or one.__context__  # httpx raises some of its errors without `from`
 
 
 def _ssl_context() -> ssl.SSLContext:

@@ -89,7 +89,7 @@ class TeacherRequests:
         )
 
     def for_episode(self, episode: PrivilegedEpisode) -> Iterator[tuple[ChatRequest, range]]:
-        """The requests for an episode, each with its steps: too long windows in halves, without steps that never fit."""
+        """The requests for an episode, with their steps: too long windows in halves, without steps that never fit."""
         waiting = self.windows(len(episode.trajectory.steps))
         while waiting:
             window = waiting.pop(0)

@@ -5,7 +5,8 @@
 Replies take a lognormal time with a median of one second, as those of a real model may. The ideal time is what as many
 places take that are refilled at once: the very delays of the server, replayed. The corrections are the real thing:
 prompts, journal, limits, reading and the gate. Prints the time, the ideal time and their ratio, the CPU of a
-correction, and the memory after a fifth of the corrections and at their end.
+correction, and the memory after a fifth of the corrections and at their end, beside what those in between take that
+are returned.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import heapq
 import itertools
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -75,11 +77,13 @@ def measure(given: argparse.Namespace) -> str:
             found = teacher.correct(episodes, after=given.corrections // 5)
             took, cpu = time.monotonic() - started, time.process_time() - cpu
         assert all(len(one.steps) == given.steps and not one.error for one in found)
-    ideal = ideal_s(given)
+    at_end, ideal = memory_mb(), ideal_s(given)
+    copies = [pickle.loads(pickle.dumps(one)) for one in found[given.corrections // 5 :]]
     return (
         f"{given.corrections} corrections of {given.steps} steps, {given.concurrency} at once: {took:.2f} s, ideal "
         f"{ideal:.2f} s, ratio {took / ideal:.3f}; CPU {1000 * cpu / given.corrections:.2f} ms each; memory "
-        f"{teacher.memory_mb:.0f} MB after a fifth, {memory_mb():.0f} MB at the end"
+        f"{teacher.memory_mb:.0f} MB after a fifth, {at_end:.0f} MB at the end, of which the {len(copies)} corrections in between "
+        f"are {memory_mb() - at_end:.0f} MB"
     )
 
 

@@ -71,6 +71,25 @@ def test_a_reply_and_what_it_cost(tmp_path):
         }
 
 
+def test_all_that_a_request_says_is_sent(tmp_path):
+    schema = ReplySchema(name="x", definition={"type": "object", "enum": ["go to ü"]})
+    with ChatServer() as server:
+        ask(server, tmp_path, request("ü \u2028", top_p=0.5, seed=7, reply_schema=schema))
+        (sent,) = server.received
+    assert sent.body == {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "ü \u2028"}],
+        "max_tokens": 50,
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "seed": 7,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "x", "strict": True, "schema": schema.definition},
+        },
+    }
+
+
 TRIED_AGAIN = {
     "429": (error(429, "slow down", code="rate_limit_exceeded"), FaultKind.RATE_LIMIT),
     "429 with retry-after": (error(429, "slow down", retry_after="0.2"), FaultKind.RATE_LIMIT),
@@ -79,6 +98,7 @@ TRIED_AGAIN = {
     "503 that is no JSON": (Answer(status=503, content=b"<html>Bad gateway</html>"), FaultKind.SERVER),
     "slow first byte": (reply(delay_s=3.0), FaultKind.TIMEOUT),
     "stalled in the middle": (broken_by(cut=40, stall_s=3.0), FaultKind.TIMEOUT),
+    "byte by byte": (broken_by(drip_s=0.1), FaultKind.TIMEOUT),
     "reset before the answer": (broken_by(cut=-1), FaultKind.CONNECTION),
     "reset in the middle": (broken_by(cut=40), FaultKind.CONNECTION),
     "truncated JSON": (Answer(content=reply().content[:-9]), FaultKind.BROKEN),
@@ -310,6 +330,12 @@ def test_a_damaged_journal_is_not_overwritten(tmp_path):
     with pytest.raises(ArtifactError, match="damaged or of another version"):
         Journal(path)
     assert path.read_bytes().startswith(b"no database")
+
+
+def test_a_key_is_the_one_under_which_replies_were_paid_for():
+    plain, full = request(), request(seed=7, reply_schema=ReplySchema(name="x", definition={"type": "object"}))
+    assert request_key("http://a/v1", plain) == "930cc315ca81e92b493a037332eacf66d3903c694a7df3dc8054d4109bb63ae1"
+    assert request_key("http://a/v1", full) == "051eb78549c67319f9bb1ae57b3809580ad946bea245f6c689a7403e4d221133"
 
 
 def test_a_key_depends_on_address_and_request():

@@ -272,15 +272,43 @@ BROKEN = {
 }
 
 
+PACKED_ZEROS = gzip.compress(bytes(200_000_000), 9)
+
+
+def bomb(**fields):
+    """Two hundred megabytes in two hundred thousand bytes."""
+    return Answer(content=PACKED_ZEROS, headers={"content-encoding": "gzip"}, **fields)
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_unreadable_answers_are_tried_again(tmp_path, name):
-    bad = Answer(content=BROKEN[name])
-    if name == "bomb":
-        bad = Answer(content=gzip.compress(bytes(200_000_000), 9), headers={"content-encoding": "gzip"})
+    bad = Answer(content=BROKEN[name]) if name != "bomb" else bomb()
     with ChatServer(lambda body, n: bad if n == 0 else reply("whole")) as server:
         (answer,), counts = ask(server, tmp_path, request())
         assert answer.text == "whole"
         assert counts.faults == {FaultKind.BROKEN: 1}
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_an_error_that_is_a_bomb_is_not_read_to_its_end(tmp_path, status):
+    with ChatServer(lambda body, n: bomb(status=status) if n == 0 else reply("whole")) as server:
+        (answer,), counts = ask(server, tmp_path, request())
+        assert answer.text == "whole"
+        assert counts.faults == {FaultKind.BROKEN: 1}
+
+
+def test_a_packed_answer_is_unpacked(tmp_path):
+    packed = Answer(content=gzip.compress(reply("whole").content), headers={"content-encoding": "gzip"})
+    with ChatServer(lambda body, n: packed) as server:
+        (answer,), _ = ask(server, tmp_path, request())
+        assert answer.text == "whole"
+
+
+def test_no_cookie_is_kept(tmp_path):
+    baked = Answer(content=reply().content, headers={"set-cookie": "mark=1; Path=/"})
+    with ChatServer(lambda body, n: baked) as server:
+        ask(server, tmp_path, request("a"), request("b"))
+        assert not any("cookie" in received.headers for received in server.received)
 
 
 @pytest.mark.parametrize(
@@ -428,6 +456,17 @@ def test_a_proxy_that_refuses_is_named_without_its_credentials(tmp_path, monkeyp
         assert proxy.received[0].headers["proxy-authorization"].startswith("Basic ")
 
 
+@pytest.mark.parametrize(("status", "kind"), [(407, FaultKind.REFUSED), (503, FaultKind.SERVER)])
+def test_a_proxy_that_opens_no_tunnel_is_named_without_its_credentials(tmp_path, monkeypatch, status, kind):
+    with ChatServer() as proxy:
+        proxy._files_and_batches = lambda *_: Answer(status=status, content=b"<html>")  # to CONNECT
+        monkeypatch.setenv("https_proxy", f"http://user:geheim@127.0.0.1:{proxy.port}")
+        (answer,), counts = ask(proxy, tmp_path, request(), base_url="https://far.invalid/v1", max_tries=1)
+        assert counts.faults == {kind: 1}
+        assert f"127.0.0.1:{proxy.port}" in str(answer)
+        assert "geheim" not in str(answer)
+
+
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://", "http://h:99999", "http://a\x1bb:1"])
 def test_what_is_no_proxy_is_said(monkeypatch, proxy):
     monkeypatch.setenv("http_proxy", proxy)
@@ -442,6 +481,8 @@ def test_the_environment_adds_nothing_to_requests(tmp_path, monkeypatch):
         "OPENAI_CUSTOM_HEADERS": "Authorization: Bearer other\nX-Odd: 1",
         "OPENAI_ORG_ID": "org-1",
         "OPENAI_PROJECT_ID": "proj-1",
+        "OPENAI_ADMIN_KEY": "sk-admin",
+        "OPENAI_LOG": "debug",
         "NETRC": str(netrc),
     }.items():
         monkeypatch.setenv(name, value)
@@ -449,7 +490,9 @@ def test_the_environment_adds_nothing_to_requests(tmp_path, monkeypatch):
         ask(server, tmp_path, request())
         (received,) = server.received
         assert received.headers["authorization"] == f"Bearer {KEY}"
-        assert not {"x-odd", "openai-organization", "openai-project"} & set(received.headers)
+        assert received.headers["user-agent"].startswith("leap-agents/")
+        technical = {"host", "connection", "accept", "accept-encoding", "content-type", "content-length"}
+        assert set(received.headers) == {"authorization", "user-agent"} | technical
 
 
 @pytest.mark.parametrize(
