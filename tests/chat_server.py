@@ -71,14 +71,15 @@ class ChatServer:
     """Answers `POST .../chat/completions` by `answer(body, n)`, n counting from 0; files and batches as OpenAI does.
 
     A batch is done after `batch_looks` looks at it; its requests are answered by the same function.
-    `port` 0 is any that is free. The answers to the first `loses_answers_to_batches` batches are reset on their way.
+    `port` 0 is any that is free; `tls` is an SSL context, None for plain HTTP. The answers to the first
+    `loses_answers_to_batches` batches are reset on their way.
     """
 
-    def __init__(self, answer=lambda body, n: reply(), batch_looks=1, port=0):
+    def __init__(self, answer=lambda body, n: reply(), batch_looks=1, port=0, tls=None):
         self.answer, self.batch_looks = answer, batch_looks
         self.received, self.num_active, self.most_active = [], 0, 0
         self.files, self.batches, self._writers = {}, {}, set()
-        self.loses_answers_to_batches = 0
+        self.loses_answers_to_batches, self._tls = 0, tls
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started, port), daemon=True)
@@ -111,7 +112,11 @@ class ChatServer:
 
     def _run(self, started, port):
         asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", port, backlog=512))
+        self._server = self._loop.run_until_complete(
+            asyncio.start_server(
+                self._serve, "localhost" if self._tls else "127.0.0.1", port, backlog=512, ssl=self._tls
+            )
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         started.set()
         self._loop.run_forever()

@@ -82,8 +82,8 @@ def measure(given: argparse.Namespace) -> str:
     return (
         f"{given.corrections} corrections of {given.steps} steps, {given.concurrency} at once: {took:.2f} s, ideal "
         f"{ideal:.2f} s, ratio {took / ideal:.3f}; CPU {1000 * cpu / given.corrections:.2f} ms each; memory "
-        f"{teacher.memory_mb:.0f} MB after a fifth, {at_end:.0f} MB at the end, of which the {len(copies)} corrections in between "
-        f"are {memory_mb() - at_end:.0f} MB"
+        f"{teacher.memory_mb:.0f} MB after a fifth, {at_end:.0f} MB at the end; the {len(copies)} corrections in "
+        f"between are {memory_mb() - at_end:.0f} MB"
     )
 
 

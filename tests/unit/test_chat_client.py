@@ -3,12 +3,19 @@
 import asyncio
 import logging
 import socket
+import ssl
 import traceback
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from time import monotonic, time
 
 import pytest
 from chat_server import MODEL, Answer, ChatServer, completion, error, reply
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from leap_core.chat.client import ChatClient
 from leap_core.chat.faults import FaultKind
@@ -354,6 +361,41 @@ def test_a_dead_address_ends_at_once(tmp_path):
     with session, pytest.raises(EndpointError, match=r"execution\.teacher\.base_url"):
         session.map(session.client.complete, [request("a"), request("b")], "episodes")
     assert monotonic() - started < 5
+
+
+def certificate(path):
+    """A file with a certificate for localhost, and its key, that nobody trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(secret + signed.public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_only_a_trusted_certificate_will_do(tmp_path, monkeypatch, is_trusted):
+    pem = certificate(tmp_path / "localhost.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pem)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    with ChatServer(tls=tls) as server:
+        base_url = f"https://localhost:{server.port}/v1"
+        (answer,), counts = ask(server, tmp_path, request(), base_url=base_url)
+        assert server.num_requests == is_trusted
+    if is_trusted:
+        assert answer.text == "Hello."
+    else:
+        assert type(answer) is EndpointError
+        assert "SSL_CERT_FILE" in str(answer)
+        assert counts.faults == {FaultKind.UNREACHABLE: 1}
 
 
 def outage(tmp_path, down_s, **config):
