@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
@@ -22,7 +22,7 @@ from leap_core.chat.keys import without_keys
 from leap_core.errors import ConfigError
 from leap_core.settings.addresses import origin_of, proxy_for
 
-MAX_BYTES = 32_000_000
+_MAX_BYTES = 32_000_000
 """Of an answer, after it is unpacked."""
 _MAX_BYTES_OF_FILE = 2_000_000_000
 _CONNECT_TIMEOUT_S = 20.0
@@ -57,29 +57,21 @@ class Connection:
         self.address, self._timeout_s = address, timeout_s
         self._proxy = proxy_for(address)
         ours = {"User-Agent": f"leap-agents/{__version__}", "Accept": "application/json", **headers}
-        timeout = httpx2.Timeout(None, connect=min(timeout_s, _CONNECT_TIMEOUT_S))
-        inner = httpx2.AsyncHTTPTransport(
-            verify=_ssl_context() if address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            trust_env=False,
-            limits=_LIMITS,
-            proxy=self._proxy,
-        )
         try:
             self.client = AsyncOpenAI(
                 api_key="in-the-headers",
                 base_url=address,
                 default_query=dict(query),
                 max_retries=0,
-                timeout=timeout,
+                timeout=httpx2.Timeout(None, connect=min(timeout_s, _CONNECT_TIMEOUT_S)),
                 http_client=httpx2.AsyncClient(
-                    transport=_Transport(inner, ours, self._check),
+                    transport=_Transport(_plain_transport(address, self._proxy), ours, self._check),
                     trust_env=False,
                     follow_redirects=False,
-                    timeout=timeout,
                 ),
             )
-        except httpx2.InvalidURL as error:
-            raise ConfigError(f"{origin_of(address)} cannot be the address of an endpoint: {error}.") from None
+        except httpx2.InvalidURL:
+            raise ConfigError(f"No request can be sent to the address {origin_of(address)}{self.through}.") from None
 
     def chat(self, body: Mapping[str, Any]) -> Awaitable[httpx2.Response]:
         """Request a chat completion; to be awaited by `answer_to`.
@@ -172,7 +164,12 @@ class Connection:
 class _Transport(httpx2.AsyncBaseTransport):
     """httpx's own transport, with our headers alone on the way out, and checks and limits on the way back."""
 
-    def __init__(self, inner: httpx2.AsyncHTTPTransport, headers: Mapping[str, str], check: Any) -> None:
+    def __init__(
+        self,
+        inner: httpx2.AsyncHTTPTransport,
+        headers: Mapping[str, str],
+        check: Callable[[int, Mapping[str, str]], None],
+    ) -> None:
         self._inner, self._headers, self._check = inner, headers, check
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -198,7 +195,7 @@ class _Transport(httpx2.AsyncBaseTransport):
         return httpx2.Response(
             answer.status_code,
             headers=[(name, value) for name, value in answer.headers.multi_items() if name not in _UNPACKED],
-            stream=_Unpacked(answer, _MAX_BYTES_OF_FILE if is_file else MAX_BYTES),
+            stream=_Unpacked(answer, _MAX_BYTES_OF_FILE if is_file else _MAX_BYTES),
             extensions=answer.extensions,
         )
 
@@ -235,6 +232,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while one is not None:
         yield one
         one = one.__cause__ or one.__context__  # httpx raises some of its errors without `from`
+
+
+def _plain_transport(address: str, proxy: str | None) -> httpx2.AsyncHTTPTransport:
+    # For plain HTTP a context that trusts nobody: no certificates are read then.
+    context = _ssl_context() if address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=_LIMITS, proxy=proxy)
 
 
 def _ssl_context() -> ssl.SSLContext:
