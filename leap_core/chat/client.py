@@ -75,20 +75,13 @@ class ChatClient:
         self._has_budget = config.budget_usd is not None or config.budget_tokens is not None
         self._last_counted = 0
         self._count_what_was_paid()
+        self._batches: BatchQueue | None = None
+        self._limits = Limits(config.max_concurrency, config.requests_per_minute, config.tokens_per_minute)
         if config.batch:
-            self._batches: BatchQueue | None = BatchQueue(
-                self._endpoint,
-                self._journal,
-                self._claims,
-                self._outage,
-                scope,
-                poll_s=config.batch_poll_s,
-                log=log,
+            self._batches = BatchQueue(
+                self._endpoint, self._journal, self._claims, self._outage, scope, config.batch_poll_s, log
             )
             self._limits = Limits(max_concurrency=MOST_IN_A_BATCH)
-        else:
-            self._batches = None
-            self._limits = Limits(config.max_concurrency, config.requests_per_minute, config.tokens_per_minute)
         self._under_way: dict[str, asyncio.Task[ChatReply]] = {}
         self._on_the_wire: set[asyncio.Task[object]] = set()
         self._is_closing = False
