@@ -16,7 +16,7 @@ MODEL = "gpt-4o-mini"
 @dataclass(kw_only=True)
 class Answer:
     """What the server does with one request. `cut` sends so many bytes of the content, then resets the connection;
-    -1 not even the head."""
+    -1 not even the head. `drip_s` is the time between two bytes of the content, which come one by one."""
 
     status: int = 200
     content: bytes = b"{}"
@@ -24,6 +24,7 @@ class Answer:
     delay_s: float = 0.0
     cut: int | None = None
     stall_s: float = 0.0
+    drip_s: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -70,14 +71,15 @@ class ChatServer:
     """Answers `POST .../chat/completions` by `answer(body, n)`, n counting from 0; files and batches as OpenAI does.
 
     A batch is done after `batch_looks` looks at it; its requests are answered by the same function.
-    `port` 0 is any that is free. The answers to the first `loses_answers_to_batches` batches are reset on their way.
+    `port` 0 is any that is free; `tls` is an SSL context, None for plain HTTP. The answers to the first
+    `loses_answers_to_batches` batches are reset on their way.
     """
 
-    def __init__(self, answer=lambda body, n: reply(), batch_looks=1, port=0):
+    def __init__(self, answer=lambda body, n: reply(), batch_looks=1, port=0, tls=None):
         self.answer, self.batch_looks = answer, batch_looks
         self.received, self.num_active, self.most_active = [], 0, 0
         self.files, self.batches, self._writers = {}, {}, set()
-        self.loses_answers_to_batches = 0
+        self.loses_answers_to_batches, self._tls = 0, tls
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started, port), daemon=True)
@@ -110,7 +112,11 @@ class ChatServer:
 
     def _run(self, started, port):
         asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", port, backlog=512))
+        self._server = self._loop.run_until_complete(
+            asyncio.start_server(
+                self._serve, "localhost" if self._tls else "127.0.0.1", port, backlog=512, ssl=self._tls
+            )
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         started.set()
         self._loop.run_forever()
@@ -147,8 +153,11 @@ class ChatServer:
         lines = [f"HTTP/1.1 {answer.status} X", *(f"{name}: {value}" for name, value in named.items())]
         sent = answer.content if answer.cut is None else answer.content[: answer.cut]
         if answer.cut != -1:
-            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
+            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if answer.drip_s else sent))
             await writer.drain()
+        for byte in sent if answer.drip_s else b"":
+            writer.write(bytes([byte]))
+            await asyncio.sleep(answer.drip_s)
         if answer.stall_s:
             await asyncio.sleep(answer.stall_s)
         if answer.cut is not None:

@@ -123,7 +123,7 @@ FAULTS = (
     EndpointFault(name="bad key", bad=_always(error(401, "Incorrect API key")), passes="ends", stays="ends"),
     EndpointFault(name="402", bad=_always(error(402, "pay first")), passes="ends", stays="ends"),
     EndpointFault(
-        name="sent on to another address",
+        name="redirect to another address",
         bad=_always(Answer(status=307, headers={"location": "http://elsewhere.example/v1"})),
         passes="ends",
         stays="ends",

@@ -148,8 +148,8 @@ def _spent(config: LeapConfig, home: Path, endpoint: EndpointName, after: int = 
     if path.exists():
         prices = read_prices(config.execution.endpoint(endpoint).prices)
         with closing(Journal(path)) as journal:
-            for bought in journal.bought(scope, after):
-                account.add(bought.reply, prices.cost_usd(bought.model, bought.reply))
+            for paid in journal.paid(scope, after):
+                account.add(paid.reply, prices.cost_usd(paid.model, paid.reply))
     return account
 
 

@@ -1,8 +1,9 @@
-"""The calls of the Batch API: a file goes up, a batch is made of it and looked at, a file of results comes down."""
+"""The calls of the Batch API: upload a file, make a batch of it, look how far it is, download the results."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -17,12 +18,11 @@ _LABEL = "leap_label"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 """Of a file or a batch at an endpoint: it becomes part of an address."""
 _ENDED = {"completed", "expired", "cancelled", "failed"}
-_MOST_BYTES_OF_RESULTS = 2_000_000_000
-_MOST_PAGES = 1000
+_MAX_PAGES = 1000
 
 
 class Batch(Record):
-    """A batch as the endpoint tells of it. `files` hold its results and errors; `why` it failed, unfit to be shown."""
+    """A batch as the endpoint describes it. `files` hold results and errors; `why` it failed, not fit to be shown."""
 
     id: str
     status: str
@@ -37,28 +37,32 @@ class Batch(Record):
 
 
 class BatchApi:
-    """Files and batches of one endpoint. Everything raises Fault where the endpoint does not do as it is asked."""
+    """Files and batches of one endpoint. Everything raises Fault where the endpoint does not do its part."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._files = endpoint.api.files.with_raw_response
+        self._batches = endpoint.api.batches.with_raw_response
 
     async def hand_in(self, lines: bytes, label: str, requests: Sequence[ChatRequest]) -> Batch:
         """Make a batch of the lines of a file; `label` is what it can be found by, `requests` what it may quote."""
-        form: dict[str, bytes | str] = {"purpose": "batch", "requests.jsonl": lines}
-        file = _name_in(await self._value("POST", "files", requests, form=form))
-        asked = {
-            "input_file_id": file,
-            "endpoint": "/v1/chat/completions",
-            "completion_window": "24h",
-            "metadata": {_LABEL: label},
-        }
-        return _batch_of(await self._value("POST", "batches", requests, content=json.dumps(asked).encode()))
+        upload = self._files.create(file=("requests.jsonl", lines), purpose="batch")
+        file = _name_in(await self._value(upload, requests))
+        batch = self._batches.create(
+            input_file_id=file,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={_LABEL: label},
+        )
+        return _batch_of(await self._value(batch, requests))
 
     async def find(self, label: str) -> Batch | None:
         """The batch of this label, whoever handed it in."""
-        path, seen = "batches?limit=100", set[str]()
-        for _ in range(_MOST_PAGES):
-            page = await self._value("GET", path)
+        from openai import omit
+
+        after, seen = "", set[str]()
+        for _ in range(_MAX_PAGES):
+            page = await self._value(self._batches.list(limit=100, after=after or omit))
             rows = page.get("data")
             batches = [_batch_of(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             for batch in batches:
@@ -67,46 +71,34 @@ class BatchApi:
             if not page.get("has_more") or not batches or batches[-1].id in seen:
                 return None
             seen.add(batches[-1].id)
-            path = f"batches?limit=100&after={batches[-1].id}"
+            after = batches[-1].id
         return None
 
     async def look(self, batch_id: str) -> Batch:
         """How far a batch is."""
-        return _batch_of(await self._value("GET", f"batches/{batch_id}"))
+        return _batch_of(await self._value(self._batches.retrieve(batch_id)))
 
     async def results(self, batch: Batch) -> list[bytes]:
         """The lines of all results and errors of a batch that has ended."""
-        lines = []
-        for file in batch.files:
-            answer = await self._endpoint.wire.ask("GET", f"files/{file}/content", most_bytes=_MOST_BYTES_OF_RESULTS)
-            self._endpoint.check(answer)
-            lines += [line for line in answer.content.split(b"\n") if line.strip()]
-        return lines
+        contents = [await self._endpoint.content_of(self._files.content(file)) for file in batch.files]
+        return [line for content in contents for line in content.split(b"\n") if line.strip()]
 
-    async def _value(
-        self,
-        method: str,
-        path: str,
-        requests: Sequence[ChatRequest] = (),
-        content: bytes | None = None,
-        form: Mapping[str, bytes | str] | None = None,
-    ) -> dict[str, JsonValue]:
-        answer = await self._endpoint.wire.ask(method, path, json=content, form=form)
-        self._endpoint.check(answer, requests)
+    async def _value(self, call: Awaitable[Any], requests: Sequence[ChatRequest] = ()) -> dict[str, JsonValue]:
+        content = await self._endpoint.content_of(call, requests)
         try:
-            value = read_json(answer.content)
+            value = read_json(content)
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise Fault(FaultKind.BROKEN, f"{len(answer.content)} bytes that tell of no file or batch")
+            raise Fault(FaultKind.BROKEN, f"{len(content)} bytes that are no file or batch")
         return value
 
 
 def cause_of(batch: Batch, requests: Sequence[ChatRequest]) -> Fault:
     """Why a batch ended without an answer to some of its requests."""
-    said = presentable(batch.why, requests)
+    why = presentable(batch.why, requests)
     kind = FaultKind.BAD_REQUEST if batch.status == "failed" else FaultKind.SERVER
-    return Fault(kind, f"batch {batch.id} {batch.status}{': ' + said if said else ', without this request'}")
+    return Fault(kind, f"batch {batch.id} {batch.status}{': ' + why if why else ', without this request'}")
 
 
 def _batch_of(value: dict[str, JsonValue]) -> Batch:
@@ -124,7 +116,7 @@ def _batch_of(value: dict[str, JsonValue]) -> Batch:
 
 def _words_of_all(errors: JsonValue) -> str:
     rows = errors if isinstance(errors, list) else []
-    return "; ".join(words_of(json.dumps(row).encode()).said for row in rows)
+    return "; ".join(words_of(json.dumps(row).encode()).text for row in rows)
 
 
 def _name_in(value: dict[str, JsonValue]) -> str:

@@ -16,8 +16,8 @@ from leap_core.chat.claims import Claims
 from leap_core.chat.endpoint import Endpoint
 from leap_core.chat.faults import Fault, FaultKind
 from leap_core.chat.journal import Journal, PendingBatch
+from leap_core.chat.limits import Outage
 from leap_core.chat.messages import ChatReply, ChatRequest
-from leap_core.chat.outage import Outage
 from leap_core.disk.canonical import sha256_text
 from leap_core.errors import LeapError
 from leap_core.text.outside import read_json
@@ -130,7 +130,7 @@ class BatchQueue:
                 self._give_out(key, reply)
 
     async def _start_batch(self, requests: dict[str, ChatRequest]) -> None:
-        """Hand requests in, each under its key. Where that fails, those who wait are told."""
+        """Hand requests in, each under its key. Where that fails, whoever waits gets the error."""
         label = sha256_text(" ".join(requests))
         model = next(iter(requests.values())).model
         try:
@@ -152,20 +152,21 @@ class BatchQueue:
         )
 
     def _line(self, key: str, request: ChatRequest) -> bytes:
-        head = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions"}
-        return json.dumps(head).encode()[:-1] + b', "body": ' + self._endpoint.body(request) + b"}\n"
+        body = self._endpoint.body(request)
+        line = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}
+        return json.dumps(line).encode() + b"\n"
 
     def _start_collecting(self, batch: PendingBatch) -> None:
         self._collecting.add(batch.label)
         self._start(self._collect(batch)).add_done_callback(lambda _: self._collecting.discard(batch.label))
 
     async def _collect(self, pending: PendingBatch) -> None:
-        """Wait until a batch has ended, keep its replies, and tell those who wait."""
+        """Wait until a batch has ended, keep its replies, and hand them to whoever waits."""
         try:
             batch, replies = await self._wait_until_ended(str(pending.id)), dict[str, ChatReply]()
-            asked = frozenset(pending.keys)
+            keys = frozenset(pending.keys)
             for line in await self._api.results(batch):
-                for key, reply in self._read_line(pending, asked, line).items():
+                for key, reply in self._read_line(pending, keys, line).items():
                     replies.setdefault(key, reply)  # as the journal does
             await self._journal.settle()
             self._journal.end_batch(pending.label)
@@ -191,14 +192,14 @@ class BatchQueue:
                 wait_s = max(wait_s, self._outage.wait_s(fault), fault.wait_s or 0.0)
             await asyncio.sleep(wait_s)
 
-    def _read_line(self, pending: PendingBatch, asked: frozenset[str], line: bytes) -> dict[str, ChatReply]:
+    def _read_line(self, pending: PendingBatch, keys: frozenset[str], line: bytes) -> dict[str, ChatReply]:
         """Keep the reply in a line of a batch's results; returns it by its key, nothing where there is none."""
         try:
             key, status, body = _result_of(read_json(line))
         except ValueError:
-            self._log("a line of a batch's results cannot be read; its request is asked again")
+            self._log("a line of a batch's results cannot be read; its request is sent again")
             return {}
-        if key not in asked:
+        if key not in keys:
             self._log("a line of a batch's results is for a request that is not in it; it is left out")
             return {}
         request, _ = self._waiting.get(key, (None, None))

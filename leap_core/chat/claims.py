@@ -1,4 +1,4 @@
-"""Who is asking for a reply, across processes: a claim is a lock on one byte of a file, at an offset made from a key.
+"""Which process is about to pay for a reply: a claim is a lock on one byte of a file, at an offset made from a key.
 
 The kernel gives a lock back when its holder ends, however it ends: no claim is left over after a crash. Two keys that
 share a byte, which is next to impossible, would wait for each other and no more.

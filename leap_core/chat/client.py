@@ -16,9 +16,8 @@ from leap_core.chat.claims import Claims
 from leap_core.chat.endpoint import Endpoint
 from leap_core.chat.faults import WORTH_A_TRY, Fault, FaultKind
 from leap_core.chat.journal import Journal, request_key
-from leap_core.chat.limits import Limits, Slot
+from leap_core.chat.limits import Limits, Outage, Slot
 from leap_core.chat.messages import ChatReply, ChatRequest
-from leap_core.chat.outage import Outage
 from leap_core.chat.prices import PriceList, read_prices
 from leap_core.chat.reading import estimate_tokens
 from leap_core.config import EndpointConfig
@@ -26,8 +25,6 @@ from leap_core.errors import ChatError, ContextLengthError, EndpointError, TooMu
 from leap_core.types import Usage
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONG_WAIT_S = 0.5, 60.0, 10.0
-_SPACING_S = 0.0007
-"""Between two requests: those that leave in one burst are answered in one burst, and wait for each other to be read."""
 _FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
 
 
@@ -35,7 +32,7 @@ _FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
 class ChatCounts:
     """What happened to requests in this run. `billed` is what this run paid for, `faults` counts them by kind.
 
-    `num_doubted` are replies whose counts of tokens cannot be, and were replaced by an estimate.
+    `num_doubted` are replies with impossible counts of tokens, for which an estimate was taken.
     """
 
     num_from_journal: int = 0
@@ -45,9 +42,9 @@ class ChatCounts:
 
 
 class ChatClient:
-    """Asks one endpoint on behalf of one experiment. One object serves one event loop.
+    """Gets replies from one endpoint on behalf of one experiment. One object serves one event loop.
 
-    `scope` names for whom replies are bought: the budget is kept over all replies of a scope, of all runs.
+    `scope` names for whom replies are paid: the budget is kept over all replies of a scope, of all runs.
     """
 
     def __init__(
@@ -60,7 +57,7 @@ class ChatClient:
     ) -> None:
         """Open the journal and, where there is a budget, add up what the scope has spent.
 
-        `setting` is the section of the configuration that messages name; `log` is told of long waits.
+        `setting` is the section of the configuration that messages name; long waits go to `log`.
 
         Raises:
             ConfigError: no key, or a price file that cannot be read.
@@ -68,7 +65,7 @@ class ChatClient:
         """
         self.counts = ChatCounts()
         self._config, self._scope, self._setting, self._log = config, scope, setting, log
-        self._told_until = 0.0
+        self._quiet_until = 0.0
         self._prices: PriceList = read_prices(config.prices)
         self._endpoint = Endpoint(config, self._doubt)
         self._outage = Outage(self._endpoint.address, config.max_outage_s, setting)
@@ -77,23 +74,14 @@ class ChatClient:
         self._budget = Budget(config.budget_usd, config.budget_tokens, self._prices, f"{setting}.budget")
         self._has_budget = config.budget_usd is not None or config.budget_tokens is not None
         self._last_counted = 0
-        self._count_what_was_bought()
+        self._count_what_was_paid()
+        self._batches: BatchQueue | None = None
+        self._limits = Limits(config.max_concurrency, config.requests_per_minute, config.tokens_per_minute)
         if config.batch:
-            self._batches: BatchQueue | None = BatchQueue(
-                self._endpoint,
-                self._journal,
-                self._claims,
-                self._outage,
-                scope,
-                poll_s=config.batch_poll_s,
-                log=log,
+            self._batches = BatchQueue(
+                self._endpoint, self._journal, self._claims, self._outage, scope, config.batch_poll_s, log
             )
             self._limits = Limits(max_concurrency=MOST_IN_A_BATCH)
-        else:
-            self._batches = None
-            self._limits = Limits(
-                config.max_concurrency, config.requests_per_minute, config.tokens_per_minute, spacing_s=_SPACING_S
-            )
         self._under_way: dict[str, asyncio.Task[ChatReply]] = {}
         self._on_the_wire: set[asyncio.Task[object]] = set()
         self._is_closing = False
@@ -108,10 +96,8 @@ class ChatClient:
         """Of the endpoint."""
         return self._endpoint.address
 
-    async def complete(self, request: ChatRequest, key: str | None = None) -> ChatReply:
-        """Return the reply to a request; it is in the journal by then. Equal requests are asked once.
-
-        `key` is its `request_key` at this address, where that is known already.
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        """Return the reply to a request; it is in the journal by then. Equal requests are sent once.
 
         Raises:
             ContextLengthError: the prompt is too long for the model.
@@ -122,7 +108,7 @@ class ChatClient:
             ConfigError: a budget in dollars for a model without a price.
             ArtifactError: the reply could not be brought to the disk.
         """
-        key = key or request_key(self.address, request)
+        key = request_key(self.address, request)
         if key not in self._under_way:
             task = asyncio.create_task(self._obtain(key, request))
             self._under_way[key] = task
@@ -131,7 +117,7 @@ class ChatClient:
         return await asyncio.shield(self._under_way[key])
 
     def usage(self, request: ChatRequest, reply: ChatReply) -> Usage:
-        """What a reply was billed for, when it was bought."""
+        """What a reply was billed for, when it was paid for."""
         return Usage(
             num_requests=1,
             prompt_tokens=reply.prompt_tokens,
@@ -165,45 +151,45 @@ class ChatClient:
 
     async def _obtain(self, key: str, request: ChatRequest) -> ChatReply:
         # A batch is claimed as a whole, when it is handed in.
-        claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._tell_of_another)
+        claim = nullcontext() if self._batches is not None else self._claims.hold(key, self._log_wait_for_another)
         async with claim:
-            found = self._journal.find(key, request.num_characters)  # now that no other process can be about to buy it
+            # Now that no other process can be about to pay for it.
+            found = self._journal.find(key, request.num_characters)
             if found is not None:
                 self.counts.num_from_journal += 1
                 return found
-            return await self._buy(key, request)
+            return await self._pay_for(key, request)
 
-    async def _buy(self, key: str, request: ChatRequest) -> ChatReply:
+    async def _pay_for(self, key: str, request: ChatRequest) -> ChatReply:
         self._budget.check_price(request.model)
-        self._count_what_was_bought()
+        self._count_what_was_paid()
         async with self._budget.hold(request.model, self._longest_reply(request)):
-            reply = await self._ask(key, request)
-            self._count_what_was_bought()
+            reply = await self._fetch(key, request)
+            self._count_what_was_paid()
         self.counts.billed.add(reply, self._prices.cost_usd(request.model, reply))
         return reply
 
-    def _count_what_was_bought(self) -> None:
+    def _count_what_was_paid(self) -> None:
         """Take into account what this scope has paid for since the last look, by whatever process."""
         if self._has_budget:
-            for bought in self._journal.bought(self._scope, self._last_counted):
-                self._budget.count(bought.model, bought.reply)
-                self._last_counted = bought.number
+            for paid in self._journal.paid(self._scope, self._last_counted):
+                self._budget.count(paid.model, paid.reply)
+                self._last_counted = paid.number
 
     def _doubt(self, counts: str) -> None:
-        """Count a reply whose counts of tokens cannot be; say it of the first."""
+        """Count a reply with impossible counts of tokens; log the first."""
         self.counts.num_doubted += 1
         if self.counts.num_doubted == 1:
             self._log(
-                f"{self.address} gives counts of tokens that cannot be ({counts}): where that is so, an estimate is "
-                "counted, and spent of budgets"
+                f"{self.address} gives impossible counts of tokens ({counts}): estimates are taken, also for budgets"
             )
 
-    def _tell_of_another(self) -> None:
-        if time.monotonic() > self._told_until:
-            self._told_until = time.monotonic() + _LONGEST_WAIT_S
-            self._log("another run asks for the same; its replies will be used")
+    def _log_wait_for_another(self) -> None:
+        if time.monotonic() > self._quiet_until:
+            self._quiet_until = time.monotonic() + _LONGEST_WAIT_S
+            self._log("another run has sent the same requests; waiting to use its replies")
 
-    async def _ask(self, key: str, request: ChatRequest) -> ChatReply:
+    async def _fetch(self, key: str, request: ChatRequest) -> ChatReply:
         """Obtain a reply and bring it to the disk."""
         if self._batches is not None:
             return await self._receive(request, partial(self._batches.send, key, request))
@@ -244,7 +230,7 @@ class ChatClient:
             await asyncio.sleep(wait_s)
 
     def _note(self, fault: Fault, number: int, slot: Slot) -> float:
-        """Count a fault, and say how long to wait before the next try; raise where there is none."""
+        """Count a fault; returns the seconds to wait before the next try, or raises where there is none."""
         self.counts.faults[fault.kind] += 1
         if fault.kind is FaultKind.UNREACHABLE:
             wait_s = self._outage.wait_s(fault)
@@ -254,8 +240,8 @@ class ChatClient:
             wait_s = self._back_off_s(fault, number, slot)
         if self._is_closing:
             raise ChatError(f"{self._endpoint.address}: {fault}")
-        if wait_s > _LONG_WAIT_S and time.monotonic() > self._told_until:
-            self._told_until = time.monotonic() + wait_s
+        if wait_s > _LONG_WAIT_S and time.monotonic() > self._quiet_until:
+            self._quiet_until = time.monotonic() + wait_s
             self._log(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
         return wait_s
 

@@ -1,26 +1,25 @@
 """One endpoint: a request as it understands it, and its answer as a reply or a fault."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic_core import to_json
+from typing import TYPE_CHECKING, Any
 
 from leap_core.chat.faults import Fault, FaultKind, fault_of_status, presentable
 from leap_core.chat.keys import read_key
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.reading import read_completion, status_of_error, words_of
-from leap_core.chat.wire import Answer, Wire
 from leap_core.config import EndpointConfig
 from leap_core.errors import ConfigError
 from leap_core.settings.addresses import what_is_wrong_with
 from leap_core.text.outside import read_json
 
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
 _OPENAI = "https://api.openai.com/v1"
-_PATH = "chat/completions"
 _PAYERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
-"""Whose account pays: told to OpenAI alone."""
+"""Whose account pays: sent to OpenAI alone."""
 
 
 @dataclass(kw_only=True)
@@ -31,7 +30,7 @@ class _Dialect:
     left_out: set[str] = field(default_factory=set)
 
     def learn(self, parameter: str) -> bool:
-        """Do otherwise what the endpoint does not understand; False where that has been tried."""
+        """Leave out or rename what the endpoint does not support; False where that has been tried."""
         other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(parameter)
         if parameter in self.left_out:
             return False
@@ -75,42 +74,49 @@ class Endpoint:
     def __init__(self, config: EndpointConfig, doubt: Callable[[str], None]) -> None:
         """Read the key from the environment.
 
-        `doubt` is told of every reply whose counts of tokens cannot be, what they are.
+        `doubt` is called for every reply with impossible counts of tokens, with these counts.
 
         Raises:
-            ConfigError: OpenAI itself is meant and there is no key, or key, address or proxy can be none.
+            ConfigError: OpenAI itself is meant and there is no key, or key, address or proxy are unusable.
         """
+        from leap_core.chat.connection import Connection  # imports `openai`, which takes a second
+
         self.address, key = address_of(config), find_key(config)
         self.has_key = bool(key)
         self._doubt = doubt
-        self.wire = Wire(self.address, _headers(config, self.address, key), config.query, config.timeout_s)
+        headers = _headers(config, self.address, key)
+        self._connection = Connection(self.address, headers, config.query, config.timeout_s)
         self._dialect = _Dialect(limit_name="max_completion_tokens" if self.address == _OPENAI else "max_tokens")
 
+    @property
+    def api(self) -> "AsyncOpenAI":
+        """The package's client, for calls `with_raw_response` that `content_of` awaits."""
+        return self._connection.client
+
     async def send(self, request: ChatRequest) -> ChatReply:
-        """Send a request once, or once more for each parameter that the endpoint turns out not to understand.
+        """Send a request once, or once more for each parameter that the endpoint turns out not to support.
 
         Raises:
             Fault: no reply came.
         """
         while True:
             try:
-                answer = await self.wire.ask("POST", _PATH, json=self.body(request))
-                self.check(answer, [request])
-                return self.read(answer.content, request.model, request)
+                content = await self.content_of(self._connection.chat(self.body(request)), [request])
+                return self.read(content, request.model, request)
             except Fault as fault:
                 if not self.learn(fault):
                     raise
 
     def learn(self, fault: Fault) -> bool:
-        """Do without a parameter that the endpoint does not understand; False where that would be nothing new."""
+        """Do without a parameter that the endpoint does not support; False where that would be nothing new."""
         return fault.kind is FaultKind.UNSUPPORTED and self._dialect.learn(fault.parameter)
 
-    def body(self, request: ChatRequest) -> bytes:
-        """A request as this endpoint understands it, in JSON."""
+    def body(self, request: ChatRequest) -> dict[str, Any]:
+        """A request as this endpoint understands it, of JSON values."""
         dialect = self._dialect
         body: dict[str, Any] = {
             "model": request.model,
-            "messages": request.messages,
+            "messages": [message.model_dump() for message in request.messages],
             dialect.limit_name: request.max_tokens,
         }
         for name, value in (("temperature", request.temperature), ("top_p", request.top_p), ("seed", request.seed)):
@@ -119,15 +125,21 @@ class Endpoint:
         if request.reply_schema is not None and "response_format" not in dialect.left_out:
             schema = {"name": request.reply_schema.name, "strict": True, "schema": request.reply_schema.definition}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return to_json(body)
+        return body
 
-    def check(self, answer: Answer, requests: Sequence[ChatRequest] = ()) -> None:
-        """Raise the Fault that an answer is, if it is an error; `requests` are those that it may quote."""
+    async def content_of(self, call: Awaitable[Any], requests: Sequence[ChatRequest] = ()) -> bytes:
+        """The content of the answer to a call; `requests` are those that an error may quote.
+
+        Raises:
+            Fault: no whole answer came, or an error.
+        """
+        answer = await self._connection.answer_to(call)
         if answer.status >= 400:
             raise self.judge(answer.status, answer.headers, answer.content, requests)
+        return answer.content
 
     def read(self, content: bytes, model: str, request: ChatRequest | None) -> ChatReply:
-        """Read a chat completion; `model` was asked, by `request` where that is at hand.
+        """Read a chat completion of `model`, which `request` was for where it is at hand.
 
         Raises:
             Fault: it is an error that came as a success, or no chat completion.
@@ -150,14 +162,14 @@ class Endpoint:
     def judge(
         self, status: int, headers: Mapping[str, str], content: bytes, requests: Sequence[ChatRequest] = ()
     ) -> Fault:
-        """Say what an answer that is an error means."""
-        said, code = words_of(content)
-        told = f"{presentable(said, requests)}{self.wire.through if status >= 500 else ''}"
-        return fault_of_status(status, said, presentable(code, requests), headers, told)
+        """What an answer that is an error means."""
+        raw, code = words_of(content)
+        shown = f"{presentable(raw, requests)}{self._connection.through if status >= 500 else ''}"
+        return fault_of_status(status, raw, presentable(code, requests), headers, shown)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.wire.close()
+        await self._connection.close()
 
 
 def _headers(config: EndpointConfig, address: str, key: str) -> dict[str, str]:

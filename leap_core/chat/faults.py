@@ -1,7 +1,7 @@
-"""What can go wrong with a request, which of it is worth another try, and what may be told about it.
+"""What can go wrong with a request, what of it is worth another try, and what may be shown of it.
 
-What an endpoint says in an error can hold the key, or quote the prompt with its privileged text. So its words are
-shown only after the key was cut out of them, and only where they share no run of words with the prompt.
+The text of an endpoint's error can hold the key, or quote the prompt with its privileged text. It is shown only after
+the key was cut out, and only where it shares no run of words with the prompt.
 """
 
 import email.utils
@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 
 from leap_core.chat.keys import without_keys
 from leap_core.chat.messages import ChatRequest
-from leap_core.text.shown import shown
+from leap_core.text.shown import shown as printable
 
 _MOST_SHOWN = 240
 _RUN = 3
@@ -32,7 +32,7 @@ _WRONG_ADDRESS = " (is the name of the model right, and does base_url end in /v1
 _REFUSALS = {401: "", 403: "", 404: _WRONG_ADDRESS, 405: _WRONG_ADDRESS, 410: _WRONG_ADDRESS} | {
     501: _WRONG_ADDRESS,
     505: "",
-    511: " (the network itself wants to know who asks)",
+    511: " (the network requires a login)",
 }
 """Statuses with which everything would be refused, and what to look at."""
 
@@ -47,14 +47,14 @@ class FaultKind(StrEnum):
     TIMEOUT = "time-out"
     """No whole answer in time: tried again."""
     UNREACHABLE = "no connection"
-    """Nobody answers at the address: waited for if somebody did before."""
+    """Nothing answers at the address: waited for if it answered before."""
     CONNECTION = "connection lost"
     """Reset before the whole answer was there: tried again."""
     BROKEN = "unreadable answer"
     """200, but no chat completion in it: tried again."""
     TOO_LONG = "prompt too long"
     """The prompt does not fit into the model's context."""
-    TOO_MUCH = "too much asked for"
+    TOO_MUCH = "request too large"
     """Some other limit on size: of what is written, of a schema, of a request. Less at once may pass."""
     UNSUPPORTED = "unsupported parameter"
     """The endpoint does not know a parameter that it can do without: tried again without it."""
@@ -66,11 +66,11 @@ class FaultKind(StrEnum):
 
 WORTH_A_TRY = {FaultKind.RATE_LIMIT, FaultKind.SERVER, FaultKind.TIMEOUT, FaultKind.CONNECTION, FaultKind.BROKEN}
 OPTIONAL_PARAMETERS = ("response_format", "max_completion_tokens", "max_tokens", "temperature", "top_p", "seed")
-"""What a request can do without, or say otherwise; asked after in this order."""
+"""What a request can do without, or have under another name; looked for in this order."""
 
 
 class Fault(Exception):  # noqa: N818 - not an error yet: most are tried again
-    """A request that brought no reply. `text` is safe to show. `wait_s` is what the endpoint asked for, if it did.
+    """A request that brought no reply. `text` is safe to show. `wait_s` is the endpoint's Retry-After, if any.
 
     `parameter` is what an UNSUPPORTED one is about.
     """
@@ -80,14 +80,14 @@ class Fault(Exception):  # noqa: N818 - not an error yet: most are tried again
         self.kind, self.wait_s, self.parameter = kind, wait_s, parameter
 
 
-def fault_of_status(status: int, said: str, code: str, headers: Mapping[str, str], told: str) -> Fault:
+def fault_of_status(status: int, raw: str, code: str, headers: Mapping[str, str], shown: str) -> Fault:
     """Judge an answer that is an error.
 
-    `said` are the endpoint's own words, for looking at only, `told` the same after `presentable`. `code` is its code
-    or type of error, "" where it gave none.
+    `raw` is the endpoint's own text, to be matched and never shown; `shown` is the same after `presentable`. `code` is
+    its code or type of error, "" where it gave none.
     """
-    text = f"{status} {code}".strip() + (f": {told}" if told else "")
-    words, wait_s = f"{code} {said}".lower(), asked_wait_s(headers)
+    text = f"{status} {code}".strip() + (f": {shown}" if shown else "")
+    words, wait_s = f"{code} {raw}".lower(), retry_after_s(headers)
     if status == 402 or (status == 429 and _is_about_credit(words, wait_s)):
         return Fault(FaultKind.REFUSED, f"{text}. Add credit to the account, then run the same command again")
     if status == 429:
@@ -108,8 +108,8 @@ def fault_of_status(status: int, said: str, code: str, headers: Mapping[str, str
     return Fault(FaultKind.UNSUPPORTED if named else FaultKind.BAD_REQUEST, text, parameter=named or "")
 
 
-def asked_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait, an hour at most; None where it does not, or not readably, or for nothing."""
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait before the next try, an hour at most; None where the answer names none that can be read."""
     milliseconds, value = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
     waits = (_seconds_of(milliseconds, 1e-3), _seconds_of(value, 1.0), _seconds_until(value))
     wait_s = next((wait for wait in waits if wait is not None), 0.0)
@@ -136,20 +136,22 @@ def _seconds_until(date: str) -> float | None:
         return None
 
 
-def presentable(said: str, requests: Sequence[ChatRequest] = ()) -> str:
-    """The words of an endpoint as they may be shown: one line, no key, nothing that quotes a prompt or steers."""
-    text = without_keys(" ".join(said.split()))
+def presentable(text: str, requests: Sequence[ChatRequest] = ()) -> str:
+    """An endpoint's text as it may be shown: one line, no key, no quote of a prompt, no control characters."""
+    text = without_keys(" ".join(text.split()))
     if any(_quotes(text, request) for request in requests):
-        return "(its words are left out: they quote the prompt)"
-    text = shown(text)
+        return "(text left out: it quotes the prompt)"
+    text = printable(text)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ..."
 
 
 def _quotes(text: str, request: ChatRequest) -> bool:
-    asked = _WORD.findall(" ".join(message.content for message in request.messages).lower())
-    runs = {tuple(asked[start : start + _RUN]) for start in range(len(asked) - _RUN + 1)}
+    prompt = _WORD.findall(" ".join(message.content for message in request.messages).lower())
+    runs = {tuple(prompt[start : start + _RUN]) for start in range(len(prompt) - _RUN + 1)}
     spellings = (_WORD.findall(one.lower()) for one in (text, _unescaped(text)))
-    return any(tuple(said[start : start + _RUN]) in runs for said in spellings for start in range(len(said) - _RUN + 1))
+    return any(
+        tuple(words[start : start + _RUN]) in runs for words in spellings for start in range(len(words) - _RUN + 1)
+    )
 
 
 def _unescaped(text: str) -> str:

@@ -1,13 +1,12 @@
 """Every reply, on disk before anyone uses it, so that none is paid for twice: SQLite in WAL mode.
 
 A reply is found again by a hash of the endpoint's address and the exact request. The request itself is not stored, nor
-is any key: the file holds replies, their tokens, and for whom they were bought.
+is any key: the file holds replies, their tokens, and for whom they were paid.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,8 +44,8 @@ def request_key(endpoint: str, request: ChatRequest) -> str:
     return sha256_text(canonical_json({"endpoint": endpoint, "request": request}))
 
 
-class Bought(Record):
-    """One reply of a scope, with the model that was asked for it. Later replies have higher numbers."""
+class PaidReply(Record):
+    """One reply of a scope, with the model that was requested. Later replies have higher numbers."""
 
     number: int
     model: str
@@ -79,7 +78,6 @@ class Journal:
             self._reader = _connect(path)
             self._writer = _connect(path)
             _set_up(self._writer)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._waiting: list[asyncio.Future[None]] = []
         self._settling: asyncio.Task[None] | None = None
         self._unreadable: set[str] = set()
@@ -87,7 +85,7 @@ class Journal:
     def find(self, key: str, num_characters: int = 0) -> ChatReply | None:
         """Return the reply of a request that was answered before, by any run or experiment.
 
-        A row that cannot be read is none. `num_characters` is the length of the prompt, for counts that cannot be.
+        A row that cannot be read counts as none. `num_characters` is the prompt's length, to mend impossible counts.
         """
         with self._errors():
             row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
@@ -123,7 +121,7 @@ class Journal:
             self._settling = asyncio.create_task(self._settle())
         await done
 
-    def bought(self, scope: str, after: int = 0) -> Iterator[Bought]:
+    def paid(self, scope: str, after: int = 0) -> Iterator[PaidReply]:
         """Every reply that was paid for on behalf of `scope`, by any process, with a number above `after`, in order.
 
         Rows that cannot be read are left out: what they cost is not known.
@@ -135,7 +133,7 @@ class Journal:
             ).fetchall()
         replies = ((number, model, _parse(reply)) for number, model, reply in rows)
         return (
-            Bought(number=number, model=str(model), reply=reply)
+            PaidReply(number=number, model=str(model), reply=reply)
             for number, model, reply in replies
             if reply is not None
         )
@@ -178,7 +176,6 @@ class Journal:
 
     def close(self) -> None:
         """Close the file. What was kept is in it."""
-        self._thread.shutdown()
         self._reader.close()
         self._writer.close()
 
@@ -187,7 +184,7 @@ class Journal:
             await asyncio.sleep(_GATHER_S)
             waiting, self._waiting = self._waiting, []
             try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._sync)
+                await asyncio.to_thread(self._sync)
             except Exception as error:  # whoever waits must hear of it, whatever it is
                 for done in waiting:
                     if not done.done():
@@ -236,7 +233,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _parse(text: object, num_characters: int = 0) -> ChatReply | None:
     """A reply as it can be used, whatever wrote it; None where it cannot be read.
 
-    Earlier versions believed endpoints more: they kept keys in other spellings, and counts that cannot be.
+    Earlier versions trusted endpoints more: they kept keys in other spellings, and impossible counts.
     """
     if not isinstance(text, str):
         return None

@@ -1,7 +1,7 @@
-"""Keys of endpoints: read from the environment, and looked for in whatever an endpoint says.
+"""Keys of endpoints: read from the environment, and cut out of whatever an endpoint sends.
 
-No endpoint should say a key. If one does, in whatever spelling, it goes no further: not into the journal, an artifact,
-an error or a log.
+No endpoint should repeat a key. Where one does, in whatever spelling, it goes no further: not into the journal, an
+artifact, an error or a log.
 """
 
 import base64
@@ -12,7 +12,7 @@ from functools import cache
 from leap_core.errors import ConfigError
 
 _SHORTEST = 6
-"""Of a key that is looked for: servers that want none are given words like EMPTY, and may well say them."""
+"""Of a key that is looked for: servers that need none are given words like EMPTY, which may well occur in replies."""
 _MARKS = ("\\u", "\\U", "\\x", "\\/", "%", "&#")
 """What a character begins with that is spelled in another way."""
 _SHOWN = "<key>"
@@ -24,7 +24,7 @@ def read_key(variable: str) -> str:
     """Read a key from an environment variable; empty where it is not set, or holds nothing but blanks.
 
     Raises:
-        ConfigError: it can be no key.
+        ConfigError: it cannot be a key.
     """
     return plain_key(os.environ.get(variable, ""), f"The environment variable {variable}")
 

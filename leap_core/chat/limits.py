@@ -1,18 +1,22 @@
-"""How fast an endpoint may be asked: requests at once, requests and tokens per minute, and what it says itself.
+"""When a request may be sent: requests at once, requests and tokens per minute, Retry-After, and outages.
 
 The limits per minute hold in every window of a minute. Requests at once begin at the configured number, are halved when
 the endpoint answers 429, and grow back by one for each round of answers.
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-_CATCH_UP = 4
-"""So many requests may follow each other at once where a timer was late."""
+from leap_core.chat.faults import Fault, FaultKind
+from leap_core.errors import EndpointError
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
+"""Between two looks whether an endpoint is back."""
 
 
 @dataclass(kw_only=True)
@@ -57,15 +61,13 @@ class Limits:
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
         window_s: float = 60.0,
-        spacing_s: float = 0.0,
     ) -> None:
-        """Begin with nothing on its way. `spacing_s` is the least time between two requests, on average."""
+        """Begin with nothing on its way."""
         self._max, self._allowed, self._active = max_concurrency, float(max_concurrency), 0
         self._requests = Window(limit=requests_per_minute, length_s=window_s) if requests_per_minute else None
         self._tokens = Window(limit=tokens_per_minute, length_s=window_s) if tokens_per_minute else None
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._paused_until = self._last_cut = 0.0
-        self._spacing_s, self._not_before = spacing_s, 0.0
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
@@ -95,7 +97,7 @@ class Limits:
             self._leave()
 
     def slow_down(self, slot: Slot, pause_s: float) -> None:
-        """The endpoint said 429: nothing more for `pause_s` seconds, and then half as many at once.
+        """The endpoint answered 429: nothing more for `pause_s` seconds, and then half as many at once.
 
         Those that were on their way together are one sign, not many: they halve once.
         """
@@ -125,14 +127,13 @@ class Limits:
                 return
             self._waiting.popleft()
             self._active += 1
-            self._not_before = max(self._not_before, now - _CATCH_UP * self._spacing_s) + self._spacing_s
             for window, amount in ((self._requests, 1), (self._tokens, num_tokens)):
                 if window is not None:
                     window.spend(amount, now)
             admitted.set_result(None)
 
     def _wait_s(self, num_tokens: int, now: float) -> float:
-        waits = [max(self._paused_until, self._not_before) - now]
+        waits = [self._paused_until - now]
         waits += [self._requests.wait_s(1, now)] if self._requests else []
         waits += [self._tokens.wait_s(num_tokens, now)] if self._tokens else []
         return max(waits)
@@ -144,3 +145,38 @@ class Limits:
                 return
             self._alarm.cancel()
         self._alarm = loop.call_later(wait_s, self._admit)
+
+
+class Outage:
+    """How long to wait for an endpoint that is down: if it answered before. One object serves one endpoint."""
+
+    def __init__(self, address: str, limit_s: float, setting: str) -> None:
+        """Allow for `limit_s` seconds between two answers; `setting` is the section that messages name."""
+        self._address, self._limit_s, self._setting = address, limit_s, setting
+        self._has_answered = False
+        self._began: float | None = None
+
+    def answered(self) -> None:
+        """Note that there was an answer, of whatever kind."""
+        self._has_answered, self._began = True, None
+
+    def wait_s(self, fault: Fault) -> float:
+        """Seconds until the next try.
+
+        Raises:
+            EndpointError: it never answered, or not for longer than the limit.
+        """
+        if not self._has_answered and fault.kind is FaultKind.UNREACHABLE:
+            raise EndpointError(
+                f"Nothing answers at {self._address} ({fault}). Start the server, or correct {self._setting}.base_url."
+            )
+        now = time.monotonic()
+        self._began = now if self._began is None else self._began
+        down_s = now - self._began
+        if down_s >= self._limit_s:
+            raise EndpointError(
+                f"{self._address} has been unreachable for {down_s:.0f} s ({fault}). Run the same command again when "
+                f"it is back: what was paid for is kept. {self._setting}.max_outage_s is how long to wait for it."
+            )
+        wait_s = min(max(down_s, _FIRST_WAIT_S), _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
+        return min(wait_s, self._limit_s - down_s)

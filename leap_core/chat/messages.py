@@ -1,4 +1,4 @@
-"""What is asked and what comes back. A request knows nothing of endpoints, keys or limits."""
+"""Requests and replies. A request knows nothing of endpoints, keys or limits."""
 
 from functools import cached_property
 from typing import Literal
@@ -36,7 +36,7 @@ class ChatRequest(Record):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_set(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Replies that were bought before there was this parameter are found by the same hash."""
+        """Replies that were paid for before there was this parameter are found by the same hash."""
         content: dict[str, object] = write(self)
         return content if self.top_p is not None else {k: v for k, v in content.items() if k != "top_p"}
 
@@ -47,9 +47,9 @@ class ChatRequest(Record):
         return schema + sum(len(message.content) for message in self.messages)
 
     def again(self, reply: str, complaint: str) -> "ChatRequest":
-        """The same conversation, gone on: the reply that would not do, and why."""
-        said = Message(role="assistant", content=reply or "(no reply)")
-        return self.model_copy(update={"messages": (*self.messages, said, Message(role="user", content=complaint))})
+        """The same conversation continued: the reply that cannot be used, and why."""
+        answer = Message(role="assistant", content=reply or "(no reply)")
+        return self.model_copy(update={"messages": (*self.messages, answer, Message(role="user", content=complaint))})
 
 
 class ForeseenRequest(Record):
@@ -74,8 +74,8 @@ class ForeseenRequest(Record):
 class ChatReply(Record):
     """One reply, as it is kept. Tokens are the endpoint's own count; `is_counted` is False where it gave none.
 
-    `finish` is "length" where the limit on tokens cut the reply off. `refusal` is the model's word for not answering.
-    `cached_tokens` are the part of `prompt_tokens` that the endpoint had at hand and bills at a lower price.
+    `finish` is "length" where the limit on tokens cut the reply off. `refusal` is what a model says that declines.
+    `cached_tokens` are the part of `prompt_tokens` that the endpoint had in its cache and bills at a lower price.
     """
 
     text: str

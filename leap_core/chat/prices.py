@@ -38,7 +38,7 @@ class Price(Record):
 
 
 class PriceList(Record):
-    """The prices of a file, by model. `source` and `as_of` say where they are from and when they held."""
+    """The prices of a file, by model. `source` is where they are from, `as_of` their date."""
 
     models: dict[Text, Price]
     source: str = ""

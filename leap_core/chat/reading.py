@@ -1,7 +1,7 @@
-"""What an endpoint's answer says: a reply, with tokens that can be, or the words of an error.
+"""Reading an endpoint's answer: a reply with possible counts of tokens, or the text of an error.
 
-Nothing in it is believed that cannot be. A count of tokens below nothing, beyond all measure or of no number is
-replaced by an estimate of our own: budgets and records are kept by these counts.
+A count of tokens that is negative, absurdly large or no number is replaced by an estimate of our own: budgets and
+records are kept by these counts.
 """
 
 from typing import NamedTuple, TypedDict
@@ -24,7 +24,7 @@ _LONGEST_NAME, _LONGEST_WORDS, _MOST_SHOWN = 200, 2000, 40
 
 
 class Reading(NamedTuple):
-    """A reply as it may be kept. `doubt` says what of its counts cannot be; empty where all can."""
+    """A reply as it may be kept. `doubt` lists its impossible counts; empty where there are none."""
 
     reply: ChatReply
     doubt: str
@@ -38,9 +38,9 @@ class _Tokens(TypedDict):
 
 
 class ErrorWords(NamedTuple):
-    """What an error says, and its code or type; both without keys."""
+    """The text of an error, and its code or type; both without keys."""
 
-    said: str
+    text: str
     code: str
 
 
@@ -48,7 +48,7 @@ def read_completion(value: JsonValue, model: str, num_characters: int) -> Readin
     """Read a chat completion, forgiving what servers leave out or put elsewhere.
 
     No choices make an empty reply. An answer in `reasoning_content` alone counts as the answer. `model` is the one that
-    was asked, `num_characters` the length of the prompt: for what the answer leaves out.
+    was requested, `num_characters` the length of the prompt: for what the answer leaves out.
 
     Raises:
         ValueError: it is no chat completion at all.
@@ -76,13 +76,13 @@ def read_completion(value: JsonValue, model: str, num_characters: int) -> Readin
 
 
 def is_possible(reply: ChatReply) -> bool:
-    """Whether a reply's counts of tokens can be."""
+    """Whether a reply's counts of tokens are possible."""
     counts = (reply.prompt_tokens, reply.completion_tokens)
     return all(0 <= count <= _MOST_TOKENS for count in counts) and 0 <= reply.cached_tokens <= reply.prompt_tokens
 
 
 def recounted(reply: ChatReply, num_characters: int) -> ChatReply:
-    """A reply with an estimate in place of counts that cannot be; `num_characters` is the length of its prompt."""
+    """A reply with an estimate in place of impossible counts; `num_characters` is the length of its prompt."""
     if is_possible(reply):
         return reply
     counts = {
@@ -102,7 +102,7 @@ def estimate_tokens(num_characters: int) -> int:
 def status_of_error(value: JsonValue) -> int | None:
     """The status that an answer should have had that is an error though it came as a success; None where it is none.
 
-    500 where it does not say.
+    500 where it names none.
     """
     if not isinstance(value, dict) or not value.get("error") or value.get("choices"):
         return None
@@ -112,7 +112,7 @@ def status_of_error(value: JsonValue) -> int | None:
 
 
 def words_of(content: bytes) -> ErrorWords:
-    """What an error says, however it is put."""
+    """The text and code of an error, in whatever form it came."""
     try:
         value = read_json(content)
     except ValueError:
@@ -120,10 +120,10 @@ def words_of(content: bytes) -> ErrorWords:
     error = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(error, dict):
         return ErrorWords(without_keys(str(error))[:_LONGEST_WORDS], "")
-    said = error.get("message") or error.get("detail") or ""
+    text = error.get("message") or error.get("detail") or ""
     named = f" ({error['param']})" if error.get("param") else ""
     code = str(error.get("code") or error.get("type") or "")
-    return ErrorWords(without_keys(f"{said}{named}")[:_LONGEST_WORDS], without_keys(code)[:_LONGEST_NAME])
+    return ErrorWords(without_keys(f"{text}{named}")[:_LONGEST_WORDS], without_keys(code)[:_LONGEST_NAME])
 
 
 def _first_of(choices: JsonValue) -> dict[str, JsonValue]:
@@ -151,7 +151,7 @@ def _name(value: JsonValue, otherwise: str) -> str:
 
 
 def _tokens_of(usage: JsonValue, num_characters: int, text: str) -> tuple[_Tokens, str]:
-    """The counts of a reply, and what of them cannot be."""
+    """The counts of a reply, and which of them are impossible."""
     given, doubts, counts = usage if isinstance(usage, dict) else {}, list[str](), list[int]()
     for name, length in (("prompt_tokens", num_characters), ("completion_tokens", len(text))):
         count = _count_of(given.get(name))
@@ -161,10 +161,10 @@ def _tokens_of(usage: JsonValue, num_characters: int, text: str) -> tuple[_Token
         counts.append(count)
     is_counted, (prompt, completion) = not doubts, counts
     details = given.get("prompt_tokens_details")
-    told = (details.get("cached_tokens") if isinstance(details, dict) else None) or 0
-    cached = _count_of(told)
+    given_cached = (details.get("cached_tokens") if isinstance(details, dict) else None) or 0
+    cached = _count_of(given_cached)
     if cached is None or cached > prompt:
-        doubts.append(f"cached_tokens: {_shown(told)}")
+        doubts.append(f"cached_tokens: {_shown(given_cached)}")
         cached = 0
     total = _count_of(given.get("total_tokens"))
     if is_counted and total is not None and total != prompt + completion:

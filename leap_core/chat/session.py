@@ -13,7 +13,7 @@ from leap_core.errors import BudgetError
 
 T = TypeVar("T")
 R = TypeVar("R")
-_TELL_EVERY_S = 30.0
+_LOG_EVERY_S = 30.0
 
 
 class ChatSession:
@@ -39,7 +39,7 @@ class ChatSession:
         `noun` is what an item is, in the plural, for lines of progress.
 
         Raises:
-            BudgetError: says how much is done, what is left, and what that may cost.
+            BudgetError: with how much is done, what is left, and what that may cost.
             LeapError: the first that `work` raised. What is on its way then arrives and is kept before this returns.
         """
         return self._runner.run(self._map(work, items, noun))
@@ -52,14 +52,10 @@ class ChatSession:
         """The results of what was started and is done, by name; waits until there is one.
 
         Raises:
-            BudgetError: says how to go on.
+            BudgetError: with how to go on.
             LeapError: the first that was raised.
         """
         return self._runner.run(self._finished())
-
-    def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do one thing in the event loop of the session."""
-        return self._runner.run(work)
 
     def close(self) -> None:
         """Let what is on its way arrive, then close everything."""
@@ -92,14 +88,14 @@ class ChatSession:
 
     async def _map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
         done: dict[int, R] = {}
-        todo, told = iter(enumerate(items)), time.monotonic()
+        todo, logged = iter(enumerate(items)), time.monotonic()
 
         async def work_on(todo: Iterator[tuple[int, T]]) -> None:
-            nonlocal told
+            nonlocal logged
             for index, item in todo:
                 done[index] = await work(item)
-                if time.monotonic() - told > _TELL_EVERY_S:
-                    told = time.monotonic()
+                if time.monotonic() - logged > _LOG_EVERY_S:
+                    logged = time.monotonic()
                     self._log(f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}")
 
         # Twice as many as may be on their way: some read a reply or wait for the journal.

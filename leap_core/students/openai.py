@@ -24,10 +24,10 @@ from leap_core.students.serving import serve
 from leap_core.types import Usage
 
 STUDENT_SCOPE = "student"
-"""On whose behalf students buy replies: all of them below one home, and so one budget."""
+"""On whose behalf students pay for replies: all below one home share a budget."""
 _SEED_BITS = 31
 _TOKENS_A_REPLY = 80
-"""Of a model that is asked for a reason and an action: a sentence or three."""
+"""A reason and an action: a sentence or three."""
 
 
 class OpenAIStudentParams(Section):
@@ -46,7 +46,7 @@ class OpenAIStudentParams(Section):
 
 
 class OpenAIStudent:
-    """Answers turns by asking an endpoint. Replies are journalled, so an episode that is played again costs nothing."""
+    """Answers turns with replies of an endpoint. They are journalled: an episode that is played again costs nothing."""
 
     name = "openai"
 
@@ -60,8 +60,8 @@ class OpenAIStudent:
     ) -> None:
         """Open the endpoint; with `student.serve`, start a server of the weights at `path` first.
 
-        `path` is the directory of weights of its own, or, as text, the name of a model from outside. `log` is told of
-        long waits for the endpoint.
+        `path` is the directory of weights of its own, or, as text, the name of a model from outside. Long waits for
+        the endpoint go to `log`.
 
         Raises:
             ConfigError: a setting is wrong, or there is no key.
@@ -94,7 +94,7 @@ class OpenAIStudent:
     def foresee(
         cls, path: Path | str, config: StudentConfig, turns: Sequence[ActRequest], reply_tokens: int | None
     ) -> list[ForeseenRequest]:
-        """What answering these turns would ask the endpoint, with replies of `reply_tokens`.
+        """The requests for these turns, with replies of `reply_tokens`.
 
         None: of a sentence or three. `path` is as for opening a student.
 
@@ -115,7 +115,7 @@ class OpenAIStudent:
         return self._session.map(self._answer, requests, "turns")
 
     def submit(self, requests: Sequence[ActRequest]) -> None:
-        """Begin to ask."""
+        """Send the requests; `collect` returns the replies."""
         for request in requests:
             self._session.start(request.slot, self._answer(request))
 
@@ -136,18 +136,18 @@ class OpenAIStudent:
         self._opened.close()
 
     async def _answer(self, request: ActRequest) -> ActReply:
-        asked = _chat_request(self._model, self._config, self._temperature, self._prepared(request))
+        sent = _chat_request(self._model, self._config, self._temperature, self._prepared(request))
         try:
-            reply = await self._session.client.complete(asked)
+            reply = await self._session.client.complete(sent)
         except ContextLengthError:
             return ActReply(text="", usage=Usage(), out_of_context=True)
         except ChatError as error:
             return ActReply(text="", usage=Usage(), error=str(error))
         text = reply.text if self._tokenizer is None else opened_thought(self._tokenizer) + reply.text
-        return ActReply(text=_as_reply(text, request.listed), usage=self._session.client.usage(asked, reply))
+        return ActReply(text=_as_reply(text, request.listed), usage=self._session.client.usage(sent, reply))
 
     def _prepared(self, request: ActRequest) -> ActRequest:
-        """The request as these weights were trained to be asked, where we know them."""
+        """The request in the form that these weights were trained on, where we know them."""
         if self._tokenizer is None:
             return request
         return replace(request, messages=prepare(self._tokenizer, request.messages))
@@ -165,7 +165,7 @@ def _name_at_endpoint(path: Path | str, config: StudentConfig) -> str:
 
 
 def _chat_request(model: str, config: StudentConfig, temperature: float, turn: ActRequest) -> ChatRequest:
-    """One turn as the endpoint is asked for it."""
+    """One turn as a request to the endpoint."""
     return ChatRequest(
         model=model,
         messages=turn.messages,

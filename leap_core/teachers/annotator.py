@@ -1,6 +1,6 @@
 """Reasons for demonstrations that have none: human or expert logs, read by a language model.
 
-Each step is asked about by itself, with nothing but what had been shown by then: a reason that knows how the episode
+Each step is a request of its own, with nothing but what had been shown by then: a reason that knows how the episode
 goes on would teach the student to know what it cannot.
 """
 
@@ -49,7 +49,7 @@ class Annotator:
         max_attempts: int = 3,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Open the endpoint that teachers are asked at; `log` is told how far it is, and of long waits.
+        """Open the endpoint of teachers; progress and long waits go to `log`.
 
         Raises:
             ConfigError: no key, or no place for the journal.
@@ -68,7 +68,7 @@ class Annotator:
     def annotate(self, episodes: Sequence[tuple[Trajectory, PrivilegedState]]) -> list[Annotated]:
         """Add reasons to the steps without one; the others stay as they are.
 
-        A reason that gives the hidden state away is asked for again, and left out if it does so every time.
+        A reason that gives the hidden state away is requested again, and left out if it does so every time.
 
         Raises:
             StageFailedError: no reason came for any of the first steps.
@@ -100,16 +100,16 @@ class Annotator:
         )
 
     async def _reason(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage]:
-        """One reason, "" where no usable one came, and what asking took."""
+        """One reason, "" where no usable one came, and what it took."""
         is_early = self._patience.begin()
-        reason, usage, why = await self._ask(trajectory, step, gate)
+        reason, usage, why = await self._request_reason(trajectory, step, gate)
         self.last_failure = why or self.last_failure
         if is_early:
             self._patience.note(is_useful=not why, why=why, spent=self._session.client.counts.billed.words)
         return reason, usage
 
-    async def _ask(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage, str]:
-        """One reason and what asking took; and why none came, "" where one did."""
+    async def _request_reason(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage, str]:
+        """One reason and what it took; and why none came, "" where one did."""
         client, usage, why = self._session.client, Usage(), ""
         request = _request(self._model, self._prompts, trajectory, step)
         for _ in range(self._max_attempts):
@@ -133,7 +133,7 @@ class Annotator:
 
 
 def foresee_reasons(model: str, environment: str, episodes: Sequence[Trajectory]) -> list[ForeseenRequest]:
-    """What an annotator would ask first for the steps without a reason; a reply is taken to say a sentence or three.
+    """The first requests for the steps without a reason, with replies of a sentence or three.
 
     Raises:
         UnknownNameError: no prompts for this environment.
@@ -144,7 +144,7 @@ def foresee_reasons(model: str, environment: str, episodes: Sequence[Trajectory]
 
 
 def _request(model: str, prompts: TeacherPrompts, trajectory: Trajectory, step: Step) -> ChatRequest:
-    """Ask for the reason of one step."""
+    """The request for the reason of one step."""
     messages = prompts.annotate(trajectory, step.index)
     return ChatRequest(model=model, messages=messages, max_tokens=1024, temperature=0.0)
 

@@ -1,10 +1,6 @@
-"""What a teacher is asked about an episode, and what becomes of its replies. Nothing is sent from here.
+"""The requests to a teacher about an episode, and what becomes of its replies. Nothing is sent from here."""
 
-A conversation is a generator: it yields requests, is sent replies, and returns the steps. So it runs wherever there is
-a processor to spare, and whoever drives it decides how requests travel.
-"""
-
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -13,7 +9,7 @@ from pydantic import Field, JsonValue
 from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.reading import estimate_tokens
 from leap_core.config import Section, read_params
-from leap_core.errors import ConfigError, ContextLengthError
+from leap_core.errors import ConfigError, ContextLengthError, TooMuchError
 from leap_core.gate.realizability import Gate, is_leak
 from leap_core.prompts import match_command
 from leap_core.settings.bounds import Temperature, Text, Within
@@ -21,9 +17,6 @@ from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.teachers.prompts import TeacherPrompts
 from leap_core.teachers.replies import Advice, correction_schema, read_advice
 from leap_core.types import CorrectionStatus, Level, StepCorrection, Trajectory
-
-Conversation = Generator[ChatRequest, ChatReply, tuple[StepCorrection, ...]]
-"""Where a request is too long for the model, ContextLengthError is thrown into it in place of a reply."""
 
 
 class OpenAITeacherParams(Section):
@@ -40,9 +33,9 @@ class OpenAITeacherParams(Section):
         128_000, description="What the model can read; longer episodes are split."
     )
     max_attempts: Annotated[int, Within(1, 100, "each reply is paid for")] = Field(
-        3, description="Replies asked for before what is wrong is rejected."
+        3, description="Replies requested before what is wrong is rejected."
     )
-    structured: bool = Field(True, description="Ask for JSON by schema; endpoints that lack it are asked without.")
+    structured: bool = Field(True, description="Request JSON by schema; left out at endpoints that lack it.")
     shuffled_privilege: bool = Field(False, description="Control: show each episode the hidden state of another one.")
 
     @classmethod
@@ -61,8 +54,8 @@ class OpenAITeacherParams(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
-    """Makes the requests of this teacher; asks nobody itself."""
+class TeacherRequests:
+    """Makes the requests of this teacher."""
 
     params: OpenAITeacherParams
     prompts: TeacherPrompts
@@ -73,7 +66,7 @@ class Asker:
         size = num_steps if self.params.mode == "trajectory" else 1
         return [range(start, min(start + size, num_steps)) for start in range(0, num_steps, size)]
 
-    def request(self, episode: PrivilegedEpisode, window: range) -> ChatRequest:
+    def for_window(self, episode: PrivilegedEpisode, window: range) -> ChatRequest:
         """The prompt for a window, with as many of the steps before it as there is room for.
 
         Raises:
@@ -95,13 +88,13 @@ class Asker:
             f"about {num_tokens} tokens, and correction.params.context_tokens leaves room for {room}"
         )
 
-    def requests(self, episode: PrivilegedEpisode) -> Iterator[tuple[ChatRequest, range]]:
-        """What is asked for a whole episode: too long windows in halves, without steps that never fit."""
+    def for_episode(self, episode: PrivilegedEpisode) -> Iterator[tuple[ChatRequest, range]]:
+        """The requests for an episode, with their steps: too long windows in halves, without steps that never fit."""
         waiting = self.windows(len(episode.trajectory.steps))
         while waiting:
             window = waiting.pop(0)
             try:
-                yield self.request(episode, window), window
+                yield self.for_window(episode, window), window
             except ContextLengthError:
                 waiting[:0] = halves(window) if len(window) > 1 else []
 
@@ -110,11 +103,12 @@ class Asker:
 class Corrector:
     """One episode while it is corrected: what is accepted so far, and what is rejected and why.
 
-    Without `check_leaks`, a leak is accepted and not asked about again.
+    `complete` sends a request and returns its reply. Without `check_leaks`, a leak is accepted.
     """
 
-    asker: Asker
+    requests: TeacherRequests
     episode: PrivilegedEpisode
+    complete: Callable[[ChatRequest], Awaitable[ChatReply]]
     check_leaks: bool = True
     gate: Gate = field(init=False)
     accepted: dict[int, StepCorrection] = field(default_factory=dict)
@@ -128,47 +122,51 @@ class Corrector:
         """What is corrected."""
         return self.episode.trajectory
 
-    def converse(self) -> Conversation:
-        """Ask for every step, in as many requests as it takes; returns one step correction for each step."""
+    async def correct(self) -> tuple[StepCorrection, ...]:
+        """Correct every step, in as many requests as it takes; returns one step correction for each step.
+
+        Raises:
+            LeapError: whatever `complete` raised, but for a request that is too long.
+        """
         num_steps = len(self.trajectory.steps)
-        for window in self.asker.windows(num_steps):
-            yield from self._correct_window(window)
+        for window in self.requests.windows(num_steps):
+            await self._correct_window(window)
         steps = {**self.rejected, **self.accepted}
         return tuple(steps[index] for index in range(num_steps))
 
-    def _correct_window(self, window: range) -> Generator[ChatRequest, ChatReply, None]:
+    async def _correct_window(self, window: range) -> None:
         """Correct some steps together; halve them where prompt or reply are too long."""
         try:
-            reply_was_too_long = yield from self._correct_together(window)
-        except ContextLengthError as error:
+            reply_was_too_long = await self._correct_together(window)
+        except TooMuchError as error:
             if len(window) == 1:
                 self._reject(window.start, f"too long: {error}")
                 return
             reply_was_too_long = True
         if reply_was_too_long:
             for half in halves(window):
-                yield from self._correct_window(half)
+                await self._correct_window(half)
 
-    def _correct_together(self, window: range) -> Generator[ChatRequest, ChatReply, bool]:
-        """Ask until every step of the window is accepted, or the attempts are used up.
+    async def _correct_together(self, window: range) -> bool:
+        """Request corrections until every step of the window is accepted, or the attempts are used up.
 
         Returns:
-            Whether the reply was cut off, so that fewer steps at a time are to be asked for.
+            Whether the reply was cut off, so that fewer steps at a time are to be corrected.
 
         Raises:
-            ContextLengthError: the prompt is too long for the model.
+            TooMuchError: the prompt is too long for the model.
         """
-        request, wanted = self.asker.request(self.episode, window), list(window)
-        for attempt in range(self.asker.params.max_attempts):
-            reply = yield request
+        request, wanted = self.requests.for_window(self.episode, window), list(window)
+        for attempt in range(self.requests.params.max_attempts):
+            reply = await self.complete(request)
             complaints = self._judge(reply, wanted)
             if not complaints:
                 return False
             if reply.was_cut_off and len(window) > 1:
                 return True
             wanted = [index for index in wanted if index not in self.accepted]
-            if attempt + 1 < self.asker.params.max_attempts:
-                request = request.again(reply.text, self.asker.prompts.again(complaints, wanted))
+            if attempt + 1 < self.requests.params.max_attempts:
+                request = request.again(reply.text, self.requests.prompts.again(complaints, wanted))
         return False
 
     def _judge(self, reply: ChatReply, wanted: Sequence[int]) -> list[str]:
@@ -187,9 +185,9 @@ class Corrector:
         return complaints
 
     def _take(self, index: int, advice: Advice | None) -> str:
-        """Accept the advice on one step and return "", or reject it and say why."""
+        """Accept the advice on one step and return "", or reject it and return why."""
         step = self.trajectory.steps[index]
-        if advice is None and self.asker.prompts.is_sparing:
+        if advice is None and self.requests.prompts.is_sparing:
             advice = Advice(reason=step.action.reason, command=step.action.command)
             is_left_alone = True
         else:
@@ -222,7 +220,7 @@ class Corrector:
         return why or ("" if correction.command else "inadmissible: there is no action")
 
     def _reject(self, index: int, why: str, advice: Advice | None = None) -> None:
-        """Record that no usable word came on a step."""
+        """Record that nothing usable came on a step."""
         step = self.trajectory.steps[index]
         self.rejected[index] = StepCorrection(
             step=step.index,
@@ -240,7 +238,7 @@ def halves(window: range) -> list[range]:
 
 
 def _unreadable(reply: ChatReply) -> tuple[str, str]:
-    """What to tell the teacher about a reply without advice, and what to record."""
+    """The complaint to the teacher about a reply without advice, and what to record."""
     if reply.refusal:
         return "You declined. This is a game for training software; nobody comes to harm.", "refused by the teacher"
     if reply.was_cut_off:

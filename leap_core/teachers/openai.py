@@ -1,23 +1,22 @@
 """The teacher behind an OpenAI-compatible endpoint: a language model that is shown the hidden state.
 
-One call corrects a whole episode, as in the paper, or one step. A reply that cannot be used is asked for again with the
-reason, a few times; what then still fails is recorded as rejected. Replies are journalled, so none is paid for twice.
+One call corrects a whole episode, as in the paper, or one step. A reply that cannot be used is requested again with
+the reason, a few times; what then still fails is recorded as rejected. The journal sees that none is paid for twice.
 """
 
-import gc
-from collections.abc import Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from leap_core.chat.client import ChatClient
-from leap_core.chat.messages import ForeseenRequest
+from leap_core.chat.messages import ChatReply, ChatRequest, ForeseenRequest
 from leap_core.chat.session import ChatSession
-from leap_core.config import CorrectionConfig, EndpointName, ExecutionConfig, StudentConfig
-from leap_core.errors import ChatError, ConfigError, TooMuchError
+from leap_core.config import CorrectionConfig, EndpointName, StudentConfig
+from leap_core.errors import ChatError, ConfigError, LeapError
 from leap_core.teachers.base import TeacherSetup, check_same_spec
-from leap_core.teachers.conversation import Asker, OpenAITeacherParams
-from leap_core.teachers.desk import Desk, DeskSetup
+from leap_core.teachers.conversation import Corrector, OpenAITeacherParams, TeacherRequests
 from leap_core.teachers.patience import Patience
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import load_teacher_prompts
@@ -27,10 +26,12 @@ _FEWEST_EPISODES = 8
 """Without a usable step in any of these, no more are paid for."""
 _TOKENS_AROUND_A_REPLY, _TOKENS_A_STEP = 60, 80
 """Of a reply: the summary with the brackets, and the reason and action of one step."""
+_NUM_FRAMES = 3
+"""Of a traceback: the last ones, without their values, which may be privileged."""
 
 
 class OpenAITeacher:
-    """Asks a language model. Many episodes are under way at once."""
+    """Has a language model correct. Many episodes are under way at once."""
 
     name = "openai"
     keeps_replies = True
@@ -50,16 +51,8 @@ class OpenAITeacher:
         self._params = OpenAITeacherParams.read(setup.config.params)
         self._level, self._config = setup.config.level, setup.config
         self._patience = Patience(limit=_FEWEST_EPISODES, noun="episodes")
-        load_teacher_prompts(setup.suite.name, self._params.prompt)
+        self._requests = _requests(setup, self._params)
         self._session = open_session(setup)
-        desk = DeskSetup(
-            environment=setup.suite.name,
-            params=self._params,
-            level=self._level,
-            address=self._session.client.address,
-            check_leaks=setup.config.check_leaks,
-        )
-        self._desk = self._session.run(Desk.open(desk, without=_key_variables(setup.execution)))
 
     @classmethod
     def prompts_digest(cls, config: CorrectionConfig, environment: str) -> str:
@@ -73,14 +66,12 @@ class OpenAITeacher:
 
     @classmethod
     def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
-        """What correcting these episodes would ask first; a reply is taken to say a sentence or three for each step."""
-        params = OpenAITeacherParams.read(setup.config.params)
-        prompts = load_teacher_prompts(setup.suite.name, params.prompt)
-        asker = Asker(params=params, prompts=prompts, level=setup.config.level)
+        """What correcting these episodes would request first, with replies of a sentence or three for each step."""
+        requests = _requests(setup, OpenAITeacherParams.read(setup.config.params))
         return [
             ForeseenRequest.of(request, _TOKENS_AROUND_A_REPLY + _TOKENS_A_STEP * len(window))
             for one in episodes
-            for request, window in asker.requests(one)
+            for request, window in requests.for_episode(one)
         ]
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
@@ -88,7 +79,7 @@ class OpenAITeacher:
 
         Raises:
             WrongSpecError: a privileged state is for another spec.
-            BudgetError: the next request could overrun the budget; says what is done and what is left.
+            BudgetError: the next request could overrun the budget; with what is done and what is left.
             EndpointError: the endpoint refuses everything.
             StageFailedError: nothing of the first episodes' corrections can be used.
         """
@@ -96,12 +87,7 @@ class OpenAITeacher:
             check_same_spec(one.trajectory, one.privileged)
         if self._params.shuffled_privilege:
             episodes = shuffle_privilege(episodes)
-        # The episodes stay until the end: to look for garbage among them again and again holds up what is on its way.
-        gc.freeze()
-        try:
-            return self._session.map(self._correct_episode, episodes, "episodes")
-        finally:
-            gc.unfreeze()
+        return self._session.map(self._correct_episode, episodes, "episodes")
 
     def account(self) -> dict[str, JsonValue]:
         """Requests, tokens and dollars of this run, and how often which fault was met."""
@@ -109,39 +95,51 @@ class OpenAITeacher:
 
     def close(self) -> None:
         """Let what is on its way arrive, and close the connections."""
-        try:
-            self._session.run(self._desk.close())
-        finally:
-            self._session.close()
+        self._session.close()
 
     async def _correct_episode(self, episode: PrivilegedEpisode) -> Correction:
-        usage, error, is_early = Usage(), None, self._patience.begin()
-        talk = await self._desk.begin(episode)
+        usage, steps, error, is_early = Usage(), tuple[StepCorrection, ...](), None, self._patience.begin()
+
+        async def complete(request: ChatRequest) -> ChatReply:
+            nonlocal usage
+            reply = await self._session.client.complete(request)
+            usage += self._session.client.usage(request, reply)
+            return reply
+
         try:
-            while talk.asked is not None:
-                request, key = talk.asked
-                try:
-                    reply = await self._session.client.complete(request, key)
-                except TooMuchError as too_long:
-                    await talk.is_too_long(str(too_long))
-                else:
-                    usage += self._session.client.usage(request, reply)
-                    await talk.answer(reply)
+            steps = await self._steps(episode, complete)
         except ChatError as failure:
             error = str(failure)
-        finally:
-            talk.drop()
         if is_early:
-            self._note(talk.steps, error)
+            self._note(steps, error)
         return Correction(
             trajectory_id=episode.trajectory.id,
             spec_id=episode.trajectory.spec.id,
             teacher=self.name,
             level=self._level,
-            steps=talk.steps,
+            steps=steps,
             usage=usage,
             error=error,
         )
+
+    async def _steps(
+        self, episode: PrivilegedEpisode, complete: Callable[[ChatRequest], Awaitable[ChatReply]]
+    ) -> tuple[StepCorrection, ...]:
+        """Correct the steps. The words of an error that is a defect may quote what is privileged: they go no further.
+
+        Raises:
+            LeapError: as `complete` raised it, or where a defect is in the code.
+        """
+        try:
+            corrector = Corrector(
+                requests=self._requests, episode=episode, complete=complete, check_leaks=self._config.check_leaks
+            )
+            return await corrector.correct()
+        except LeapError:
+            raise
+        except Exception as error:
+            defect = _place_of(error)
+        raise LeapError(defect)  # not above, where it would take the error along as its context
 
     def _note(self, steps: Sequence[StepCorrection], error: str | None) -> None:
         """Raise StageFailedError where the first episodes were all paid for in vain, unless that is allowed."""
@@ -152,12 +150,20 @@ class OpenAITeacher:
         self._patience.note(is_useful=is_useful or allowed == 1, why=why, spent=spent)
 
 
-def _key_variables(execution: ExecutionConfig) -> set[str]:
-    return {execution.teacher.api_key_env, execution.student.api_key_env}
+def _requests(setup: TeacherSetup, params: OpenAITeacherParams) -> TeacherRequests:
+    prompts = load_teacher_prompts(setup.suite.name, params.prompt)
+    return TeacherRequests(params=params, prompts=prompts, level=setup.config.level)
+
+
+def _place_of(error: Exception) -> str:
+    """What happened and where, without any words of the error's."""
+    frames = traceback.extract_tb(error.__traceback__)[-_NUM_FRAMES:]
+    places = ", called from ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return f"A correction failed with {type(error).__name__} at {places}. This is a bug in the program."
 
 
 def teacher_scope(experiment: str) -> str:
-    """On whose behalf the teachers of an experiment buy replies; its budget is kept over them."""
+    """On whose behalf the teachers of an experiment pay for replies: its budget is kept over them."""
     return f"{experiment}/teacher"
 
 

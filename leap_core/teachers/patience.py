@@ -19,12 +19,12 @@ class Patience:
     num_useless: int = 0
 
     def begin(self) -> bool:
-        """Take note that an item begins; returns whether it is one of the first, whose end `note` is to be told."""
+        """Count an item that begins; returns whether it is one of the first, whose end is to be noted by `note`."""
         self.num_begun += 1
         return self.num_begun <= self.limit
 
     def note(self, *, is_useful: bool, why: str, spent: str) -> None:
-        """Take note of one of the first: `why` it is of no use, and what was `spent` on all so far.
+        """Count the end of one of the first: `why` it is of no use, and what was `spent` on all so far.
 
         Raises:
             StageFailedError: it was the last of them, and none was of use.

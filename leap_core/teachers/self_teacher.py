@@ -38,8 +38,8 @@ class SelfTeacherParams(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfAsker:
-    """Makes the requests of this teacher; asks nobody itself."""
+class SelfRequests:
+    """Makes the requests of this teacher."""
 
     prompts: PromptSet
     own_prompts: TeacherPrompts
@@ -47,7 +47,7 @@ class SelfAsker:
     constrain: bool
 
     @classmethod
-    def of(cls, setup: TeacherSetup) -> "SelfAsker":
+    def of(cls, setup: TeacherSetup) -> "SelfRequests":
         """Load the prompts; raise ConfigError or UnknownNameError where a setting is wrong."""
         return cls(
             prompts=load_prompts(setup.suite.name, setup.student.prompt),
@@ -56,7 +56,7 @@ class SelfAsker:
             constrain=setup.student.constrain,
         )
 
-    def requests(self, episodes: Sequence[PrivilegedEpisode]) -> list[ActRequest]:
+    def for_episodes(self, episodes: Sequence[PrivilegedEpisode]) -> list[ActRequest]:
         """One for each step, in order."""
         return [self._request(one, index) for one in episodes for index in range(len(one.trajectory.steps))]
 
@@ -78,7 +78,7 @@ class SelfAsker:
 
 
 class SelfTeacher:
-    """Asks the student's model for each step: the student's own prompt, preceded by the hidden state."""
+    """Has the student's model correct each step: its own prompt, preceded by the hidden state."""
 
     name = "self"
     keeps_replies = False
@@ -93,7 +93,7 @@ class SelfTeacher:
         if setup.model is None:
             raise ConfigError("The teacher 'self' needs the student's model, and none was given.")
         self._params = SelfTeacherParams.read(setup.config.params)
-        self._asker, self._level = SelfAsker.of(setup), setup.config.level
+        self._requests, self._level = SelfRequests.of(setup), setup.config.level
         student = load_kind("student", setup.student.kind, STUDENTS)
         self._student: Student = student(
             setup.model,
@@ -121,11 +121,13 @@ class SelfTeacher:
 
     @classmethod
     def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
-        """What the student would be asked for each step, where it is behind an endpoint."""
+        """The requests to the student for each step, where it is behind an endpoint."""
         if cls.pays_at(setup.student) is None:
             return []
-        asker, student = SelfAsker.of(setup), load_kind("student", setup.student.kind, STUDENTS)
-        foreseen: list[ForeseenRequest] = student.foresee(setup.model, setup.student, asker.requests(episodes), None)
+        requests, student = SelfRequests.of(setup), load_kind("student", setup.student.kind, STUDENTS)
+        foreseen: list[ForeseenRequest] = student.foresee(
+            setup.model, setup.student, requests.for_episodes(episodes), None
+        )
         return foreseen
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
@@ -140,7 +142,7 @@ class SelfTeacher:
             check_same_spec(one.trajectory, one.privileged)
         if self._params.shuffled_privilege:
             episodes = shuffle_privilege(episodes)
-        requests = self._asker.requests(episodes)
+        requests = self._requests.for_episodes(episodes)
         replies = iter(self._student.act(requests))
         self._student.release([request.slot for request in requests])
         return [self._correction(one, [next(replies) for _ in one.trajectory.steps]) for one in episodes]

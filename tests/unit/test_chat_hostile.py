@@ -11,7 +11,7 @@ import pytest
 from chat_server import MODEL, Answer, ChatServer, completion, error, reply
 
 from leap_core.chat.client import ChatClient
-from leap_core.chat.faults import FaultKind, asked_wait_s, fault_of_status, presentable
+from leap_core.chat.faults import FaultKind, fault_of_status, presentable, retry_after_s
 from leap_core.chat.journal import Journal
 from leap_core.chat.keys import plain_key, read_key, without_keys
 from leap_core.chat.messages import ChatReply, ChatRequest
@@ -73,7 +73,7 @@ def test_no_redirect_is_followed(tmp_path, status, batch):
         settings = {"key_header": "api-key", "batch": batch}
         (answer,), _ = ask(server, tmp_path, request(), **settings)
         assert isinstance(answer, EndpointError)
-        assert f"127.0.0.1:{server.port} sends on to http://127.0.0.1:{thief.port}" in str(answer)
+        assert f"127.0.0.1:{server.port} redirects to http://127.0.0.1:{thief.port}" in str(answer)
         assert "secret=1" not in str(answer)
         assert (thief.num_requests, thief.files) == (0, {})
 
@@ -100,7 +100,7 @@ def test_counts_that_cannot_be_are_estimated_and_said_once(tmp_path, count):
         assert [(one.prompt_tokens, one.completion_tokens) for one in answers] == [(10, 2)] * 2
         assert not any(one.is_counted for one in answers)
         assert counts.num_doubted == 2
-        assert sum("counts of tokens that cannot be" in line for line in said) == 1
+        assert sum("impossible counts of tokens" in line for line in said) == 1
         again, _ = ask(server, tmp_path, request("a" * 30))
         assert again == answers[:1]
 
@@ -185,7 +185,7 @@ def test_nothing_in_a_journal_stops_a_run(tmp_path):
     assert found[: len(GARBAGE)] == [None] * len(GARBAGE)
     assert [one.prompt_tokens for one in found[len(GARBAGE) :]] == [0, 0, 0, 5, 5]
     assert [one.text for one in found[-2:]] == ["\ufffd", "<key>"]
-    assert len(list(journal.bought("tests"))) == len(ODD)
+    assert len(list(journal.paid("tests"))) == len(ODD)
     whole = ChatReply(text="new", finish="stop", served_by="m", prompt_tokens=1, completion_tokens=1)
     journal.keep("k0", "tests", MODEL, whole)
     assert journal.find("k0") == whole
@@ -272,15 +272,43 @@ BROKEN = {
 }
 
 
+PACKED_ZEROS = gzip.compress(bytes(200_000_000), 9)
+
+
+def bomb(**fields):
+    """Two hundred megabytes in two hundred thousand bytes."""
+    return Answer(content=PACKED_ZEROS, headers={"content-encoding": "gzip"}, **fields)
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_unreadable_answers_are_tried_again(tmp_path, name):
-    bad = Answer(content=BROKEN[name])
-    if name == "bomb":
-        bad = Answer(content=gzip.compress(bytes(200_000_000), 9), headers={"content-encoding": "gzip"})
+    bad = Answer(content=BROKEN[name]) if name != "bomb" else bomb()
     with ChatServer(lambda body, n: bad if n == 0 else reply("whole")) as server:
         (answer,), counts = ask(server, tmp_path, request())
         assert answer.text == "whole"
         assert counts.faults == {FaultKind.BROKEN: 1}
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_an_error_that_is_a_bomb_is_not_read_to_its_end(tmp_path, status):
+    with ChatServer(lambda body, n: bomb(status=status) if n == 0 else reply("whole")) as server:
+        (answer,), counts = ask(server, tmp_path, request())
+        assert answer.text == "whole"
+        assert counts.faults == {FaultKind.BROKEN: 1}
+
+
+def test_a_packed_answer_is_unpacked(tmp_path):
+    packed = Answer(content=gzip.compress(reply("whole").content), headers={"content-encoding": "gzip"})
+    with ChatServer(lambda body, n: packed) as server:
+        (answer,), _ = ask(server, tmp_path, request())
+        assert answer.text == "whole"
+
+
+def test_no_cookie_is_kept(tmp_path):
+    baked = Answer(content=reply().content, headers={"set-cookie": "mark=1; Path=/"})
+    with ChatServer(lambda body, n: baked) as server:
+        ask(server, tmp_path, request("a"), request("b"))
+        assert not any("cookie" in received.headers for received in server.received)
 
 
 @pytest.mark.parametrize(
@@ -378,8 +406,8 @@ def test_words_decide_where_a_status_does_not(status, said, headers, kind):
     ],
 )
 def test_a_wait_is_bounded(value, expected):
-    assert asked_wait_s({"retry-after": value}) == expected
-    assert asked_wait_s({"retry-after-ms": "nan", "retry-after": value}) == expected
+    assert retry_after_s({"retry-after": value}) == expected
+    assert retry_after_s({"retry-after-ms": "nan", "retry-after": value}) == expected
 
 
 def test_no_words_of_an_endpoint_steer_the_terminal(tmp_path):
@@ -416,7 +444,7 @@ def test_an_endpoint_of_ones_own_is_asked_directly(tmp_path, monkeypatch):
         assert answer.text == "Hello."
 
 
-@pytest.mark.parametrize(("status", "words"), [(407, "does not let this through"), (503, "through the proxy")])
+@pytest.mark.parametrize(("status", "words"), [(407, "refuses the connection"), (503, "through the proxy")])
 def test_a_proxy_that_refuses_is_named_without_its_credentials(tmp_path, monkeypatch, status, words):
     with ChatServer(lambda body, n: Answer(status=status, content=b"<html>")) as proxy:
         monkeypatch.setenv("http_proxy", f"http://user:geheim@127.0.0.1:{proxy.port}")
@@ -426,6 +454,17 @@ def test_a_proxy_that_refuses_is_named_without_its_credentials(tmp_path, monkeyp
         assert "geheim" not in str(answer)
         assert proxy.num_requests == 1
         assert proxy.received[0].headers["proxy-authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(407, FaultKind.REFUSED), (503, FaultKind.SERVER)])
+def test_a_proxy_that_opens_no_tunnel_is_named_without_its_credentials(tmp_path, monkeypatch, status, kind):
+    with ChatServer() as proxy:
+        proxy._files_and_batches = lambda *_: Answer(status=status, content=b"<html>")  # to CONNECT
+        monkeypatch.setenv("https_proxy", f"http://user:geheim@127.0.0.1:{proxy.port}")
+        (answer,), counts = ask(proxy, tmp_path, request(), base_url="https://far.invalid/v1", max_tries=1)
+        assert counts.faults == {kind: 1}
+        assert f"127.0.0.1:{proxy.port}" in str(answer)
+        assert "geheim" not in str(answer)
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://", "http://h:99999", "http://a\x1bb:1"])
@@ -442,6 +481,8 @@ def test_the_environment_adds_nothing_to_requests(tmp_path, monkeypatch):
         "OPENAI_CUSTOM_HEADERS": "Authorization: Bearer other\nX-Odd: 1",
         "OPENAI_ORG_ID": "org-1",
         "OPENAI_PROJECT_ID": "proj-1",
+        "OPENAI_ADMIN_KEY": "sk-admin",
+        "OPENAI_LOG": "debug",
         "NETRC": str(netrc),
     }.items():
         monkeypatch.setenv(name, value)
@@ -449,7 +490,9 @@ def test_the_environment_adds_nothing_to_requests(tmp_path, monkeypatch):
         ask(server, tmp_path, request())
         (received,) = server.received
         assert received.headers["authorization"] == f"Bearer {KEY}"
-        assert not {"x-odd", "openai-organization", "openai-project"} & set(received.headers)
+        assert received.headers["user-agent"].startswith("leap-agents/")
+        technical = {"host", "connection", "accept", "accept-encoding", "content-type", "content-length"}
+        assert set(received.headers) == {"authorization", "user-agent"} | technical
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The teacher behind an endpoint: what it asks, what it makes of every kind of answer, and what it records."""
 
 import json
+import traceback
 
 import pytest
 from chat_server import ChatServer, error, reply
@@ -9,7 +10,7 @@ from taught_episode import HIDDEN, POSSIBLE, correct, episode
 
 from leap_core.config import CorrectionConfig
 from leap_core.envs import ENVIRONMENTS as KINDS
-from leap_core.errors import ConfigError, StageFailedError, UnknownNameError, WrongSpecError
+from leap_core.errors import ConfigError, LeapError, StageFailedError, UnknownNameError, WrongSpecError
 from leap_core.gate.realizability import LEAK
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
@@ -387,3 +388,13 @@ def test_one_usable_step_is_enough_to_go_on(tmp_path):
     with ChatServer(answer) as server:
         found = correct(server, tmp_path, *[episode(number, 1) for number in range(40)], max_concurrency=1)
     assert sum("kept" in statuses(one) for one in found) == 1
+
+
+def test_a_defect_is_told_by_its_place_and_without_a_word_of_what_is_privileged(tmp_path):
+    broken = episode()
+    object.__setattr__(broken.privileged, "facts", {"free_commands": {"form": "(SECRET", "unsayable": 3}})
+    with ChatServer(well_behaved) as server, pytest.raises(LeapError, match=r"at \w+\.py:\d+") as caught:
+        correct(server, tmp_path, broken)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "SECRET" not in told
+    assert caught.value.__context__ is None
