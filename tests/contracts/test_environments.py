@@ -8,12 +8,12 @@ from leap_core.config import EnvironmentConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.intercode_bash.sandbox.backends import SandboxUnavailableError
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.gate.giveaways import normalise
+from leap_core.gate.giveaways import Giveaways
 from leap_core.gate.realizability import leaks
 from leap_core.loading import figure_of, load_suite, open_pool
 from leap_core.method.demonstrations import demonstrate
 from leap_core.prompts import load_prompts, prompts_folder
-from leap_core.types import Action, PrivilegedState, Step
+from leap_core.types import Action, HiddenFacts, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
 NUM_STEPS = 12
@@ -178,7 +178,7 @@ def test_no_thing_that_is_hidden_is_named_at_the_start(world):
     for spec in world.specs["train"]:
         first, state = world.player(spec).reset(spec), world.hidden(spec)
         told = "; ".join((spec.instruction, first.text, *(first.admissible or ())))
-        things = [normalise(thing) for thing in state.facts.get("locations", ())]
+        things = [place.thing for place in Giveaways.of(HiddenFacts.of(state)).places]
         assert leaks(told, "", things) == []
 
 

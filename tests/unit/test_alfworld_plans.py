@@ -15,7 +15,7 @@ from leap_core.envs.alfworld.games.routes import NoRouteError, Room, Spot, Thing
 from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
 from leap_core.envs.alfworld.goals import CLEAN, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, Goal
 from leap_core.envs.alfworld.oracle import AlfworldOracle
-from leap_core.envs.alfworld.privileged import HiddenFacts, reveal
+from leap_core.envs.alfworld.privileged import StartFacts, reveal
 from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Spec
 
@@ -44,7 +44,7 @@ def games(request, tmp_path_factory):
 def hidden_of(path):
     engine = NativeEngine()
     engine.start(path, digest(path))
-    return HiddenFacts(engine.facts())
+    return StartFacts(engine.facts())
 
 
 def digest(path):
