@@ -88,6 +88,7 @@ class TeacherPrompts:
             before=[ShownStep.of(step) for step in steps[num_left_out : window.start]],
             steps=[ShownStep.of(steps[index]) for index in window],
             ending=trajectory.final_observation.strip() if is_last else "",
+            score_parts=", ".join(f"{name} {_digits(value)}" for name, value in trajectory.score_parts.items()),
             first=window.start + 1,
             last=window.stop,
             sparing=self.is_sparing,
@@ -126,6 +127,11 @@ class TeacherPrompts:
 def _shown(state: PrivilegedState, level: Level) -> str:
     """What a teacher reads of a hidden state: all of it, or at level 0 nothing (paper, realizability ablation)."""
     return state.text.strip() if level else ""
+
+
+def _digits(value: float) -> str:
+    """A number with at most four decimals."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 @lru_cache(maxsize=32)

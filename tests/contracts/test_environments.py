@@ -1,5 +1,6 @@
 """What every environment keeps to, whichever it is: run over all that are named in ENVIRONMENTS."""
 
+import re
 from random import Random
 
 import pytest
@@ -85,6 +86,7 @@ def wander(environment, spec, seed):
         result = environment.step(rng.choice(observation.admissible or FREE_COMMANDS[spec.env]))
         assert result.valid
         assert 0.0 <= result.score <= 1.0
+        assert result.terminated or not result.score_parts, "a score has parts once it is given"
         observation = result.observation
         seen.append(observation)
         if result.terminated:
@@ -161,6 +163,9 @@ def test_oracle_wins(world, level):
     for spec in world.all_specs():
         played = demonstrate(world.player(spec), oracle, spec, world.hidden(spec), level, 50)
         assert played.success, f"{spec.id} at level {level}: {[step.action.command for step in played.steps]}"
+        assert all(re.fullmatch("[a-z]+( [a-z]+)*", name) for name in played.score_parts), played.score_parts
+        assert all(0.0 <= value <= 1.0 for value in played.score_parts.values()), played.score_parts
+        assert played.suspicion is None
 
 
 def test_privileged_text_is_not_observed(world):

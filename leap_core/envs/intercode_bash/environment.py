@@ -119,8 +119,9 @@ class IntercodeBashEnvironment:
     def _submit(self, episode: "_Episode") -> StepResult:
         """End the episode with its score."""
         reached, suspicion = self._judge(episode)
+        told = ", ".join(f"{name} {value:.2f}" for name, value in reached.parts.items())
         return StepResult(
-            observation=Observation(text=f"Submitted. Score {reached.total:.2f}."),
+            observation=Observation(text=f"Submitted. Score {reached.total:.2f}: {told}."),
             terminated=True,
             score=reached.total,
             success=reached.success,
