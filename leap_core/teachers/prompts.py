@@ -1,7 +1,8 @@
 """What teachers are asked: Jinja templates for each environment, in `envs/<environment>/prompts/teacher/<set>/`.
 
 A set has `system.jinja`; the record of an episode, the form of the reply and the rest are in `shared_prompts/`, and a
-set may have its own in their place. A name that a template uses and nobody gives is an error, never an empty text.
+set may have its own in their place. A `score.jinja` is shown after the last observation, where that does not tell the
+parts of the score. A name that a template uses and nobody gives is an error, never an empty text.
 """
 
 from collections.abc import Sequence
