@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from leap_core.disk.parquet import read_records, write_records
 from leap_core.errors import ArtifactError
@@ -46,10 +46,17 @@ CORRECTED_EPISODES = "corrected_episodes.parquet"
 CORRECTIONS = "corrections.parquet"
 
 
+class ScorePart(Record):
+    """One part of a score. A table has a list of them, as JSON would lose their order."""
+
+    name: str
+    value: float
+
+
 class EpisodeRow(Record):
     """One row of episodes.parquet: a trajectory without its steps, its spec and usage spread over columns.
 
-    `score_parts` (JSON, as all dicts) and `suspicion` are columns only where some episode of the table has any.
+    `score_parts` and `suspicion` are columns only where some episode of the table has any.
     """
 
     id: str
@@ -65,7 +72,7 @@ class EpisodeRow(Record):
     stop_reason: StopReason
     score: float | None
     success: bool | None
-    score_parts: dict[str, float] = Field(default_factory=dict)
+    score_parts: tuple[ScorePart, ...] = ()
     suspicion: str | None = None
     error: str | None
     final_observation: str
@@ -238,7 +245,7 @@ def _episode_row(trajectory: Trajectory) -> EpisodeRow:
         stop_reason=trajectory.stop_reason,
         score=trajectory.score,
         success=trajectory.success,
-        score_parts=trajectory.score_parts,
+        score_parts=tuple(ScorePart(name=name, value=value) for name, value in trajectory.score_parts.items()),
         suspicion=trajectory.suspicion,
         error=trajectory.error,
         final_observation=trajectory.final_observation,
@@ -284,7 +291,7 @@ def _trajectory(row: EpisodeRow, steps: list[StepRow]) -> Trajectory:
         stop_reason=row.stop_reason,
         score=row.score,
         success=row.success,
-        score_parts=row.score_parts,
+        score_parts={part.name: part.value for part in row.score_parts},
         suspicion=row.suspicion,
         usage=_usage(row),
         error=row.error,

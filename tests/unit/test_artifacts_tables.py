@@ -1,7 +1,5 @@
 """Records in Parquet: lossless, readable by others, equal bytes for equal content."""
 
-import json
-
 import datasets
 import pandas as pd
 import pyarrow.parquet as pq
@@ -228,11 +226,17 @@ def test_pandas_and_datasets_read_parts_and_suspicions(tmp_path):
     write_trajectories(tmp_path, JUDGED)
     write_card(tmp_path)
     episodes = pd.read_parquet(tmp_path / "episodes.parquet")
-    assert [json.loads(parts) for parts in episodes["score_parts"]] == [JUDGED[0].score_parts, {}, {}]
+    parts = [{"name": "type", "value": 1.0}, {"name": "attributes", "value": 1 / 3}]
+    assert [list(found) for found in episodes["score_parts"]] == [parts, [], []]
     assert episodes["suspicion"].isna().tolist() == [True, True, False]
     loaded = datasets.load_dataset(str(tmp_path), "episodes", cache_dir=str(tmp_path / "cache"))["train"]
     assert loaded["suspicion"] == [None, None, "changed by /.gitignore"]
-    assert json.loads(loaded["score_parts"][0]) == JUDGED[0].score_parts
+    assert loaded["score_parts"] == [parts, [], []]
+
+
+def test_parts_keep_their_order(tmp_path):
+    write_trajectories(tmp_path, JUDGED)
+    assert list(read_trajectories(tmp_path)[0].score_parts) == ["type", "attributes"]
 
 
 def test_a_missing_column_that_is_always_there_is_refused(tmp_path):
