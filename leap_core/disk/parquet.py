@@ -117,7 +117,7 @@ def _to_row(record: Record, free_form: frozenset[str]) -> dict[str, Any]:
 
 
 def _from_row(model: type[RecordT], row: dict[str, Any], free_form: frozenset[str]) -> RecordT:
-    for name in free_form & row.keys():
+    for name in free_form:
         row[name] = json.loads(row[name])
     return model.model_validate(row)
 
