@@ -133,7 +133,11 @@ class StopReason(StrEnum):
 
 
 class Trajectory(ForeignRecord):
-    """One episode as it was played. `score` and `success` are None if and only if `error` says why."""
+    """One episode as it was played. `score` and `success` are None if and only if `error` says why.
+
+    `score_parts` and `suspicion` are the environment's, of the result that ended the episode (`StepResult`). There are
+    none where the score has no parts, or where the episode was broken off.
+    """
 
     id: str
     spec: Spec
@@ -144,17 +148,63 @@ class Trajectory(ForeignRecord):
     stop_reason: StopReason
     score: float | None
     success: bool | None
+    score_parts: dict[str, float] = Field(default_factory=dict)
+    suspicion: str | None = None
     usage: Usage = Usage()
     error: str | None = None
 
 
 class PrivilegedState(ForeignRecord):
-    """Hidden state of a spec at its start. `text` is for LLM teachers, `facts` for oracles and the leak gate."""
+    """Hidden state of a spec at its start. `text` is for LLM teachers, `facts` for oracles and the leak gate.
+
+    `facts` is the JSON of an environment's `HiddenFacts`, which alone writes and reads it.
+    """
 
     spec_id: str
     text: str
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     source: str
+
+
+class FreeCommands(Record):
+    """What a command must be like where none are listed.
+
+    `form` is a regular expression for all of it. `unsayable` are names and words, even single ones, that neither it nor
+    a reason may hold before they were seen. (Where a command solves the task by itself, as in a shell, there are none.)
+    """
+
+    form: str
+    unsayable: tuple[str, ...]
+
+
+class HiddenFacts(Record):
+    """What the leak gate knows of any environment's facts. Each environment extends it by the facts that it has.
+
+    `topics` are phrases that say what kind of thing the task is about; they give nothing away once a word of them was
+    seen. All other fields are secrets: whatever they hold of names, phrases, numbers, prices, and places of things
+    (a dict from a name to a name). This base keeps fields that it does not know; those that extend it refuse them.
+    Both fields are left out of the JSON where they are empty, so that an environment that needs none is as it was.
+    """
+
+    # Errors must not quote what is hidden: they reach logs.
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+
+    topics: tuple[str, ...] = ()
+    free_commands: FreeCommands | None = None
+
+    @classmethod
+    def of(cls, privileged: PrivilegedState) -> Self:
+        """Read the facts of a privileged state.
+
+        Raises:
+            ValidationError: they are of another environment.
+        """
+        return cls.model_validate(privileged.facts)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        content: dict[str, object] = write(self)
+        return {name: value for name, value in content.items() if value or name not in ("topics", "free_commands")}
 
 
 class CorrectionStatus(StrEnum):

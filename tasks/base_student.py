@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import Field, JsonValue
 
 from leap_core.config import Section
-from leap_core.loading import load_suite
+from leap_core.loading import environment_version, load_suite
 from leap_core.method.demonstrations import demonstrate
 from leap_core.method.tables import read_privileged, read_specs
 from leap_core.prompts import load_prompts
@@ -30,6 +30,7 @@ class BaseIdentity(Section):
     prompt: str = Field(title="student.prompt")
     max_steps: int = Field(title="environment.max_steps")
     num_vocabulary_specs: int
+    environment_version: int = 1
     seed: int
 
 
@@ -43,6 +44,7 @@ def provide_base_student(run: Run) -> ArtifactRef:
         prompt=config.student.prompt if tiny else "",
         max_steps=config.environment.max_steps if tiny else 0,
         num_vocabulary_specs=NUM_VOCABULARY_SPECS if tiny else 0,
+        environment_version=environment_version(config.environment.name) if tiny else 1,
         seed=config.seed if tiny else 0,
     )
     return BASE(run, identity, _what_it_reads(run) if tiny else {})

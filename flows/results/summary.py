@@ -10,6 +10,7 @@ from leap_core.disk.files import read_small, write_json
 from leap_core.envs.skipped import describe_counts
 from leap_core.errors import ArtifactError
 from leap_core.method.evaluation import best_of
+from leap_core.report import formats
 from leap_core.types import ArtifactRef, EvaluationResult, Figure, Record
 from tasks.correction import CORRECTION
 from tasks.evaluation import read_result
@@ -138,7 +139,7 @@ def line_of(result: EvaluationResult) -> str:
     success, score = f"success {result.success:6.1%} {span_of(result, 'success')}", f"score {score_of(result)}"
     if result.figure == "score":
         first, last = f"score {result.mean_score:.3f} {span_of(result, 'score')}", success
-        last += f"  score's parts: {parts_of(result)}" if result.mean_parts else ""
+        last += f"  score's parts: {formats.parts(result.mean_parts)}" if result.mean_parts else ""
     else:
         first, last = success, score
     return (
@@ -161,12 +162,7 @@ def span_of(result: EvaluationResult, figure: Figure) -> str:
 
 def score_of(result: EvaluationResult) -> str:
     """The mean score, and the means of its parts, if it has any."""
-    return f"{result.mean_score:.3f}" + (f" ({parts_of(result)})" if result.mean_parts else "")
-
-
-def parts_of(result: EvaluationResult) -> str:
-    """The means of the parts of the score."""
-    return ", ".join(f"{name} {value:.3f}" for name, value in result.mean_parts.items())
+    return f"{result.mean_score:.3f}" + (f" ({formats.parts(result.mean_parts)})" if result.mean_parts else "")
 
 
 def write_summary(summary: Summary) -> Path:

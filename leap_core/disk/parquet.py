@@ -6,7 +6,7 @@ polars and `datasets` read as they are. Only free-form dicts become JSON text.
 
 import json
 import types
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum
 from functools import cache
 from itertools import islice
@@ -29,13 +29,15 @@ _VERSION_KEY = b"leap.schema_version"
 _PLAIN: dict[type, pa.DataType] = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
 
-def write_records(path: Path, model: type[RecordT], records: Iterable[RecordT]) -> None:
-    """Write one row a record, in order. No records give a file with the right columns and no rows.
+def write_records(
+    path: Path, model: type[RecordT], records: Iterable[RecordT], leave_out: Collection[str] = ()
+) -> None:
+    """Write one row a record, in order, without the columns to `leave_out`. No records give columns and no rows.
 
     Raises:
         ArtifactError: the disk is full or not writable.
     """
-    schema, free_form = record_schema(model), _free_form(model)
+    schema, free_form = _without(record_schema(model), leave_out), _free_form(model)
     remaining = iter(records)
 
     def write(file: Any) -> None:
@@ -46,14 +48,16 @@ def write_records(path: Path, model: type[RecordT], records: Iterable[RecordT]) 
     write_atomically(path, write)
 
 
-def read_records(path: Path, model: type[RecordT]) -> list[RecordT]:
+def read_records(path: Path, model: type[RecordT], optional: Collection[str] = ()) -> list[RecordT]:
     """Return what `write_records` wrote: equal records, in the same order.
+
+    `optional` names fields with a default, whose columns may be missing.
 
     Raises:
         ArtifactError: the file is missing or not Parquet, or its columns or values are not those of `model`.
     """
     table = _read_table(path)
-    _check_columns(path, model, table.schema)
+    _check_columns(path, model, table.schema, optional)
     free_form = _free_form(model)
     rows = (row for batch in table.to_batches(_ROWS_PER_GROUP) for row in batch.to_pylist())
     try:
@@ -81,8 +85,8 @@ def _read_table(path: Path) -> pa.Table:
         ) from error
 
 
-def _check_columns(path: Path, model: type[Record], found: pa.Schema) -> None:
-    expected = record_schema(model)
+def _check_columns(path: Path, model: type[Record], found: pa.Schema, optional: Collection[str]) -> None:
+    expected = _without(record_schema(model), set(optional).difference(found.names))
     if not found.equals(expected):
         raise ArtifactError(
             f"{path} does not hold {model.__name__} rows: expected the columns {_shown(expected)}; "
@@ -93,6 +97,12 @@ def _check_columns(path: Path, model: type[Record], found: pa.Schema) -> None:
         raise ArtifactError(
             f"{path} has schema version {version}; this code reads {SCHEMA_VERSION}. Make the artifact again."
         )
+
+
+def _without(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    for name in names:
+        schema = schema.remove(schema.get_field_index(name))
+    return schema
 
 
 def _shown(schema: pa.Schema) -> str:

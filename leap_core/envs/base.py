@@ -3,8 +3,8 @@
 `tests/contracts` runs the same checks over every suite named in `ENVIRONMENTS`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,9 @@ class StepResult:
 
     `terminated` means that the environment ended the episode; it is not `success`. `valid` is False where the
     command was not understood or not possible. `score` is in [0, 1].
+
+    An environment whose score is made of parts gives them with the result that ends the episode: `score_parts` maps
+    their names, words in small letters, to values in [0, 1]. `suspicion` says why the score may have been steered.
     """
 
     observation: Observation
@@ -25,6 +28,8 @@ class StepResult:
     score: float
     success: bool
     valid: bool = True
+    score_parts: Mapping[str, float] = field(default_factory=dict)
+    suspicion: str | None = None
 
 
 class Environment(Protocol):

@@ -16,9 +16,7 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from leap_core.gate.amounts import amounts_of, is_price_tag
-
-TOPICS = "topics"
-"""Key of the facts of a privileged state: phrases that say what kind of thing the task is about."""
+from leap_core.types import HiddenFacts
 
 _TOKENS = re.compile(r"[a-z]+|\d+|[.;!?\n]")
 _POINT_IN_A_WORD = re.compile(r"(?<=\w)\.(?=\w)")
@@ -159,11 +157,9 @@ class Giveaways:
     topics: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, facts: JsonValue) -> "Giveaways":
+    def of(cls, hidden: HiddenFacts) -> "Giveaways":
         """Collect them from the facts of a privileged state."""
-        told: JsonValue = []
-        if isinstance(facts, dict):
-            told, facts = facts.get(TOPICS, []), {key: value for key, value in facts.items() if key != TOPICS}
+        facts: JsonValue = hidden.model_dump(mode="json", exclude={"topics"})
         texts = tuple(sorted(set(_texts(facts))))
         names = [text for text in texts if text.rpartition(" ")[2].isdigit() and text.count(" ") == 1]
         kinds = frozenset(name.partition(" ")[0] for name in names)
@@ -172,7 +168,7 @@ class Giveaways:
             places=tuple(_places(facts)),
             kinds=kinds,
             amounts=frozenset(amount for value in _leaves(facts) for amount in amounts_of(value)),
-            topics=tuple(sorted(set(_several_words(value for value in _leaves(told) if isinstance(value, str))))),
+            topics=tuple(sorted(set(_several_words(hidden.topics)))),
         )
 
     def joined(self, text: str) -> str:

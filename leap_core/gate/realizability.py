@@ -2,7 +2,7 @@
 
 A correction passes if its command was admissible at that step, and if its reason gives nothing away that stands in the
 privileged state but not in what the student had seen by then (paper, section 3.2). Where commands are in free form, the
-facts of the privileged state may say, as `FreeCommands`, which form that is and what no command may hold.
+hidden facts may say, as `FreeCommands`, which form that is and what no command may hold.
 """
 
 import re
@@ -13,11 +13,9 @@ from decimal import Decimal
 from leap_core.gate.amounts import amounts_said, amounts_shown
 from leap_core.gate.giveaways import Giveaways, Place, Speech, normalise, share_a_word
 from leap_core.text.markup import find_control_token
-from leap_core.types import Correction, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory
+from leap_core.types import Correction, CorrectionStatus, HiddenFacts, PrivilegedState, Step, StepCorrection, Trajectory
 
 LEAK = "leak"
-FREE_COMMANDS = "free_commands"
-"""Key of the facts of a privileged state."""
 
 _HEDGE = re.compile(
     r"\b(may|might|could|can|would|should|often|usually|typically|normally|commonly|likely|probably|perhaps|possibly|"
@@ -39,26 +37,14 @@ _STANDS = r"(is|are|lies|lie|sits|sit|stands|stand|waits|rests|was left)"
 _IN = r"(in|on|inside|at|within|under|behind|atop)"
 
 
-class FreeCommands(Record):
-    """What a command must be like where none are listed.
-
-    `form` is a regular expression for all of it. `unsayable` are names and words, even single ones, that neither it nor
-    a reason may hold before they were seen. (Where a command solves the task by itself, as in a shell, there are none.)
-    """
-
-    form: str
-    unsayable: tuple[str, ...]
-
-
 class Gate:
     """Checks the corrections of one trajectory against one privileged state."""
 
     def __init__(self, trajectory: Trajectory, privileged: PrivilegedState) -> None:
-        self._steps = trajectory.steps
-        self._giveaways = Giveaways.of(privileged.facts)
+        facts, self._steps = HiddenFacts.of(privileged), trajectory.steps
+        self._giveaways = Giveaways.of(facts)
         self._runs = frozenset(_runs(normalise(privileged.text)))
-        free = privileged.facts.get(FREE_COMMANDS)
-        self._free = None if free is None else FreeCommands.model_validate(free)
+        self._free = facts.free_commands
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
         self._secrets = (*self._giveaways.texts, *self._unsayable)
         self._seen = _what_was_seen(trajectory)

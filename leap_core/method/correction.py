@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from leap_core.errors import StageFailedError
 from leap_core.gate.realizability import apply_gate
-from leap_core.parts import suspicion_of
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Correction, CorrectionStatus, Trajectory
@@ -16,7 +15,7 @@ def needs_correction(trajectory: Trajectory, threshold: float, *, keep_suspect: 
     One whose score may have been steered is left out, unless `keep_suspect`.
     """
     low = trajectory.score is not None and trajectory.score <= threshold and bool(trajectory.steps)
-    return low and (keep_suspect or suspicion_of(trajectory) is None)
+    return low and (keep_suspect or trajectory.suspicion is None)
 
 
 def correct_episodes(

@@ -8,7 +8,6 @@ from statistics import NormalDist, fmean
 import numpy as np
 
 from leap_core.errors import StageFailedError
-from leap_core.parts import mean_parts, suspicion_of
 from leap_core.types import Comparison, EvaluationResult, Figure, Interval, StopReason, Trajectory
 
 NUM_RESAMPLES, _RESAMPLES_AT_ONCE = 10_000, 500
@@ -137,8 +136,8 @@ def summarise(
         num_errors=len(trajectories) - len(scored),
         success_by_group={group: wins[group] / totals[group] for group in sorted(totals)},
         num_by_group=dict(sorted(totals.items())),
-        mean_parts=mean_parts([_last_word(trajectory) for trajectory in scored]),
-        num_suspect=sum(suspicion_of(trajectory) is not None for trajectory in successes),
+        mean_parts=_mean_parts(scored),
+        num_suspect=sum(trajectory.suspicion is not None for trajectory in successes),
         num_out_of_context=sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories),
         figure=figure,
         score_interval=bootstrap_interval([score for _, score in scores], confidence),
@@ -146,6 +145,12 @@ def summarise(
     )
 
 
-def _last_word(trajectory: Trajectory) -> str:
-    """What the environment said when it ended an episode; "" where the episode was broken off."""
-    return trajectory.final_observation if trajectory.stop_reason is StopReason.TERMINATED else ""
+def _mean_parts(trajectories: Sequence[Trajectory]) -> dict[str, float]:
+    """The mean of each part of the score, in the order in which parts first come.
+
+    An episode that was broken off has no parts and counts as 0 in each. One that has some, but not this one, as nothing
+    of the kind was asked for, does not count in its mean.
+    """
+    known = [trajectory.score_parts for trajectory in trajectories]
+    names = dict.fromkeys(name for parts in known for name in parts)
+    return {name: fmean(parts.get(name, 0.0) for parts in known if name in parts or not parts) for name in names}

@@ -7,13 +7,12 @@ A failure of an environment or a student is written on its trajectory: "a bad ro
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leap_core.envs.base import StepResult
 from leap_core.envs.workers import EnvironmentFailure, EnvironmentPool
 from leap_core.errors import StageFailedError
-from leap_core.parts import suspicion_of
 from leap_core.prompts import PromptSet, read_reply
 from leap_core.students.base import ActReply, ActRequest, IndependentStudent, Student
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory, Usage
@@ -44,6 +43,8 @@ class _Episode:
     num_invalid: int = 0
     score: float = 0.0
     success: bool = False
+    score_parts: Mapping[str, float] = field(default_factory=dict)
+    suspicion: str | None = None
 
     def finish(self, settings: RolloutSettings, student: str, stop: StopReason, error: str | None) -> Trajectory:
         """Close the record of this episode; with an error it has no score."""
@@ -57,6 +58,8 @@ class _Episode:
             stop_reason=stop,
             score=None if error else self.score,
             success=None if error else self.success,
+            score_parts=dict(self.score_parts),
+            suspicion=self.suspicion,
             usage=sum((step.usage for step in self.steps), Usage()),
             error=error,
         )
@@ -178,6 +181,7 @@ def _take_step(
         )
     )
     episode.observation, episode.score, episode.success = result.observation, result.score, result.success
+    episode.score_parts, episode.suspicion = result.score_parts, result.suspicion
     episode.num_invalid = 0 if episode.steps[-1].valid else episode.num_invalid + 1
     if result.terminated:
         return StopReason.TERMINATED
@@ -203,7 +207,7 @@ def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -
 
 def count_suspect(trajectories: Sequence[Trajectory]) -> int:
     """How many episodes have a score that may have been steered."""
-    return sum(suspicion_of(trajectory) is not None for trajectory in trajectories)
+    return sum(trajectory.suspicion is not None for trajectory in trajectories)
 
 
 def count_out_of_context(trajectories: Sequence[Trajectory]) -> int:

@@ -46,8 +46,18 @@ CORRECTED_EPISODES = "corrected_episodes.parquet"
 CORRECTIONS = "corrections.parquet"
 
 
+class ScorePart(Record):
+    """One part of a score. A table has a list of them, as JSON would lose their order."""
+
+    name: str
+    value: float
+
+
 class EpisodeRow(Record):
-    """One row of episodes.parquet: a trajectory without its steps, its spec and usage spread over columns."""
+    """One row of episodes.parquet: a trajectory without its steps, its spec and usage spread over columns.
+
+    `score_parts` and `suspicion` are columns only where some episode of the table has any.
+    """
 
     id: str
     iteration: int
@@ -62,6 +72,8 @@ class EpisodeRow(Record):
     stop_reason: StopReason
     score: float | None
     success: bool | None
+    score_parts: tuple[ScorePart, ...] = ()
+    suspicion: str | None = None
     error: str | None
     final_observation: str
     num_requests: int
@@ -113,6 +125,9 @@ class CorrectionRow(Record):
     why: str
 
 
+_ONLY_WHERE_KNOWN = ("score_parts", "suspicion")
+"""Columns of episodes.parquet that are there only where some episode has such a thing: a score without parts, that
+nobody can steer, has no use for them, and its tables keep the bytes, and so the digests, that they always had."""
 StepT = TypeVar("StepT", StepRow, CorrectionRow)
 
 
@@ -162,7 +177,8 @@ def write_trajectories(directory: Path, trajectories: Sequence[Trajectory]) -> N
     """Write steps.parquet, then episodes.parquet: where the second is there, so is the first."""
     steps = (_step_row(trajectory.id, step) for trajectory in trajectories for step in trajectory.steps)
     write_records(directory / STEPS, StepRow, steps)
-    write_records(directory / EPISODES, EpisodeRow, (_episode_row(trajectory) for trajectory in trajectories))
+    unknown = [name for name in _ONLY_WHERE_KNOWN if not any(getattr(one, name) for one in trajectories)]
+    write_records(directory / EPISODES, EpisodeRow, map(_episode_row, trajectories), leave_out=unknown)
 
 
 def read_trajectories(directory: Path) -> list[Trajectory]:
@@ -172,7 +188,7 @@ def read_trajectories(directory: Path) -> list[Trajectory]:
         ArtifactError: one of them is missing or damaged, or they are not of the same episodes.
     """
     steps = read_records(directory / STEPS, StepRow)
-    episodes = read_records(directory / EPISODES, EpisodeRow)
+    episodes = read_records(directory / EPISODES, EpisodeRow, optional=_ONLY_WHERE_KNOWN)
     parts = _split(steps, [(row.id, row.num_steps) for row in episodes], directory)
     return [_trajectory(row, part) for row, part in zip(episodes, parts, strict=True)]
 
@@ -229,6 +245,8 @@ def _episode_row(trajectory: Trajectory) -> EpisodeRow:
         stop_reason=trajectory.stop_reason,
         score=trajectory.score,
         success=trajectory.success,
+        score_parts=tuple(ScorePart(name=name, value=value) for name, value in trajectory.score_parts.items()),
+        suspicion=trajectory.suspicion,
         error=trajectory.error,
         final_observation=trajectory.final_observation,
         num_requests=usage.num_requests,
@@ -273,6 +291,8 @@ def _trajectory(row: EpisodeRow, steps: list[StepRow]) -> Trajectory:
         stop_reason=row.stop_reason,
         score=row.score,
         success=row.success,
+        score_parts={part.name: part.value for part in row.score_parts},
+        suspicion=row.suspicion,
         usage=_usage(row),
         error=row.error,
     )

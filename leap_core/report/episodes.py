@@ -91,6 +91,8 @@ def _facts(episode: EpisodeReport) -> list[tuple[str, str]]:
         ("Student", trajectory.student),
         ("Ended by", trajectory.stop_reason.replace("_", " ")),
         ("Score", formats.number(trajectory.score, 2)),
+        ("Score's parts", formats.parts(trajectory.score_parts)),
+        ("Suspicion", trajectory.suspicion or ""),
         ("Actions", formats.count(len(trajectory.steps))),
         ("Tokens", formats.count(trajectory.usage.prompt_tokens + trajectory.usage.completion_tokens)),
     ]

@@ -27,6 +27,11 @@ def count(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 
 
+def parts(score_parts: Mapping[str, float]) -> str:
+    """Write the parts of a score, or their means, in their order."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in score_parts.items())
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """Write a share in [0, 1] in percent."""
     return f"{100 * share:.{digits}f}{NBSP}%" if share is not None and math.isfinite(share) else MISSING

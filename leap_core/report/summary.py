@@ -105,7 +105,7 @@ def _failed_episodes(data: ReportData) -> Iterable[str]:
         if result.num_suspect:
             yield (
                 f"Iteration {result.iteration}, {result.split}: {result.num_suspect:,} successes are suspect, as the "
-                "score may have been steered. They are in the figures; their last observations say why."
+                "score may have been steered. They are in the figures; `suspicion` in the episodes' table says why."
             )
 
 

@@ -1,5 +1,6 @@
 """What every environment keeps to, whichever it is: run over all that are named in ENVIRONMENTS."""
 
+import re
 from random import Random
 
 import pytest
@@ -8,12 +9,12 @@ from leap_core.config import EnvironmentConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.intercode_bash.sandbox.backends import SandboxUnavailableError
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.gate.giveaways import normalise
+from leap_core.gate.giveaways import Giveaways
 from leap_core.gate.realizability import leaks
 from leap_core.loading import figure_of, load_suite, open_pool
 from leap_core.method.demonstrations import demonstrate
 from leap_core.prompts import load_prompts, prompts_folder
-from leap_core.types import Action, PrivilegedState, Step
+from leap_core.types import Action, HiddenFacts, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
 NUM_STEPS = 12
@@ -85,6 +86,7 @@ def wander(environment, spec, seed):
         result = environment.step(rng.choice(observation.admissible or FREE_COMMANDS[spec.env]))
         assert result.valid
         assert 0.0 <= result.score <= 1.0
+        assert result.terminated or not result.score_parts, "a score has parts once it is given"
         observation = result.observation
         seen.append(observation)
         if result.terminated:
@@ -161,6 +163,9 @@ def test_oracle_wins(world, level):
     for spec in world.all_specs():
         played = demonstrate(world.player(spec), oracle, spec, world.hidden(spec), level, 50)
         assert played.success, f"{spec.id} at level {level}: {[step.action.command for step in played.steps]}"
+        assert all(re.fullmatch("[a-z]+( [a-z]+)*", name) for name in played.score_parts), played.score_parts
+        assert all(0.0 <= value <= 1.0 for value in played.score_parts.values()), played.score_parts
+        assert played.suspicion is None
 
 
 def test_privileged_text_is_not_observed(world):
@@ -178,7 +183,7 @@ def test_no_thing_that_is_hidden_is_named_at_the_start(world):
     for spec in world.specs["train"]:
         first, state = world.player(spec).reset(spec), world.hidden(spec)
         told = "; ".join((spec.instruction, first.text, *(first.admissible or ())))
-        things = [normalise(thing) for thing in state.facts.get("locations", ())]
+        things = [place.thing for place in Giveaways.of(HiddenFacts.of(state)).places]
         assert leaks(told, "", things) == []
 
 

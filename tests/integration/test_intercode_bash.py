@@ -8,13 +8,13 @@ from intercode_sandboxes import SMALL, SMALL_IMAGE, make_small_image, needs_engi
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.intercode_bash.environment import FILE_AGE_S, FindTask, IntercodeBashEnvironment, archive_path
+from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
 from leap_core.envs.intercode_bash.sandbox.backends import SandboxUnavailableError, require
 from leap_core.envs.intercode_bash.sandbox.bubblewrap import BubblewrapBackend
 from leap_core.envs.intercode_bash.sandbox.docker import DockerBackend
 from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
 from leap_core.errors import EnvironmentCrashError, LeapError
 from leap_core.loading import open_pool
-from leap_core.parts import read_suspicion
 from leap_core.types import Spec
 
 pytestmark = pytest.mark.slow
@@ -85,12 +85,14 @@ def test_gold_commands_score_one(backend, environment, id):
     assert (result.score, result.success, result.terminated) == (1.0, True, True)
 
 
-def test_parts_of_the_score_are_told(environment):
+def test_only_a_submission_has_parts_of_a_score(environment):
     result = play(environment, "create", "echo other > /yard/new.txt", "submit")
     assert result.score == pytest.approx(0.67)
-    assert result.observation.text == (
-        "Submitted. Score 0.67: base 0.01, file differences 0.33, contents of new files 0.00, answer 0.33."
-    )
+    assert result.score_parts == {
+        "base": 0.01, "file differences": 0.33, "contents of new files": 0.0, "answer": 0.33
+    }  # fmt: skip
+    assert play(environment, "create", "ls").score_parts == {}
+    assert play(environment, "create", "skip").score_parts == {}
 
 
 @pytest.mark.parametrize(
@@ -115,14 +117,13 @@ def test_what_steers_the_score_keeps_it_and_is_suspect(backend, environment, com
     only_bubblewrap(backend)
     result = play(environment, "create", f"echo new > /yard/new.txt; echo junk > /yard/junk.txt; {command}", "submit")
     assert result.score == pytest.approx(score, abs=0.01)
-    suspicion = read_suspicion(result.observation.text)
-    assert suspicion is None if why is None else why in suspicion
+    assert result.suspicion is None if why is None else why in result.suspicion
+    assert result.suspicion is None or result.suspicion not in result.observation.text
 
 
 def test_what_the_gold_command_does_too_is_not_suspect(environment):
-    assert play(environment, "ignore", GOLDS["ignore"], "submit").observation.text.startswith("Submitted. Score 1.00")
-    assert read_suspicion(play(environment, "ignore", GOLDS["ignore"], "submit").observation.text) is None
-    assert "yard/.gitignore" in read_suspicion(play(environment, "ignore", "ls", "submit").observation.text)
+    assert play(environment, "ignore", GOLDS["ignore"], "submit").suspicion is None
+    assert "yard/.gitignore" in play(environment, "ignore", "ls", "submit").suspicion
 
 
 def test_contents_of_a_new_folder_are_not_compared(environment):
@@ -265,11 +266,11 @@ def test_bundled_golds_score_one_and_doing_nothing_would_not(tmp_path, split):
     specs = suite.prepare(tmp_path, split, 0)
     environment = suite.make(tmp_path)
     for one in specs:
-        facts = suite.privileged_state(tmp_path, one).facts
+        facts = IntercodeBashFacts.of(suite.privileged_state(tmp_path, one))
         environment.reset(one)
-        environment.step(facts["gold"])
+        environment.step(facts.gold)
         assert environment.step("submit").score == 1.0, one.id
-        assert facts["gold_output"] or facts["gold_changes"], one.id
+        assert facts.gold_output or facts.gold_changes, one.id
     environment.close()
 
 

@@ -145,7 +145,7 @@ def replay(config: EnvironmentConfig, job: Job) -> Replayed:
             result = environment.step(SUBMIT)
             scores.append(result.score)
             if not first and abs(result.score - turn.score) >= SAME:
-                parts = result.observation.text.partition("base 0.01, ")[2]
+                parts = ", ".join(f"{name} {value:.2f}" for name, value in result.score_parts.items())
                 first = (
                     f"{turn.score:.2f} recorded, {result.score:.2f} here ({parts}) after {turn.command!r}\n"
                     f"      recorded {turn.said[:200]!r}\n      here     {said[:200]!r}"

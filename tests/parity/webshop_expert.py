@@ -56,7 +56,7 @@ def play(suite: WebshopSuite, folder: Path, spec: Spec, arguments) -> tuple[floa
         observation, score = result.observation, result.score
         if result.terminated:
             break
-    return score, len(history), bool(HiddenGoal.model_validate(hidden.facts).right_items)
+    return score, len(history), bool(HiddenGoal.of(hidden).right_items)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """ALFWorld with a hidden state that can be recognised wherever it turns up, and a teacher that gives it away."""
 
+from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.teachers.oracle import OracleTeacher
 
@@ -11,8 +12,9 @@ class MarkedSuite(AlfworldSuite):
 
     def privileged_state(self, root, spec):
         state = super().privileged_state(root, spec)
-        facts = {**state.facts, "note": IN_FACTS}
-        return state.model_copy(update={"text": f"{IN_TEXT}.\n{state.text}", "facts": facts})
+        facts = AlfworldFacts.of(state).model_copy(update={"essential_objects": (IN_FACTS,)})
+        marked = {"text": f"{IN_TEXT}.\n{state.text}", "facts": facts.model_dump(mode="json")}
+        return state.model_copy(update=marked)
 
 
 class TalkativeTeacher(OracleTeacher):

@@ -17,6 +17,7 @@ from pyarrow import parquet
 
 from flows.leap import leap
 from leap_core.envs import ENVIRONMENTS
+from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.gate.giveaways import normalise
 from leap_core.gate.realizability import leaks
 from leap_core.method.tables import TRAIN_ROWS, read_privileged, read_training_rows, read_trajectories, read_turn_rows
@@ -119,7 +120,7 @@ def test_a_teacher_that_gives_it_away_teaches_nobody(marked, tmp_path):
 def hidden_things(marked):
     """The movable things of every train game, by its spec: at the start, all of them are out of sight."""
     states = read_privileged(marked.directory("privileged"))
-    return {state.spec_id: [normalise(thing) for thing in state.facts["locations"]] for state in states}
+    return {state.spec_id: [normalise(thing) for thing in AlfworldFacts.of(state).locations] for state in states}
 
 
 def test_no_episode_begins_with_a_thing_in_sight(marked):

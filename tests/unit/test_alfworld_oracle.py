@@ -9,6 +9,7 @@ from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.expert.belief import Belief
 from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.oracle import AlfworldOracle, Guide
+from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import TeacherReplyError
 from leap_core.method.demonstrations import demonstrate
@@ -33,7 +34,12 @@ def advise(goal, *turns, now=OPENING, level=0, locations=None):
         for index, (observation, command) in enumerate(turns)
     ]
     spec = Spec(id="s", env="alfworld", split="train", instruction=goal)
-    privileged = PrivilegedState(spec_id="s", text="", facts={"locations": locations or {}}, source="test")
+    facts = AlfworldFacts(
+        task_type="", instruction=goal, object_kind="", target_kind="", num_objects=1, needs=None,
+        locations=locations or {}, receptacles=(), essential_objects=(), critical_locations=(), walkthrough=(),
+        expert_walkthrough=(),
+    )  # fmt: skip
+    privileged = PrivilegedState(spec_id="s", text="", facts=facts.model_dump(mode="json"), source="test")
     return AlfworldOracle().advise(spec, history, now, privileged, level)
 
 
@@ -288,7 +294,8 @@ def test_walkthroughs_win(world):
     environment = suite.make(root)
     for spec in specs:
         environment.reset(spec)
-        results = [environment.step(command) for command in suite.privileged_state(root, spec).facts["walkthrough"]]
+        walkthrough = AlfworldFacts.of(suite.privileged_state(root, spec)).walkthrough
+        results = [environment.step(command) for command in walkthrough]
         assert all(result.valid for result in results)
         assert [result.success for result in results] == [False] * (len(results) - 1) + [True]
 
@@ -315,7 +322,7 @@ def test_more_of_the_hidden_state_makes_shorter_episodes(world):
             for spec in specs
         ]
         lengths[level] = sum(len(episode.steps) for episode in episodes)
-    shortest = sum(len(suite.privileged_state(root, spec).facts["walkthrough"]) for spec in specs)
+    shortest = sum(len(AlfworldFacts.of(suite.privileged_state(root, spec)).walkthrough) for spec in specs)
     assert lengths[0] > lengths[50] > lengths[100] >= shortest
 
 
@@ -345,10 +352,11 @@ def test_at_level_0_the_advice_does_not_depend_on_what_was_not_seen(world):
         if over:
             continue
         privileged = suite.privileged_state(root, spec)
-        places = list(privileged.facts["locations"].values())
+        facts = AlfworldFacts.of(privileged)
+        places = list(facts.locations.values())
         Random(seed).shuffle(places)
-        shuffled = dict(zip(privileged.facts["locations"], places, strict=True))
-        other = privileged.model_copy(update={"facts": {**privileged.facts, "locations": shuffled}})
+        shuffled = facts.model_copy(update={"locations": dict(zip(facts.locations, places, strict=True))})
+        other = privileged.model_copy(update={"facts": shuffled.model_dump(mode="json")})
         oracle = suite.oracle()
         assert oracle.advise(spec, steps, observation, privileged, 0) == oracle.advise(
             spec, steps, observation, other, 0

@@ -15,7 +15,7 @@ from leap_core.envs.alfworld.games.routes import NoRouteError, Room, Spot, Thing
 from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
 from leap_core.envs.alfworld.goals import CLEAN, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, Goal
 from leap_core.envs.alfworld.oracle import AlfworldOracle
-from leap_core.envs.alfworld.privileged import HiddenFacts, reveal
+from leap_core.envs.alfworld.privileged import AlfworldFacts, StartFacts, reveal
 from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Spec
 
@@ -44,7 +44,7 @@ def games(request, tmp_path_factory):
 def hidden_of(path):
     engine = NativeEngine()
     engine.start(path, digest(path))
-    return HiddenFacts(engine.facts())
+    return StartFacts(engine.facts())
 
 
 def digest(path):
@@ -149,7 +149,8 @@ def test_text_without_a_plan_names_what_could_serve(tmp_path):
     path = write_game(tmp_path, goal=GOALS["heat"])
     spec = Spec(id="x", env="alfworld", split="test", instruction="put a hot apple in diningtable", params={})
     state = reveal(spec, read_trajectory_data(path).goal, hidden_of(path), (), (), "test")
-    assert state.facts["essential_objects"] == ["apple 1", "apple 2"]
-    assert state.facts["critical_locations"] == ["cabinet 2", "countertop 1", "diningtable 1", "microwave 1"]
+    facts = AlfworldFacts.of(state)
+    assert facts.essential_objects == ("apple 1", "apple 2")
+    assert facts.critical_locations == ("cabinet 2", "countertop 1", "diningtable 1", "microwave 1")
     assert "Optimal" not in state.text
     assert "- microwave 1 (to heat it, closed at first)" in state.text

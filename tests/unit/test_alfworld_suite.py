@@ -6,6 +6,7 @@ import pytest
 from alfworld_games import write_game
 
 from leap_core.config import EnvironmentConfig
+from leap_core.envs.alfworld.privileged import AlfworldFacts, Receptacle
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.envs.skipped import read_skipped
 from leap_core.errors import ConfigError, GameFileError, LeapError, UnknownNameError, WrongSpecError
@@ -119,10 +120,10 @@ def test_privileged_state_tells_what_the_game_hides(tmp_path, data):
     suite = suite_of(data=str(data))
     spec = suite.prepare(tmp_path / "x", "train", 0)[0]
     state = suite.privileged_state(tmp_path / "x", spec)
-    facts = state.facts
-    assert (facts["task_type"], facts["object_kind"], facts["target_kind"]) == (spec.group, "apple", "diningtable")
-    assert (facts["num_objects"], facts["needs"]) == (1, "hot")
-    assert facts["locations"] == {
+    facts = AlfworldFacts.of(state)
+    assert (facts.task_type, facts.object_kind, facts.target_kind) == (spec.group, "apple", "diningtable")
+    assert (facts.num_objects, facts.needs) == (1, "hot")
+    assert facts.locations == {
         "apple 1": "countertop 1",
         "apple 2": "cabinet 2",
         "desklamp 1": "diningtable 1",
@@ -131,10 +132,10 @@ def test_privileged_state_tells_what_the_game_hides(tmp_path, data):
         "mug 1": "fridge 1",
         "plate 1": "diningtable 1",
     }
-    assert facts["receptacles"][1] == {"name": "cabinet 2", "kind": "cabinet", "openable": True, "open": False}
-    assert len(facts["receptacles"]) == 8
-    assert facts["essential_objects"] == ["apple 2"]
-    assert facts["critical_locations"] == ["cabinet 2", "diningtable 1"]
+    assert facts.receptacles[1] == Receptacle(name="cabinet 2", kind="cabinet", openable=True, open=False)
+    assert len(facts.receptacles) == 8
+    assert facts.essential_objects == ("apple 2",)
+    assert facts.critical_locations == ("cabinet 2", "diningtable 1")
     assert state.spec_id == spec.id
     assert state.text.splitlines() == [
         "Task: put a hot apple in diningtable.",

@@ -1,7 +1,5 @@
 """Demonstrations from the walkthroughs in game files, with reasons that a student could have had."""
 
-import json
-
 import pytest
 from alfworld_games import write_game
 
@@ -9,6 +7,7 @@ from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.expert.belief import Belief
 from leap_core.envs.alfworld.expert.walkthroughs import explain
 from leap_core.envs.alfworld.oracle import AlfworldOracle
+from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import UnknownNameError
 from leap_core.gate.realizability import apply_gate
@@ -87,13 +86,18 @@ def test_reasons_pass_the_gate(played):
     assert [step.why for step in apply_gate(correction, episode, hidden).steps] == [""] * len(SEARCH)
 
 
+def with_walkthrough(hidden, *commands):
+    facts = AlfworldFacts.of(hidden).model_copy(update={"expert_walkthrough": commands})
+    return hidden.model_copy(update={"facts": facts.model_dump(mode="json")})
+
+
 def test_off_the_walkthrough_the_other_expert_is_asked(played):
     suite, environment, spec, hidden = played
     observation = environment.reset(spec)
-    shortened = hidden.model_copy(update={"facts": {**hidden.facts, "expert_walkthrough": ["open fridge 1"]}})
+    shortened = with_walkthrough(hidden, "open fridge 1")
     own = AlfworldOracle().advise(spec, [], observation, hidden, 100)
     assert suite.oracle().advise(spec, [], observation, shortened, 100) == own
-    nothing = hidden.model_copy(update={"facts": {**hidden.facts, "expert_walkthrough": []}})
+    nothing = with_walkthrough(hidden)
     assert suite.oracle().advise(spec, [], observation, nothing, 100) == own
     episode = demonstrate(environment, AlfworldOracle(), spec, hidden, 100, 30)
     astray = AlfworldOracle().advise(spec, episode.steps[:2], episode.steps[2].observation, hidden, 100)
@@ -108,6 +112,6 @@ def test_which_expert(tmp_path):
 
 def test_the_files_walkthrough_stays_in_the_hidden_state(played):
     _, _, _, hidden = played
-    assert hidden.facts["expert_walkthrough"] == list(SEARCH)
-    assert len(hidden.facts["walkthrough"]) < len(SEARCH)
-    assert json.dumps(hidden.facts)
+    facts = AlfworldFacts.of(hidden)
+    assert facts.expert_walkthrough == SEARCH
+    assert len(facts.walkthrough) < len(SEARCH)

@@ -23,6 +23,7 @@ from leap_core.method.tables import (
     write_trajectories,
     write_turn_rows,
 )
+from leap_core.store.cards import write_card
 from leap_core.types import (
     Action,
     Correction,
@@ -91,6 +92,11 @@ TRAJECTORIES = [
         success=False,
     ),
 ]
+JUDGED = [
+    TRAJECTORIES[0].model_copy(update={"score_parts": {"type": 1.0, "attributes": 1 / 3}}),
+    TRAJECTORIES[1],
+    TRAJECTORIES[2].model_copy(update={"suspicion": "changed by /.gitignore"}),
+]
 CORRECTIONS = [
     Correction(
         trajectory_id="i0/a",
@@ -138,6 +144,7 @@ TABLES = [
     (write_specs, read_specs, SPECS),
     (write_privileged, read_privileged, STATES),
     (write_trajectories, read_trajectories, TRAJECTORIES),
+    (write_trajectories, read_trajectories, JUDGED),
     (write_corrections, read_corrections, CORRECTIONS),
     (write_turn_rows, read_turn_rows, [ROW, ROW.model_copy(update={"admissible": ("x",), "student_logprob": -1.5})]),
 ]
@@ -156,7 +163,7 @@ def test_what_is_written_is_read_back_equal_and_in_order(table, tmp_path):
     assert read(tmp_path) == records[::-1]
 
 
-@pytest.mark.parametrize("table", TABLES, ids=named)
+@pytest.mark.parametrize("table", [table for table in TABLES if table[2] is not JUDGED], ids=named)
 def test_no_records_still_give_files_with_the_same_columns(table, tmp_path):
     write, read, records = table
     write(tmp_path / "empty", [])
@@ -200,6 +207,44 @@ def test_pandas_and_datasets_read_the_tables_as_they_are(tmp_path):
     steps = datasets.Dataset.from_parquet(str(tmp_path / "steps.parquet"), cache_dir=str(tmp_path / "cache"))
     assert steps["admissible"] == [["go to mug 1", "look"], [], None, ["go to mug 1", "look"]]
     assert steps["episode"] == ["i0/a"] * 4
+
+
+@pytest.mark.parametrize(
+    ("episodes", "columns"),
+    [(JUDGED, {"score_parts", "suspicion"}), (JUDGED[:2], {"score_parts"}), (JUDGED[1:], {"suspicion"}), ([], set())],
+)
+def test_parts_and_suspicions_are_columns_only_where_there_are_any(episodes, columns, tmp_path):
+    write_trajectories(tmp_path / "plain", TRAJECTORIES)
+    write_trajectories(tmp_path / "judged", episodes)
+    plain, judged = (pq.read_schema(tmp_path / name / "episodes.parquet").names for name in ("plain", "judged"))
+    assert "score" in plain
+    assert set(judged) - set(plain) == columns
+    assert [name for name in judged if name in plain] == plain
+
+
+def test_pandas_and_datasets_read_parts_and_suspicions(tmp_path):
+    write_trajectories(tmp_path, JUDGED)
+    write_card(tmp_path)
+    episodes = pd.read_parquet(tmp_path / "episodes.parquet")
+    parts = [{"name": "type", "value": 1.0}, {"name": "attributes", "value": 1 / 3}]
+    assert [list(found) for found in episodes["score_parts"]] == [parts, [], []]
+    assert episodes["suspicion"].isna().tolist() == [True, True, False]
+    loaded = datasets.load_dataset(str(tmp_path), "episodes", cache_dir=str(tmp_path / "cache"))["train"]
+    assert loaded["suspicion"] == [None, None, "changed by /.gitignore"]
+    assert loaded["score_parts"] == [parts, [], []]
+
+
+def test_parts_keep_their_order(tmp_path):
+    write_trajectories(tmp_path, JUDGED)
+    assert list(read_trajectories(tmp_path)[0].score_parts) == ["type", "attributes"]
+
+
+def test_a_missing_column_that_is_always_there_is_refused(tmp_path):
+    write_trajectories(tmp_path, JUDGED)
+    path = tmp_path / "episodes.parquet"
+    pq.write_table(pq.read_table(path).drop_columns("score"), path)
+    with pytest.raises(ArtifactError, match=r"episodes\.parquet does not hold EpisodeRow rows"):
+        read_trajectories(tmp_path)
 
 
 def test_more_records_than_one_row_group_holds(tmp_path):

@@ -56,6 +56,17 @@ def test_a_tree_that_git_cannot_read_gives_nothing_for_files():
     assert (reached.file_diff, reached.file_changes, reached.answer) == (0, 0, 0.33)
 
 
+@pytest.mark.parametrize(
+    ("agent", "gold", "said"), [("", "", "x"), ("?? a\n", " D a\n", "y1"), ("?? a\n", "?? a\n", "x")]
+)
+def test_the_parts_add_up_to_the_score(agent, gold, said):
+    reached = of(agent, gold, said=said)
+    assert list(reached.parts) == ["base", "file differences", "contents of new files", "answer"]
+    assert sum(reached.parts.values()) == pytest.approx(reached.total)
+    assert reached.parts["file differences"] == reached.file_diff
+    assert (reached.parts["contents of new files"], reached.parts["answer"]) == (reached.file_changes, reached.answer)
+
+
 def test_all_parts_make_exactly_one():
     assert of().total == 1.0
     assert of().success

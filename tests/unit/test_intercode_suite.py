@@ -15,6 +15,7 @@ from leap_core.envs.intercode_bash.benchmark import (
 )
 from leap_core.envs.intercode_bash.environment import FindTask, decode, readable
 from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
+from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
 from leap_core.envs.intercode_bash.sandbox.backends import CommandResult
 from leap_core.envs.intercode_bash.suite import IntercodeBashSuite
 from leap_core.errors import ConfigError, LeapError, TeacherReplyError, UnknownNameError, WrongSpecError
@@ -156,9 +157,8 @@ def test_what_the_student_reads():
 
 
 TASK = Spec(id="a", env="intercode_bash", split="train", instruction="Count the lines of a.txt.")
-HIDDEN = PrivilegedState(
-    spec_id="a", text="", facts={"gold": "cat a.txt | wc -l", "gold_output": "3 lines"}, source="x"
-)
+FACTS = IntercodeBashFacts(gold="cat a.txt | wc -l", gold_output="3 lines", gold_changes=())
+HIDDEN = PrivilegedState(spec_id="a", text="", facts=FACTS.model_dump(mode="json"), source="x")
 NOW = Observation(text="")
 
 

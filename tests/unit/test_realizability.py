@@ -1,12 +1,17 @@
 """The gate: what a student could not have known or done never trains it."""
 
 import pytest
+from pydantic import ValidationError
 
+from leap_core.envs.alfworld.privileged import AlfworldFacts
+from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
+from leap_core.envs.webshop.privileged import HiddenGoal
 from leap_core.gate.realizability import Gate, apply_gate, is_leak
 from leap_core.types import (
     Action,
     Correction,
     CorrectionStatus,
+    HiddenFacts,
     Observation,
     PrivilegedState,
     Spec,
@@ -16,6 +21,7 @@ from leap_core.types import (
     Trajectory,
 )
 
+HIDDEN_WORD = "zyzzyva"
 FACTS = {
     "task_type": "pick_and_place_simple",
     "needs": "clean",
@@ -273,6 +279,24 @@ def test_a_price_limit_may_be_said_in_any_form():
         assert (
             shopping(f"I may pay {said}.", instruction="a bed, price lower than 40.00 dollars", price_limit=40.0) == ""
         )
+
+
+def test_facts_are_what_they_were_once_they_were_read():
+    free = {"form": "x", "unsayable": ["Nordbrise"]}
+    for facts in ({"gold": "ls", "deep": [{"a 1": None}]}, {"topics": ["beds"], "free_commands": free, "price": 2.5}):
+        state = PrivilegedState(spec_id="s", text="", facts=facts, source="test")
+        assert HiddenFacts.of(state).model_dump(mode="json") == facts
+
+
+@pytest.mark.parametrize(
+    "facts", [{"topics": [HIDDEN_WORD]}, {"price": HIDDEN_WORD}, {"gold": "ls", "note": HIDDEN_WORD}]
+)
+def test_an_environment_refuses_facts_of_another_without_quoting_them(facts):
+    state = PrivilegedState(spec_id="s", text="", facts=facts, source="test")
+    for kind in (AlfworldFacts, HiddenGoal, IntercodeBashFacts):
+        with pytest.raises(ValidationError) as caught:
+            kind.of(state)
+        assert HIDDEN_WORD not in str(caught.value)
 
 
 def test_without_a_price_in_the_facts_a_number_is_what_it_was():

@@ -9,7 +9,6 @@ from leap_core.method.correction import needs_correction
 from leap_core.method.demonstrations import successful
 from leap_core.method.evaluation import summarise
 from leap_core.method.rollout import count_suspect
-from leap_core.parts import read_suspicion, suspicion_of, tell_suspicion
 from leap_core.report.page import render
 from leap_core.types import Action, EvaluationResult, Observation, Spec, Step, StopReason, Trajectory
 
@@ -17,12 +16,12 @@ ROOT = "0 /.gitignore\n"
 IGNORE = "1 /yard/.gitignore\n"
 
 
-def episode(number, *, score=1.0, suspicion="", stop=StopReason.TERMINATED):
+def episode(number, *, score=1.0, suspicion=None):
     step = Step(index=0, observation=Observation(text=""), action=Action(reason="", command="ls"))
     return Trajectory(
-        id=f"i1/{number}", iteration=1, student="s", steps=(step,), stop_reason=stop, score=score, success=score == 1,
+        id=f"i1/{number}", iteration=1, student="s", steps=(step,), stop_reason=StopReason.TERMINATED, score=score,
+        success=score == 1, suspicion=suspicion, final_observation="Submitted.",
         spec=Spec(id=f"test/{number}", env="intercode_bash", split="test", instruction="list"),
-        final_observation="Submitted." + (f"\n{tell_suspicion(suspicion)}" if suspicion else ""),
     )  # fmt: skip
 
 
@@ -43,17 +42,7 @@ def episode(number, *, score=1.0, suspicion="", stop=StopReason.TERMINATED):
 )
 def test_what_is_suspect(steering, gold_steering, status, gold_status, why):
     found = suspect(steering, gold_steering, status, gold_status)
-    assert why in found if why else found == ""
-
-
-def test_what_was_told_is_read_back_in_one_line():
-    assert read_suspicion(f"Submitted.\n{tell_suspicion('changed by' + chr(10) + 'x')}") == "changed by x"
-    assert read_suspicion("Submitted. Suspect: no line of its own") is None
-
-
-def test_only_the_word_of_the_environment_counts():
-    assert suspicion_of(episode(0, suspicion="x")) == "x"
-    assert suspicion_of(episode(0, suspicion="x", stop=StopReason.STEP_LIMIT)) is None  # a command printed it
+    assert why in found if why else found is None
 
 
 def test_results_keep_them_and_say_how_many():

@@ -3,6 +3,7 @@
 import pytest
 
 from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
+from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.errors import WrongSpecError
 from leap_core.gate.realizability import apply_gate
@@ -81,7 +82,7 @@ def test_no_correction_is_stopped_by_the_gate(world, level):
     suite, root, specs = world
     for spec in specs:
         privileged = suite.privileged_state(root, spec)
-        places = list(dict.fromkeys(privileged.facts["locations"].values()))
+        places = list(dict.fromkeys(AlfworldFacts.of(privileged).locations.values()))
         commands = [command for place in places for command in (f"go to {place}", f"open {place}")][:18]
         trajectory = play(world, spec, commands)
         correction = apply_gate(teacher(suite, level).correct_episode(trajectory, privileged), trajectory, privileged)

@@ -45,7 +45,7 @@ def hidden(root, specs):
 def test_the_category_of_a_goal_is_no_secret_where_the_instruction_says_it_but_the_product_is(root, specs, hidden):
     stopped = 0
     for spec in specs:
-        facts = HiddenGoal.model_validate(hidden[spec.id].facts)
+        facts = HiddenGoal.of(hidden[spec.id])
         command = f"search[{queries(spec.instruction)[0]}]"
         step = Step(index=0, observation=Observation(text="WebShop"), action=Action(reason="", command=command))
         episode = played(root, spec, hidden[spec.id], 0).model_copy(update={"steps": (step,)})
@@ -84,7 +84,7 @@ def test_an_item_is_right_only_if_what_is_wanted_can_be_clicked(tmp_path, monkey
     suite = WebshopSuite(CONFIG.model_copy(update={"data": str(folder)}))
     (spec,) = suite.prepare(tmp_path / "specs", "test", 0)
     hidden = suite.privileged_state(tmp_path / "specs", spec)
-    assert bool(HiddenGoal.model_validate(hidden.facts).right_items) is is_right
+    assert bool(HiddenGoal.of(hidden).right_items) is is_right
     assert (played(tmp_path / "specs", spec, hidden, 100).score == 1) is is_right
 
 
@@ -162,7 +162,7 @@ def test_from_a_students_episodes_to_rows_to_train_on(root, specs, hidden):
 
 def test_a_goal_and_the_way_to_it(specs, hidden):
     for spec in specs:
-        facts = HiddenGoal.model_validate(hidden[spec.id].facts)
+        facts = HiddenGoal.of(hidden[spec.id])
         text = hidden[spec.id].text
         assert f"Instruction: {spec.instruction}" in text
         assert all(attribute in text for attribute in facts.attributes)

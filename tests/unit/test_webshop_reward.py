@@ -63,9 +63,11 @@ def test_each_part_counts_alike():
     assert reward.total == pytest.approx(2 / 5)
     assert not reward.success
 
+    assert reward.parts == {"type": 1.0, "attributes": 0.5, "options": 0.5, "price": 0.0}
+
 
 def test_no_options_asked_for():
-    assert score(product(), ["blue"], goal(), NOUNS).options is None
+    assert score(product(), ["blue"], goal(), NOUNS).parts == {"type": 1.0, "attributes": 1.0, "price": 1.0}
 
 
 def test_a_price_at_the_limit_is_within_it():

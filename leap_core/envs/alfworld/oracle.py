@@ -12,6 +12,7 @@ from itertools import takewhile
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of, number_of
 from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
 from leap_core.envs.alfworld.kinds import fits, preposition, usual_places
+from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.errors import TeacherReplyError
 from leap_core.types import LEVELS, Action, Level, Observation, PrivilegedState, Spec, Step
 
@@ -51,14 +52,12 @@ class AlfworldOracle:
         """
         if observation.admissible is None:
             raise TeacherReplyError("The observation has no admissible commands, which this expert needs.")
-        places = privileged.facts.get("locations")
-        hidden = {name: str(place) for name, place in places.items()} if isinstance(places, dict) else {}
         expert = _Expert(
             goal=parse_goal(spec.instruction),
             instruction=spec.instruction.strip().rstrip("."),
             belief=Belief.after(history, observation),
             admissible=observation.admissible,
-            guide=Guide(level=level, places=hidden),
+            guide=Guide(level=level, places=AlfworldFacts.of(privileged).locations),
         )
         return expert.advise()
 

@@ -8,19 +8,52 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pydantic import JsonValue
+from pydantic import ConfigDict
 
 from leap_core.envs.alfworld.engine.engines import NamedFact
 from leap_core.envs.alfworld.expert.belief import kind_of, number_of
 from leap_core.envs.alfworld.games.routes import Room, Spot, Thing
 from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, Goal
-from leap_core.types import PrivilegedState, Spec
+from leap_core.types import HiddenFacts, PrivilegedState, Record, Spec
 
 _STATE_FACTS = {"isclean": "clean", "ishot": "hot", "iscool": "cool"}
 
 
+class Receptacle(Record):
+    """A receptacle as it is at the start, and whether it can be opened at all."""
+
+    name: str
+    kind: str
+    openable: bool
+    open: bool
+
+
+class AlfworldFacts(HiddenFacts):
+    """The facts of a privileged state.
+
+    `target_kind` is a receptacle or a lamp. `needs` is "clean", "hot", "cool" or None. `locations` maps each object to
+    the receptacle that it is in. `walkthrough` is the plan, `expert_walkthrough` what ALFWorld's own expert did, as the
+    file has it; both are empty where none is known.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    task_type: str
+    instruction: str
+    object_kind: str
+    target_kind: str
+    num_objects: int
+    needs: str | None
+    locations: dict[str, str]
+    receptacles: tuple[Receptacle, ...]
+    essential_objects: tuple[str, ...]
+    critical_locations: tuple[str, ...]
+    walkthrough: tuple[str, ...]
+    expert_walkthrough: tuple[str, ...]
+
+
 @dataclass(frozen=True)
-class HiddenFacts:
+class StartFacts:
     """The facts at the start of a game, by names as the player reads them."""
 
     facts: Collection[NamedFact]
@@ -68,13 +101,9 @@ class HiddenFacts:
 
 
 def reveal(
-    spec: Spec, goal: Goal, hidden: HiddenFacts, plan: Sequence[str], walkthrough: Sequence[str], source: str
+    spec: Spec, goal: Goal, hidden: StartFacts, plan: Sequence[str], walkthrough: Sequence[str], source: str
 ) -> PrivilegedState:
-    """Describe the hidden state in words and as facts.
-
-    The facts are: task_type, instruction, object_kind, target_kind (receptacle or lamp), num_objects, needs ("clean",
-    "hot", "cool" or None), locations (object -> receptacle), receptacles (name, kind, openable, open),
-    essential_objects, critical_locations, walkthrough (the plan), expert_walkthrough (the file's own).
+    """Describe the hidden state in words and as `AlfworldFacts`.
 
     Args:
         spec: the spec of the game.
@@ -85,28 +114,20 @@ def reveal(
         source: which engine the facts are from.
     """
     objects, locations = _essential_objects(goal, hidden, plan), _critical_locations(goal, hidden, plan)
-    facts: dict[str, JsonValue] = {
-        "task_type": goal.task_type,
-        "instruction": spec.instruction,
-        "object_kind": goal.object_kind,
-        "target_kind": goal.target_kind,
-        "num_objects": goal.num_objects,
-        "needs": goal.state,
-        "locations": {name: places[0] for name, places in sorted(hidden.places.items())},
-        "receptacles": [
-            {
-                "name": name,
-                "kind": kind_of(name),
-                "openable": hidden.holds("openable", name),
-                "open": hidden.holds("opened", name),
-            }
-            for name in hidden.receptacles
-        ],
-        "essential_objects": list(objects),
-        "critical_locations": list(locations),
-        "walkthrough": list(plan),
-        "expert_walkthrough": list(walkthrough),
-    }
+    facts = AlfworldFacts(
+        task_type=goal.task_type,
+        instruction=spec.instruction,
+        object_kind=goal.object_kind,
+        target_kind=goal.target_kind,
+        num_objects=goal.num_objects,
+        needs=goal.state,
+        locations={name: places[0] for name, places in sorted(hidden.places.items())},
+        receptacles=tuple(_receptacle(name, hidden) for name in hidden.receptacles),
+        essential_objects=tuple(objects),
+        critical_locations=tuple(locations),
+        walkthrough=tuple(plan),
+        expert_walkthrough=tuple(walkthrough),
+    )
     lines = [
         f"Task: {spec.instruction}.",
         *_section("Essential objects:", [_where(name, hidden) for name in objects]),
@@ -114,17 +135,22 @@ def reveal(
     ]
     if plan:
         lines += ["Optimal sequence of actions:", *(f"{n}. {command}" for n, command in enumerate(plan, start=1))]
-    return PrivilegedState(spec_id=spec.id, text="\n".join(lines), facts=facts, source=source)
+    return PrivilegedState(spec_id=spec.id, text="\n".join(lines), facts=facts.model_dump(mode="json"), source=source)
 
 
-def _essential_objects(goal: Goal, hidden: HiddenFacts, plan: Sequence[str]) -> list[str]:
+def _receptacle(name: str, hidden: StartFacts) -> Receptacle:
+    openable, is_open = hidden.holds("openable", name), hidden.holds("opened", name)
+    return Receptacle(name=name, kind=kind_of(name), openable=openable, open=is_open)
+
+
+def _essential_objects(goal: Goal, hidden: StartFacts, plan: Sequence[str]) -> list[str]:
     """What the plan handles; without one, all that could serve the goal."""
     lamp = goal.target_kind if goal.task_type == LOOK else ""
     useful = [name for name in hidden.places if kind_of(name) in (goal.object_kind, lamp)]
     return [name for name in useful if not plan or any(_names(command, name) for command in plan)]
 
 
-def _critical_locations(goal: Goal, hidden: HiddenFacts, plan: Sequence[str]) -> list[str]:
+def _critical_locations(goal: Goal, hidden: StartFacts, plan: Sequence[str]) -> list[str]:
     """The receptacles that the plan uses, in its order; without one, where the useful objects are, and the targets."""
     if plan:
         used = [name for command in plan for name in hidden.receptacles if _names(command, name)]
@@ -134,11 +160,11 @@ def _critical_locations(goal: Goal, hidden: HiddenFacts, plan: Sequence[str]) ->
     return [name for name in hidden.receptacles if name in sources or kind_of(name) in kinds]
 
 
-def _where(name: str, hidden: HiddenFacts) -> str:
+def _where(name: str, hidden: StartFacts) -> str:
     return f"{name}, in/on {' and '.join(hidden.places[name])}"
 
 
-def _what_for(name: str, goal: Goal, hidden: HiddenFacts) -> str:
+def _what_for(name: str, goal: Goal, hidden: StartFacts) -> str:
     verb, appliance = APPLIANCES.get(goal.task_type, ("", ""))
     things = [thing for thing, places in hidden.places.items() if name in places]
     reasons = [f"{thing} is there" for thing in things if kind_of(thing) in (goal.object_kind, goal.target_kind)]

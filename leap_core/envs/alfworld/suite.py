@@ -25,7 +25,7 @@ from leap_core.envs.alfworld.games.data_index import (
     read_index,
 )
 from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
-from leap_core.envs.alfworld.privileged import HiddenFacts, reveal
+from leap_core.envs.alfworld.privileged import StartFacts, reveal
 from leap_core.envs.base import Environment, Oracle
 from leap_core.envs.skipped import Skipped, describe_counts, write_skipped
 from leap_core.errors import (
@@ -113,7 +113,7 @@ class AlfworldSuite:
         """
         path, sha256 = game_of(root, spec)
         self._engine.start(path, sha256)
-        hidden, goal = HiddenFacts(self._engine.facts()), read_trajectory_data(path).goal
+        hidden, goal = StartFacts(self._engine.facts()), read_trajectory_data(path).goal
         walkthrough = read_raw_game(path).walkthrough
         plan = winning_plan(self._engine, path, sha256, goal, hidden, walkthrough)
         self._engine.close()

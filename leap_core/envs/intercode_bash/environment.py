@@ -12,7 +12,6 @@ from leap_core.envs.intercode_bash.commands import MALFORMED, SKIP, SUBMIT, TIME
 from leap_core.envs.intercode_bash.reward import Score, score, suspect, words_to_hash
 from leap_core.envs.intercode_bash.sandbox.backends import Backend, CommandResult, Sandbox, Stopped
 from leap_core.errors import EnvironmentCrashError, WrongSpecError
-from leap_core.parts import tell_suspicion
 from leap_core.types import Observation, Spec
 
 NOT_FOUND = (126, 127)
@@ -118,19 +117,19 @@ class IntercodeBashEnvironment:
         return output, result.exit_status not in NOT_FOUND
 
     def _submit(self, episode: "_Episode") -> StepResult:
-        """End the episode with its score, whose parts stand in the last observation."""
+        """End the episode with its score."""
         reached, suspicion = self._judge(episode)
-        text = (
-            f"Submitted. Score {reached.total:.2f}: base 0.01, file differences {reached.file_diff:.2f}, "
-            f"contents of new files {reached.file_changes:.2f}, answer {reached.answer:.2f}."
-        )
-        if suspicion:
-            text += f"\n{tell_suspicion(readable(suspicion, self._observation_limit))}"
+        told = ", ".join(f"{name} {value:.2f}" for name, value in reached.parts.items())
         return StepResult(
-            observation=Observation(text=text), terminated=True, score=reached.total, success=reached.success
+            observation=Observation(text=f"Submitted. Score {reached.total:.2f}: {told}."),
+            terminated=True,
+            score=reached.total,
+            success=reached.success,
+            score_parts=reached.parts,
+            suspicion=readable(suspicion, self._observation_limit) if suspicion else None,
         )
 
-    def _judge(self, episode: "_Episode") -> tuple[Score, str]:
+    def _judge(self, episode: "_Episode") -> tuple[Score, str | None]:
         """Compare with what the gold command does in a fresh copy that is as old as the student's.
 
         The score is the original's, whatever it may be misled by; what may mislead it is told beside it.

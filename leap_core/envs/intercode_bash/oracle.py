@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from leap_core.envs.intercode_bash.commands import SUBMIT
-from leap_core.envs.intercode_bash.privileged import gold_of
+from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
 from leap_core.errors import TeacherReplyError
 from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
 
@@ -58,12 +58,12 @@ class IntercodeBashOracle:
         Raises:
             TeacherReplyError: less than all of the privileged state may guide it.
         """
-        gold = gold_of(privileged)
-        if level not in self.levels or gold is None:
+        if level not in self.levels:
             raise TeacherReplyError(
                 f"This expert knows the gold command and nothing else, so it cannot advise at level {level}. "
                 "Set demonstrations.level and correction.level to 100, or choose a teacher that is a language model."
             )
+        gold = IntercodeBashFacts.of(privileged).gold
         if history and history[-1].action.command == gold:
             return Action(reason="The last command did what the task asks for, so I submit.", command=SUBMIT)
         purposes = " and ".join(f"{name} {_PURPOSES[name]}" for name in dict.fromkeys(_programs(gold)))

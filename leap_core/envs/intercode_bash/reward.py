@@ -34,6 +34,16 @@ class Score:
     extra: tuple[Change, ...]
 
     @property
+    def parts(self) -> dict[str, float]:
+        """The parts by the names that people read. They add up to the total."""
+        return {
+            "base": BASE,
+            "file differences": self.file_diff,
+            "contents of new files": self.file_changes,
+            "answer": self.answer,
+        }
+
+    @property
     def total(self) -> float:
         """In [0.01, 1]; added up in the original's order, so that 1 is exactly 1."""
         return BASE + self.file_diff + self.file_changes + self.answer
@@ -78,8 +88,8 @@ def score(
 
 def suspect(
     agent_steering: str | None, gold_steering: str | None, agent_status: str | None, gold_status: str | None
-) -> str:
-    """What the student left behind that may have misled the comparison; "" where nothing did.
+) -> str | None:
+    """What the student left behind that may have misled the comparison; None where nothing did.
 
     Args:
         agent_steering: what decides which changes git sees where the student worked, as `Sandbox.steering` tells it.
@@ -95,7 +105,7 @@ def suspect(
     odd = [line for line in odd if line not in (gold_status or "").splitlines()]
     reasons = [f"what git looks at was changed by {', '.join(paths)}"] if paths else []
     reasons += [f"a name falls apart into several: {odd[0]}"] if odd else []
-    return "; ".join(reasons)
+    return "; ".join(reasons) or None
 
 
 def parse_status(status: str) -> list[Change]:

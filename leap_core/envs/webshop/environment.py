@@ -58,6 +58,7 @@ class WebshopEnvironment:
             score=reward.total if reward else 0.0,
             success=reward is not None and reward.success,
             valid=valid,
+            score_parts=reward.parts if reward else {},
         )
 
     def close(self) -> None:

@@ -22,5 +22,5 @@ class WebshopOracle:
         self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level
     ) -> Action:
         """Search, open an item, choose its options, buy."""
-        shopper = Shopper.of(spec, history, observation, HiddenGoal.model_validate(privileged.facts), level)
+        shopper = Shopper.of(spec, history, observation, HiddenGoal.of(privileged), level)
         return shopper.decide(read_page(observation.text))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import JsonValue
+from pydantic import ConfigDict
 
 from leap_core.envs.webshop.shop.goals import NO_LIMIT, Goal
 from leap_core.envs.webshop.shop.products import Product
@@ -13,8 +13,7 @@ from leap_core.envs.webshop.site.nouns import Nouns
 from leap_core.envs.webshop.site.reward import matches, score, share_met
 from leap_core.envs.webshop.site.visit import RESULTS_A_PAGE, option_clicked
 from leap_core.envs.webshop.site.wording import queries
-from leap_core.gate.realizability import FreeCommands
-from leap_core.types import PrivilegedState, Record, Spec
+from leap_core.types import FreeCommands, HiddenFacts, PrivilegedState, Record, Spec
 
 SOURCE = "goal"
 _SEARCH_FORM = r"search\[.+\]"
@@ -32,7 +31,7 @@ class RightItem(Record):
     values: tuple[str, ...]
 
 
-class HiddenGoal(Record):
+class HiddenGoal(HiddenFacts):
     """The facts of a privileged state.
 
     `topics` is the category of the example product. As a rule it says less than the instruction does.
@@ -41,10 +40,11 @@ class HiddenGoal(Record):
     `demonstration` is what a person did, where that was recorded.
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     asin: str
     name: str
     price: float
-    topics: tuple[str, ...]
     product_category: str
     attributes: tuple[str, ...]
     options: tuple[str, ...]
@@ -52,7 +52,6 @@ class HiddenGoal(Record):
     search: str
     page: int
     right_items: tuple[RightItem, ...]
-    free_commands: FreeCommands
     demonstration: tuple[str, ...] = ()
 
 
@@ -82,8 +81,7 @@ def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns, demonstration: tupl
         free_commands=FreeCommands(form=_SEARCH_FORM, unsayable=tuple(_unsayable(goal))),
         demonstration=demonstration,
     )
-    facts: dict[str, JsonValue] = hidden.model_dump(mode="json")
-    return PrivilegedState(spec_id=spec.id, text=_describe(goal), facts=facts, source=SOURCE)
+    return PrivilegedState(spec_id=spec.id, text=_describe(goal), facts=hidden.model_dump(mode="json"), source=SOURCE)
 
 
 def _unsayable(goal: Goal) -> Iterator[str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from leap_core.envs.alfworld.engine.engines import Engine
 from leap_core.envs.alfworld.games.routes import NoRouteError, RouteStep, shortest_route
 from leap_core.envs.alfworld.goals import Goal
-from leap_core.envs.alfworld.privileged import HiddenFacts
+from leap_core.envs.alfworld.privileged import StartFacts
 
 
 def winning_plan(
-    engine: Engine, path: Path, sha256: str, goal: Goal, hidden: HiddenFacts, walkthrough: Sequence[str]
+    engine: Engine, path: Path, sha256: str, goal: Goal, hidden: StartFacts, walkthrough: Sequence[str]
 ) -> tuple[str, ...]:
     """Commands that win the game from its start, as few as are known: our route or the file's walkthrough.
 

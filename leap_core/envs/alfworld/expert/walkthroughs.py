@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of
 from leap_core.envs.alfworld.goals import Goal, parse_goal
 from leap_core.envs.alfworld.kinds import preposition
+from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.base import Oracle
 from leap_core.errors import TeacherReplyError
 from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
@@ -86,10 +87,9 @@ def _because_of_place(place: str, goal: Goal, belief: Belief) -> str:
 
 def _next_command(history: Sequence[Step], observation: Observation, privileged: PrivilegedState) -> str | None:
     """The walkthrough's command for this step; None where the episode took another way, or it is not possible now."""
-    walkthrough = privileged.facts.get("expert_walkthrough")
-    if not isinstance(walkthrough, list) or len(walkthrough) <= len(history):
+    walkthrough = AlfworldFacts.of(privileged).expert_walkthrough
+    done = tuple(step.action.command for step in history)
+    if len(walkthrough) <= len(done) or done != walkthrough[: len(done)]:
         return None
-    if [step.action.command for step in history] != walkthrough[: len(history)]:
-        return None
-    command = str(walkthrough[len(history)])
+    command = walkthrough[len(done)]
     return command if command in (observation.admissible or ()) else None

@@ -36,7 +36,7 @@ class HumanExpert:
         self, spec: Spec, history: Sequence[Step], observation: Observation, privileged: PrivilegedState, level: Level
     ) -> Action:
         """The person's next command with a reason from what was seen by then, or the advice of the other expert."""
-        hidden = HiddenGoal.model_validate(privileged.facts)
+        hidden = HiddenGoal.of(privileged)
         command = _next_command(hidden.demonstration, history, observation)
         if command is None:
             return self._other.advise(spec, history, observation, privileged, level)

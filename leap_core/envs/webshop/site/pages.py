@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from leap_core.envs.webshop.shop.products import Product
 from leap_core.envs.webshop.site.reward import Reward
-from leap_core.parts import tell_parts
 
 SEARCH, BACK_TO_SEARCH, PREVIOUS, NEXT, BUY = "Search", "Back to Search", "< Prev", "Next >", "Buy Now"
 DESCRIPTION, FEATURES, REVIEWS = "Description", "Features", "Reviews"
@@ -85,11 +84,8 @@ def sub_page(instruction: str, product: Product, name: str) -> Page:
 
 
 def done_page(reward: Reward) -> Page:
-    """The last page, with the score and its parts. The original's has the score among fields for its own study."""
-    parts = {"type": reward.type, "attributes": reward.attributes, "options": reward.options, "price": reward.price}
-    told = tell_parts({name: value for name, value in parts.items() if value is not None})
-    score = f"Your score (min 0.0, max 1.0): {reward.total:.4g}"
-    return _page(["Thank you for shopping with us!", score, told], [])
+    """The last page, with the score. The original's has it among fields for its own study."""
+    return _page(["Thank you for shopping with us!", f"Your score (min 0.0, max 1.0): {reward.total:.4g}"], [])
 
 
 def _page(lines: Iterable[str], clickables: Iterable[str]) -> Page:

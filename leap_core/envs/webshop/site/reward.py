@@ -32,6 +32,12 @@ class Reward:
     price: float
 
     @property
+    def parts(self) -> dict[str, float]:
+        """The parts by their names, without that of options where the goal has none."""
+        parts = {"type": self.type, "attributes": self.attributes, "options": self.options, "price": self.price}
+        return {name: value for name, value in parts.items() if value is not None}
+
+    @property
     def success(self) -> bool:
         """Whether nothing is left to wish for."""
         return self.total == 1.0
