@@ -26,6 +26,7 @@ from leap_core.trainers.rows import read_rows
 from leap_core.trainers.sft import SftTrainer
 
 pytestmark = pytest.mark.filterwarnings("error:.*is_gradient_checkpointing:FutureWarning")
+APART = {"pack_episodes": False}
 LORA = {"method": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
 
 
@@ -89,8 +90,8 @@ def test_packing_and_the_size_of_micro_batches_leave_the_loss_as_it_is(tiny, row
         for name, more in {
             "packed": {"batch_size": 18, "micro_batch_size": 18},
             "packed_by_two": {"batch_size": 18, "micro_batch_size": 2},
-            "apart": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 18},
-            "apart_by_three": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 3},
+            "apart": {"batch_size": 18, "params": APART, "micro_batch_size": 18},
+            "apart_by_three": {"batch_size": 18, "params": APART, "micro_batch_size": 3},
         }.items()
     ]
     assert losses == pytest.approx([losses[0]] * 4, abs=1e-5)
@@ -202,7 +203,9 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny, tmp_path):
     )
     for name, packed in (("packed", True), ("apart", False)):
         said = []
-        job = make_job(tiny, long, tmp_path / name, max_length=500, pack_episodes=packed, max_truncated_share=0.25)
+        job = make_job(
+            tiny, long, tmp_path / name, max_length=500, params={"pack_episodes": packed}, max_truncated_share=0.25
+        )
         result = SftTrainer().train(replace(job, log=said.append))
         assert (result.num_rows, result.num_truncated) == (6, 2)
         assert "2 of 8 rows (25%)" in said[0]
@@ -274,7 +277,13 @@ def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
     """18 rows in batches of 4: four of 4 and one of 2, in each pass."""
     for micro in (1, 2, 4):
         job = make_job(
-            tiny, rows, tmp_path / str(micro), batch_size=4, micro_batch_size=micro, pack_episodes=packed, epochs=3
+            tiny,
+            rows,
+            tmp_path / str(micro),
+            batch_size=4,
+            micro_batch_size=micro,
+            params={"pack_episodes": packed},
+            epochs=3,
         )
         assert SftTrainer().train(job).num_steps == 15 == count_updates(18, job.config)
 
@@ -313,7 +322,7 @@ def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, 
                 # Far too small to move anything: micro batches round sums of training, too.
                 learning_rate=1e-9,
                 micro_batch_size=micro,
-                pack_episodes=packed,
+                params={"pack_episodes": packed},
             )
         )
         .validation_loss
