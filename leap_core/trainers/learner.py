@@ -20,6 +20,7 @@ from leap_core.students.loading import (
     load_model,
     wrapping_in_adapter,
 )
+from leap_core.students.matching import ADAPTER_NAME
 from leap_core.trainers.export import export_adapter, export_model, make_generation_savable
 from leap_core.trainers.rows import EncodedRow
 
@@ -53,7 +54,7 @@ class Learner:
         if is_adapter(start):
             model = load_adapter(model, start, is_trainable=lora)
             # PEFT reads this when it saves, and would take the relative name for a hub id.
-            model.peft_config["default"].base_model_name_or_path = str(base)
+            model.peft_config[ADAPTER_NAME].base_model_name_or_path = str(base)
             model = model if lora else model.merge_and_unload().requires_grad_(True)
         elif lora:
             with wrapping_in_adapter():
