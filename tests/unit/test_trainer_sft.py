@@ -128,6 +128,35 @@ def test_a_run_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(settin
     assert resumed.num_steps == whole.num_steps == 6
 
 
+def train_briefly(start, rows, folder, **settings):
+    """Four updates of all rows each; the weights' hash."""
+    job = make_job(start, rows, folder, warmup_steps=1, batch_size=18, micro_batch_size=18, epochs=4, **settings)
+    SftTrainer().train(job)
+    return sha256((job.output / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def briefly_trained(tiny, rows, tmp_path_factory):
+    return train_briefly(tiny, rows, tmp_path_factory.mktemp("briefly"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"weight_decay": 0.5},
+        {"max_grad_norm": 1e-3},
+        {"lr_scheduler": "constant"},
+        {"lr_scheduler": "linear"},
+        {"warmup_share": 0.9},
+        {"precision": "bf16"},
+        {"params": APART},
+    ],
+    ids=str,
+)
+def test_each_setting_reaches_the_weights(settings, briefly_trained, tiny, rows, tmp_path):
+    assert train_briefly(tiny, rows, tmp_path, **settings) != briefly_trained
+
+
 def test_a_finished_run_only_writes_its_output_again(tiny, rows, tmp_path):
     job = make_job(tiny, rows, tmp_path, save_every_steps=2)
     first = SftTrainer().train(job)
@@ -329,6 +358,18 @@ def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, 
         for micro, packed in ((1, True), (3, True), (6, True), (2, False))
     ]
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
+
+
+def test_the_validation_loss_is_measured_without_dropout(tiny, rows, tmp_path):
+    """Weights that do not move have one loss, whichever of them dropout would leave out."""
+    first = make_job(tiny, rows, tmp_path / "first", **LORA, epochs=10, learning_rate=3e-2)
+    SftTrainer().train(first)
+    settings = {**LORA, "validation_rows": rows, "epochs": 1, "learning_rate": 1e-9}
+    losses = [
+        SftTrainer().train(replace(make_job(first.output, rows, tmp_path / str(seed), **settings), seed=seed))
+        for seed in (1, 2)
+    ]
+    assert losses[0].validation_loss == pytest.approx(losses[1].validation_loss, rel=1e-5)
 
 
 def test_the_weights_are_kept_where_the_validation_loss_was_lowest(tiny, rows, tmp_path):
