@@ -180,9 +180,6 @@ class TrainingConfig(Section):
         4096, description="Longer rows, in tokens, are left out and counted."
     )
     max_truncated_share: Share = Field(0.1, description="Fail the stage if more rows are left out so.")
-    pack_episodes: bool = Field(
-        True, description="Rows of an episode that are on the device together share their common prefix."
-    )
     precision: Literal["fp32", "bf16"] = "bf16"
     keep_best_every: Annotated[int, Within(1, 10**6, "so many updates pass between two looks")] | None = Field(
         None,
@@ -190,6 +187,7 @@ class TrainingConfig(Section):
         "lowest (reference code: 200); none: keep the last ones.",
     )
     warm_start: bool = Field(True, description="Start from the previous iteration's model, not from the base.")
+    params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this kind of trainer alone.")
 
 
 class EvaluationConfig(Section):
@@ -384,7 +382,7 @@ def parse_config(values: Mapping[str, Any]) -> LeapConfig:
 
 
 def read_params(params: Mapping[str, JsonValue], kind: type[SectionT], path: str) -> SectionT:
-    """Validate the settings of one kind of student or teacher; `path` is where they stand, as `correction.params`.
+    """Validate the settings of one kind of student, teacher or trainer; `path` is their place: `correction.params`.
 
     Raises:
         ConfigError: names the key that is missing, unknown or wrong.

@@ -47,7 +47,7 @@ def check_names(config: LeapConfig) -> None:
             "student.serve=vllm."
         )
     load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
-    check_kind("trainer", config.training.trainer, TRAINERS)
+    load_kind("trainer", config.training.trainer, TRAINERS).check(config.training)
     load_prompts(config.environment.name, config.student.prompt)
     if config.student.model == TINY:
         TinyParams.read(config.student.params)

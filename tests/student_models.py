@@ -88,7 +88,7 @@ def make_model(model_type, vocab_size, **settings):
 
 
 def write_rows(path, episodes, steps, completion=answer):
-    """A Parquet file like that of a dataset artifact."""
+    """A Parquet file like that of a dataset artifact; each step is one that the teacher changed."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -99,6 +99,7 @@ def write_rows(path, episodes, steps, completion=answer):
             "step": step,
             "prompt": [message.model_dump() for message in conversation(episode % 4, step)],
             "completion": [{"role": "assistant", "content": completion(episode, step)}],
+            "rejected": [{"role": "assistant", "content": answer(episode + 1, step)}],
         }
         for episode in range(episodes)
         for step in range(steps)

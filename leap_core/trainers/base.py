@@ -14,15 +14,15 @@ class TrainingJob:
     """Everything one training run needs.
 
     `rows` is a Parquet file with the columns of the dataset artifact (`prompt`, `completion`, `episode`, `step`, ...);
-    `validation_rows` likewise or None. `start` is the directory of the model (or adapter) to start from.
+    `validation_rows` likewise or None. `start` is the model (or adapter) to start from, a directory or a hub id.
     `output` receives the model files and nothing else; `checkpoints` survives a crash, and a job started again
-    with the same directory continues from it. `progress` is told after each step how far training is, in words, and
-    `log` what a person should know.
+    with the same directory continues from it. `progress` is called after each step with how far training is, in words,
+    and `log` with what a person should know.
     """
 
     rows: Path
     validation_rows: Path | None
-    start: Path
+    start: Path | str
     output: Path
     checkpoints: Path
     config: TrainingConfig
@@ -48,7 +48,7 @@ def count_warmup(num_updates: int, config: TrainingConfig) -> int:
 
 
 def describe_short_training(num_updates: int, config: TrainingConfig) -> str:
-    """What is wrong with a training that ends before its warm-up, in words; "" where nothing is."""
+    """What is wrong with a training that ends before its warm-up, for people; "" where nothing is."""
     warmup = count_warmup(num_updates, config)
     if num_updates >= warmup:
         return ""
@@ -84,6 +84,11 @@ class Trainer(Protocol):
     """Fine-tunes a student on a dataset."""
 
     name: str
+
+    @classmethod
+    def check(cls, config: TrainingConfig) -> None:
+        """Raise ConfigError where a setting is wrong. Every command calls this, so it imports nothing heavy."""
+        ...
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Train to the end, resuming from `job.checkpoints` if a run was cut off there.

@@ -46,7 +46,7 @@ def open_checkpoints(directory: Path, identity: str) -> Path | None:
 
 
 def mark_whole(directory: Path, step: int) -> None:
-    """Say that the checkpoint of `step` has been written to its end."""
+    """Mark the checkpoint of `step` as written to its end."""
     (directory / f"checkpoint-{step}" / _MARKER).touch()
 
 

@@ -11,6 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from leap_core.students.matching import ADAPTER_NAME
+
 BASE_FOLDER = "base"
 _MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.py")
 _CONFIG_FILES = ("config.json", "generation_config.json")
@@ -29,16 +31,16 @@ _NEVER = frozenset({"training_args.bin", "optimizer.bin", "scheduler.bin"})
 
 
 def make_generation_savable(model: Any) -> None:
-    """Keep a model's own advice on sampling, unless transformers would refuse to save it: then only its tokens.
+    """Keep a model's own generation config, unless transformers would refuse to save it: then only its tokens.
 
-    Some published models say both that nothing is sampled and at which temperature.
+    Some published models switch sampling off and set a temperature all the same.
     """
-    advice = model.generation_config
+    config = model.generation_config
     try:
-        advice.validate(strict=True)
+        config.validate(strict=True)
     except ValueError:
         named = ("bos_token_id", "eos_token_id", "pad_token_id")
-        model.generation_config = type(advice)(**{name: getattr(advice, name) for name in named})
+        model.generation_config = type(config)(**{name: getattr(config, name) for name in named})
 
 
 def export_model(model: Any, tokenizer: Any, output: Path, dtype: Any, end_ids: frozenset[int]) -> None:
@@ -57,7 +59,8 @@ def export_model(model: Any, tokenizer: Any, output: Path, dtype: Any, end_ids: 
 def export_adapter(model: Any, tokenizer: Any, output: Path, base: Path | str) -> None:
     """Write an adapter, its tokenizer, and its base where that is a directory."""
     output.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(output)
+    # Trainers may put others beside it, such as a frozen copy as their reference.
+    model.save_pretrained(output, selected_adapters=[ADAPTER_NAME])
     (output / "README.md").unlink(missing_ok=True)
     tokenizer.save_pretrained(output)
     name = str(base)

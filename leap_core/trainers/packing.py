@@ -8,29 +8,16 @@ Nodes are stored parents first, each subtree in one piece. Node j is then an anc
 if `j <= i < ends[j]`, so one number a token (`ends`) is the whole mask.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from leap_core.trainers.rows import EncodedRow
+
 IGNORED = -100
 """Label of a token that no loss is computed on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedRow:
-    """One step as token ids. Rows with equal `episode` may share a sequence."""
-
-    episode: str
-    step: int
-    prompt: list[int]
-    completion: list[int]
-
-    @property
-    def length(self) -> int:
-        """Tokens of prompt and completion."""
-        return len(self.prompt) + len(self.completion)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +28,6 @@ class TreeSequence:
     labels: list[int]
     positions: list[int]
     ends: list[int]
-
-
-def cut_into_chunks(rows: Sequence[EncodedRow], size: int) -> list[list[EncodedRow]]:
-    """Cut rows into chunks of `size`, in their order, so that those of an episode stay together; the last may be less.
-
-    A chunk is what is on the device at once: it has so many rows whatever can be packed in it.
-    """
-    return [list(rows[first : first + size]) for first in range(0, len(rows), size)]
 
 
 def pack_rows(rows: Iterable[EncodedRow], max_length: int) -> list[TreeSequence]:
@@ -151,17 +130,6 @@ class TreeCollator:
             "position_ids": _padded(features, "positions", width, 0),
             "attention_mask": mask,
         }
-
-
-@dataclass(frozen=True)
-class ChunkCollator:
-    """Batches chunks, each a list of sequences, as one batch of sequences."""
-
-    collate: Callable[[Sequence[Mapping[str, list[int]]]], dict[str, torch.Tensor]]
-
-    def __call__(self, chunks: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Collate the sequences of all `chunks`."""
-        return self.collate([sequence for chunk in chunks for sequence in chunk["sequences"]])
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from leap_core.students.hf import HfStudent
 from leap_core.students.openai import OpenAIStudent
 from leap_core.trainers.base import TrainingJob
 from leap_core.trainers.export import export_model
-from leap_core.trainers.packing import EncodedRow, PaddingCollator, TreeCollator, pack_rows, single_sequences
+from leap_core.trainers.packing import PaddingCollator, TreeCollator, pack_rows, single_sequences
+from leap_core.trainers.rows import EncodedRow
 from leap_core.trainers.sft import SftTrainer
 from leap_core.types import Message
 

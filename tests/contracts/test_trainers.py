@@ -4,6 +4,8 @@ Not covered: how well a trained student plays, and training on a GPU.
 """
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
 
@@ -11,6 +13,7 @@ import pytest
 from student_models import conversation, make_small_tiny, write_rows
 
 from leap_core.config import ExecutionConfig, StudentConfig, TrainingConfig
+from leap_core.errors import UnknownNameError
 from leap_core.registry import load_kind
 from leap_core.students.base import ActRequest
 from leap_core.students.hf import HfStudent
@@ -35,24 +38,44 @@ def rows(tmp_path_factory):
     return write_rows(tmp_path_factory.mktemp("rows") / "rows.parquet", episodes=6, steps=2)
 
 
-def make_job(trainer, start, rows, folder):
-    config = TrainingConfig(
-        trainer=trainer.name, method="full", precision="fp32", learning_rate=1e-3, epochs=3, batch_size=3
-    )
+def make_job(trainer, start, rows, folder, **settings):
+    settings = {"method": "full", "precision": "fp32", "learning_rate": 1e-3, "epochs": 3, "batch_size": 3, **settings}
     return TrainingJob(
         rows=rows,
         validation_rows=rows,
         start=start,
         output=folder / "output",
         checkpoints=folder / "checkpoints",
-        config=config,
+        config=TrainingConfig(trainer=trainer.name, **settings),
         execution=EXECUTION,
         seed=1,
     )
 
 
 def digests(folder):
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_its_default_settings_are_fine_and_unknown_ones_an_error(trainer):
+    trainer.check(TrainingConfig(trainer=trainer.name))
+    with pytest.raises(UnknownNameError, match=r"training\.params\.betta"):
+        trainer.check(TrainingConfig(trainer=trainer.name, params={"betta": 0.1}))
+
+
+def test_checking_its_settings_imports_nothing_heavy(trainer):
+    """Every command checks them, and TRL alone takes seconds."""
+    code = (
+        "import sys; from leap_core.config import TrainingConfig; from leap_core.registry import load_kind; "
+        "from leap_core.trainers import TRAINERS; "
+        f"load_kind('trainer', {trainer.name!r}, TRAINERS).check(TrainingConfig()); "
+        "print(*{'torch', 'transformers', 'trl', 'peft', 'datasets'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
 
 
 def test_what_it_writes_is_a_student_that_has_changed(trainer, start, rows, tmp_path):
@@ -81,8 +104,9 @@ def test_it_tells_how_far_it_is(trainer, start, rows, tmp_path):
     assert [line.partition(",")[0] for line in told] == [f"step {step} of 12" for step in range(1, 13)]
 
 
-def test_an_interrupted_run_ends_in_the_same_bytes(trainer, start, rows, tmp_path):
-    whole, cut = (make_job(trainer, start, rows, tmp_path / name) for name in ("whole", "cut"))
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_an_interrupted_run_ends_in_the_same_bytes(method, trainer, start, rows, tmp_path):
+    whole, cut = (make_job(trainer, start, rows, tmp_path / name, method=method) for name in ("whole", "cut"))
     result = trainer.train(whole)
     trainer.train(cut)
     shutil.rmtree(cut.output)
@@ -91,3 +115,14 @@ def test_an_interrupted_run_ends_in_the_same_bytes(trainer, start, rows, tmp_pat
     assert 0 < resumed.resumed_from_step < result.num_steps
     assert digests(cut.output) == digests(whole.output)
     assert resumed.log == result.log
+
+
+def test_it_goes_on_training_its_own_adapter(trainer, start, rows, tmp_path):
+    """As the next iteration does: the output is one adapter, beside the base that was there."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    trainer.train(make_job(trainer, start, rows, first, method="lora"))
+    trainer.train(make_job(trainer, first / "output", rows, second, method="lora"))
+    before, after = digests(first / "output"), digests(second / "output")
+    assert set(after) == set(before)
+    assert [path.name for path in (second / "output").iterdir() if path.is_dir()] == ["base"]
+    assert {name for name in after if after[name] != before[name]} == {"adapter_model.safetensors"}

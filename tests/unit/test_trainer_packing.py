@@ -10,12 +10,12 @@ from leap_core.students.architecture import MASKABLE
 from leap_core.students.encoding import encode_completion, encode_prompt
 from leap_core.trainers.packing import (
     IGNORED,
-    EncodedRow,
     PaddingCollator,
     TreeCollator,
     pack_rows,
     single_sequences,
 )
+from leap_core.trainers.rows import EncodedRow
 
 
 def episode_rows(tokenizer, episode, steps):

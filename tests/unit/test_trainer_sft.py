@@ -26,6 +26,7 @@ from leap_core.trainers.rows import read_rows
 from leap_core.trainers.sft import SftTrainer
 
 pytestmark = pytest.mark.filterwarnings("error:.*is_gradient_checkpointing:FutureWarning")
+APART = {"pack_episodes": False}
 LORA = {"method": "lora", "lora": {"rank": 4, "alpha": 8, "dropout": 0.1}}
 
 
@@ -89,8 +90,8 @@ def test_packing_and_the_size_of_micro_batches_leave_the_loss_as_it_is(tiny, row
         for name, more in {
             "packed": {"batch_size": 18, "micro_batch_size": 18},
             "packed_by_two": {"batch_size": 18, "micro_batch_size": 2},
-            "apart": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 18},
-            "apart_by_three": {"batch_size": 18, "pack_episodes": False, "micro_batch_size": 3},
+            "apart": {"batch_size": 18, "params": APART, "micro_batch_size": 18},
+            "apart_by_three": {"batch_size": 18, "params": APART, "micro_batch_size": 3},
         }.items()
     ]
     assert losses == pytest.approx([losses[0]] * 4, abs=1e-5)
@@ -111,7 +112,7 @@ def test_the_same_job_gives_the_same_bytes_wherever_it_runs(settings, tiny, rows
     assert {path.suffix for path in first.rglob("*") if path.is_file()} <= allowed
 
 
-@pytest.mark.parametrize("settings", [{}, LORA, {"micro_batch_size": 2}], ids=["full", "lora", "in_chunks"])
+@pytest.mark.parametrize("settings", [{}, {"micro_batch_size": 2}], ids=["full", "in_chunks"])
 def test_a_run_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(settings, tiny, rows, tmp_path):
     whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
     job = make_job(tiny, rows, tmp_path / "cut", save_every_steps=2, **settings)
@@ -125,6 +126,35 @@ def test_a_run_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(settin
     assert digests(job.output) == digests(tmp_path / "whole" / "output")
     assert resumed.log == whole.log
     assert resumed.num_steps == whole.num_steps == 6
+
+
+def train_briefly(start, rows, folder, **settings):
+    """Four updates of all rows each; the weights' hash."""
+    job = make_job(start, rows, folder, warmup_steps=1, batch_size=18, micro_batch_size=18, epochs=4, **settings)
+    SftTrainer().train(job)
+    return sha256((job.output / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def briefly_trained(tiny, rows, tmp_path_factory):
+    return train_briefly(tiny, rows, tmp_path_factory.mktemp("briefly"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"weight_decay": 0.5},
+        {"max_grad_norm": 1e-3},
+        {"lr_scheduler": "constant"},
+        {"lr_scheduler": "linear"},
+        {"warmup_share": 0.9},
+        {"precision": "bf16"},
+        {"params": APART},
+    ],
+    ids=str,
+)
+def test_each_setting_reaches_the_weights(settings, briefly_trained, tiny, rows, tmp_path):
+    assert train_briefly(tiny, rows, tmp_path, **settings) != briefly_trained
 
 
 def test_a_finished_run_only_writes_its_output_again(tiny, rows, tmp_path):
@@ -202,7 +232,9 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tiny, tmp_path):
     )
     for name, packed in (("packed", True), ("apart", False)):
         said = []
-        job = make_job(tiny, long, tmp_path / name, max_length=500, pack_episodes=packed, max_truncated_share=0.25)
+        job = make_job(
+            tiny, long, tmp_path / name, max_length=500, params={"pack_episodes": packed}, max_truncated_share=0.25
+        )
         result = SftTrainer().train(replace(job, log=said.append))
         assert (result.num_rows, result.num_truncated) == (6, 2)
         assert "2 of 8 rows (25%)" in said[0]
@@ -274,7 +306,13 @@ def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
     """18 rows in batches of 4: four of 4 and one of 2, in each pass."""
     for micro in (1, 2, 4):
         job = make_job(
-            tiny, rows, tmp_path / str(micro), batch_size=4, micro_batch_size=micro, pack_episodes=packed, epochs=3
+            tiny,
+            rows,
+            tmp_path / str(micro),
+            batch_size=4,
+            micro_batch_size=micro,
+            params={"pack_episodes": packed},
+            epochs=3,
         )
         assert SftTrainer().train(job).num_steps == 15 == count_updates(18, job.config)
 
@@ -313,13 +351,25 @@ def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, 
                 # Far too small to move anything: micro batches round sums of training, too.
                 learning_rate=1e-9,
                 micro_batch_size=micro,
-                pack_episodes=packed,
+                params={"pack_episodes": packed},
             )
         )
         .validation_loss
         for micro, packed in ((1, True), (3, True), (6, True), (2, False))
     ]
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
+
+
+def test_the_validation_loss_is_measured_without_dropout(tiny, rows, tmp_path):
+    """Weights that do not move have one loss, whichever of them dropout would leave out."""
+    first = make_job(tiny, rows, tmp_path / "first", **LORA, epochs=10, learning_rate=3e-2)
+    SftTrainer().train(first)
+    settings = {**LORA, "validation_rows": rows, "epochs": 1, "learning_rate": 1e-9}
+    losses = [
+        SftTrainer().train(replace(make_job(first.output, rows, tmp_path / str(seed), **settings), seed=seed))
+        for seed in (1, 2)
+    ]
+    assert losses[0].validation_loss == pytest.approx(losses[1].validation_loss, rel=1e-5)
 
 
 def test_the_weights_are_kept_where_the_validation_loss_was_lowest(tiny, rows, tmp_path):

@@ -13,9 +13,9 @@ DATASET = ArtifactRef(stage="dataset", name="leap-i0", key="d" * 64, digest="d" 
 MODEL = ArtifactRef(stage="base", name="leap", key="e" * 64, digest="e" * 64)
 
 
-def plan_training(store, **sections):
+def plan_training(store, iteration=0, **sections):
     run = Run(config=LeapConfig.model_validate(sections), store=store, planning=True)
-    train(run, 0, DATASET, MODEL)
+    train(run, iteration, DATASET, MODEL)
     return run.outcomes[0]
 
 
@@ -60,3 +60,22 @@ def test_another_micro_batch_is_another_training_and_the_plan_says_so(store):
 )
 def test_what_changes_no_weights_changes_no_training(store, sections):
     assert plan_training(store, **sections).state == "cached"
+
+
+def test_iteration_0_has_its_own_rate_and_passes_where_they_are_set(store):
+    own = {"training": {"bootstrap_learning_rate": 1e-3, "bootstrap_epochs": 7.0, "learning_rate": 1e-5, "epochs": 2.0}}
+    first, later = (plan_training(store, iteration, **own).identity.training for iteration in (0, 1))
+    assert (first.learning_rate, first.epochs) == (1e-3, 7.0)
+    assert (later.learning_rate, later.epochs) == (1e-5, 2.0)
+    assert plan_training(store, 1).identity == plan_training(store, 1, training={"bootstrap_epochs": 9.0}).identity
+
+
+def test_each_iteration_has_a_seed_of_its_own(store):
+    seeds = [plan_training(store, iteration, seed=seed).identity.seed for seed, iteration in ((3, 0), (3, 1), (4, 0))]
+    assert len(set(seeds[:2])) == len({seeds[0], seeds[2]}) == 2
+
+
+def test_settings_of_the_trainer_alone_are_part_of_the_training(store):
+    outcome = plan_training(store, training={"params": {"pack_episodes": False}})
+    assert outcome.state == "run"
+    assert "training.params.pack_episodes" in outcome.why

@@ -7,7 +7,7 @@ from flows.forecast.preflight import foresee_stages
 from flows.presets import read_config
 from leap_core.config import TrainingConfig
 from leap_core.store.artifacts import ArtifactStore
-from leap_core.trainers.base import count_updates, count_warmup, describe_short_training
+from leap_core.trainers.base import count_updates, count_warmup, describe_short_training, micro_batch_size
 from tasks.dataset import trains_on_kept_steps
 
 
@@ -17,6 +17,13 @@ from tasks.dataset import trains_on_kept_steps
 )
 def test_updates_are_passes_over_batches_of_rows(num_rows, batch_size, epochs, expected):
     assert count_updates(num_rows, TrainingConfig(batch_size=batch_size, epochs=epochs)) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "at_most", "expected"), [(8, 8, 8), (8, 5, 4), (6, 4, 3), (7, 3, 1), (4, 16, 4), (12, 8, 6)]
+)
+def test_a_micro_batch_is_the_largest_equal_part_of_a_batch_that_is_allowed(batch_size, at_most, expected):
+    assert micro_batch_size(batch_size, at_most) == expected
 
 
 def test_a_warm_up_is_in_updates_or_a_share_of_them():

@@ -1,0 +1,252 @@
+"""What every trainer through TRL shares, so that a trainer's own file holds its loss alone (sft.py).
+
+`train_through_trl` reads and encodes the rows, loads the start, resumes to the same bits, watches for divergence, keeps
+the best weights where asked, and writes the model. The trainer gives it one function, which makes TRL's trainer from a
+`TrlSetup`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
+from transformers.utils import logging
+
+from leap_core.errors import StageFailedError
+from leap_core.students.encoding import load_tokenizer
+from leap_core.students.loading import expand_home, resolve_device, tokenizer_source
+from leap_core.trainers.base import (
+    TrainingJob,
+    TrainingResult,
+    count_updates,
+    count_warmup,
+    describe_short_training,
+    micro_batch_size,
+)
+from leap_core.trainers.checkpoints import job_identity, open_checkpoints, step_of
+from leap_core.trainers.learner import Learner
+from leap_core.trainers.rows import EncodedRow, RowsRead, read_rows
+from leap_core.trainers.trl_loop import ExactTrainer, LogProgress, MarkWhole, Measure, StopAtDivergence, exact
+
+_LOG_STEPS = 10
+"""Steps that one entry of the result's log is the mean of."""
+
+_CHECKPOINTING_FROM = 1_000_000_000
+"""Models of at least so many parameters recompute activations on a GPU rather than keep them."""
+
+Item = Mapping[str, list[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrlSetup:
+    """What TRL's trainer is made from. `validation_rows` may be empty; with `pairs`, all rows have a `rejected`."""
+
+    job: TrainingJob
+    learner: Learner
+    tokenizer: Any
+    rows: list[EncodedRow]
+    validation_rows: list[EncodedRow]
+
+    def make(
+        self,
+        kind: type[Trainer],
+        arguments: TrainingArguments,
+        *,
+        items: Callable[[list[EncodedRow]], Sequence[Item]],
+        collate: Callable[[Sequence[Item]], dict[str, torch.Tensor]],
+        measure: Measure,
+        **own: Any,
+    ) -> ExactTrainer:
+        """Make TRL's trainer `kind`.
+
+        Args:
+            kind: a class of TRL's.
+            arguments: of the class that goes with it, made from `arguments()` and what is this trainer's own.
+            items: lists of token ids for the rows of one chunk, one or several rows each.
+            collate: the tensors of the items of one chunk.
+            measure: the validation loss of one chunk, and of how many it is the mean.
+            own: more settings of this class, such as a reference model.
+        """
+        trainer = exact(kind)(
+            num_full_batches=len(self.rows) // self.job.config.batch_size,
+            measure=measure,
+            model=self.learner.model,
+            args=arguments,
+            train_dataset=self._chunks(self.rows, items),
+            eval_dataset=self._chunks(self.validation_rows, items) if self.validation_rows else None,
+            processing_class=self.tokenizer,
+            data_collator=lambda chunks: collate([item for chunk in chunks for item in chunk["items"]]),
+            callbacks=[StopAtDivergence(), MarkWhole(self.job.checkpoints), LogProgress(self.job.progress)],
+            **own,
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that every trainer takes, by the job's settings."""
+        return {**self._optimisation(), **self._device(), **self._saving()}
+
+    @property
+    def _micro(self) -> int:
+        return micro_batch_size(self.job.config.batch_size, self.job.execution.micro_batch_size)
+
+    def _chunks(self, rows: list[EncodedRow], items: Callable[[list[EncodedRow]], Sequence[Item]]) -> Dataset:
+        """One item a chunk, in the order of the rows, so that those of an episode stay together."""
+        chunks = [items(rows[first : first + self._micro]) for first in range(0, len(rows), self._micro)]
+        return Dataset.from_dict({"items": chunks})
+
+    def _optimisation(self) -> dict[str, Any]:
+        config = self.job.config
+        return {
+            # An item of the dataset is a chunk of `_micro` rows.
+            "per_device_train_batch_size": 1,
+            "per_device_eval_batch_size": 1,
+            "gradient_accumulation_steps": config.batch_size // self._micro,
+            "learning_rate": config.learning_rate,
+            "lr_scheduler_type": "constant_with_warmup" if config.lr_scheduler == "constant" else config.lr_scheduler,
+            # Below 1 it is a share.
+            "warmup_steps": config.warmup_steps if config.warmup_share is None else config.warmup_share,
+            "max_grad_norm": config.max_grad_norm,
+            "weight_decay": config.weight_decay,
+            "num_train_epochs": config.epochs,
+            "seed": self.job.seed,
+        }
+
+    def _device(self) -> dict[str, Any]:
+        on_cpu = resolve_device(self.job.execution.device) == "cpu"
+        return {
+            "use_cpu": on_cpu,
+            "bf16": self.job.config.precision == "bf16",
+            "fp16": False,
+            "tf32": None,
+            "activation_checkpointing": not on_cpu and self.learner.model.num_parameters() >= _CHECKPOINTING_FROM,
+            "dataloader_num_workers": 0,
+            "dataloader_pin_memory": not on_cpu,
+            "remove_unused_columns": False,
+        }
+
+    def _saving(self) -> dict[str, Any]:
+        every = self.job.config.keep_best_every
+        keeps_best = every is not None
+        return {
+            "output_dir": str(self.job.checkpoints),
+            "save_strategy": "steps",
+            "save_steps": every or self.job.execution.save_every_steps,
+            "save_total_limit": 2,
+            # Every step: the mean over several would leave out, after a resume, those before the checkpoint.
+            "logging_steps": 1,
+            "logging_nan_inf_filter": False,
+            "eval_strategy": "steps" if keeps_best else "no",
+            "eval_steps": every,
+            "load_best_model_at_end": keeps_best,
+            "metric_for_best_model": "eval_loss" if keeps_best else None,
+            "greater_is_better": False if keeps_best else None,
+            "report_to": "none",
+            "disable_tqdm": True,
+        }
+
+
+def train_through_trl(
+    job: TrainingJob, make: Callable[[TrlSetup], ExactTrainer], *, pairs: bool = False
+) -> TrainingResult:
+    """Train to the end, resuming from `job.checkpoints` if a run was cut off there.
+
+    Args:
+        job: what to train, and on what.
+        make: makes TRL's trainer, through `TrlSetup.make`.
+        pairs: train on the rows that have a rejected answer, and on no others.
+
+    Raises:
+        StudentError: the start cannot be loaded, or does not know a row's tokens or length.
+        StageFailedError: too many rows are too long, none is left, or the training diverged.
+        ArtifactError: the rows cannot be read.
+    """
+    _prepare_process(job)
+    start = expand_home(job.start)
+    tokenizer = load_tokenizer(tokenizer_source(start))
+    read = _read_rows(job, tokenizer, pairs)
+    validation_rows = _read_validation_rows(job, tokenizer, pairs)
+    set_seed(job.seed)
+    learner = Learner.load(start, job.config)
+    learner.check_rows(read.rows)
+    trainer = make(
+        TrlSetup(job=job, learner=learner, tokenizer=tokenizer, rows=read.rows, validation_rows=validation_rows)
+    )
+    checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(read.rows)))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    validation_loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
+    learner.check(validation_loss)
+    learner.export(trainer.accelerator.unwrap_model(trainer.model), tokenizer, job.output)
+    return _result(job, read, trainer, validation_loss, checkpoint)
+
+
+def _prepare_process(job: TrainingJob) -> None:
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    if job.execution.num_threads is not None:
+        torch.set_num_threads(job.execution.num_threads)
+
+
+def _read_rows(job: TrainingJob, tokenizer: Any, pairs: bool) -> RowsRead:
+    """The rows to train on; what a person should know of them goes to the log."""
+    read = read_rows(job.rows, tokenizer, job.config.max_length, pairs=pairs)
+    if read.num_unpaired:
+        job.log(f"{read.num_unpaired:,} rows have no rejected answer and are passed over")
+    if read.loss_in_words:
+        job.log(f"warning: {read.loss_in_words}")
+    read.check(job.config.max_truncated_share)
+    if short := describe_short_training(count_updates(len(read.rows), job.config), job.config):
+        job.log(f"warning: {short}")
+    return read
+
+
+def _read_validation_rows(job: TrainingJob, tokenizer: Any, pairs: bool) -> list[EncodedRow]:
+    """The validation rows; empty where there are none.
+
+    Raises:
+        StageFailedError: the best weights are to be kept, and nothing says which are.
+    """
+    rows: list[EncodedRow] = []
+    if job.validation_rows is not None:
+        rows = read_rows(job.validation_rows, tokenizer, job.config.max_length, pairs=pairs).rows
+    if not rows and job.config.keep_best_every is not None:
+        raise StageFailedError(
+            "training.keep_best_every needs validation rows, and there are none: raise dataset.validation_fraction, or "
+            "--set training.keep_best_every=null to keep the last weights."
+        )
+    return rows
+
+
+def _result(
+    job: TrainingJob, read: RowsRead, trainer: ExactTrainer, validation_loss: float | None, checkpoint: Path | None
+) -> TrainingResult:
+    entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+    losses = _summarise(entries)
+    return TrainingResult(
+        num_rows=len(read.rows),
+        num_steps=trainer.state.global_step,
+        num_warmup=count_warmup(count_updates(len(read.rows), job.config), job.config),
+        kept_step=trainer.kept_step,
+        peak_learning_rate=max(float(entry["learning_rate"]) for entry in entries),
+        num_truncated=len(read.left_out),
+        final_loss=losses[-1]["loss"],
+        validation_loss=validation_loss,
+        resumed_from_step=None if checkpoint is None else step_of(checkpoint),
+        log=losses,
+    )
+
+
+def _summarise(entries: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """One entry for every so many steps, the last one included: mean loss, and the last one's learning rate."""
+    groups = [entries[first : first + _LOG_STEPS] for first in range(0, len(entries), _LOG_STEPS)]
+    return [
+        {
+            "step": float(group[-1]["step"]),
+            "loss": sum(float(entry["loss"]) for entry in group) / len(group),
+            "learning_rate": float(group[-1]["learning_rate"]),
+        }
+        for group in groups
+    ]
