@@ -33,6 +33,7 @@ from leap_core.settings.bounds import (
     Within,
 )
 from leap_core.settings.files import check_values, read_json, read_toml
+from leap_core.types import Split
 
 
 class Section(BaseModel):
@@ -48,7 +49,6 @@ class EnvironmentConfig(Section):
     """Which environment, on which data."""
 
     name: Text = Field("alfworld", description="Kind of environment.")
-    engine: Literal["auto", "native", "textworld"] = Field("auto", description="Which engine plays the games.")
     data: Text | None = Field(
         None, description="Directory of downloaded data; none: games are generated from the experiment's seed."
     )
@@ -57,6 +57,10 @@ class EnvironmentConfig(Section):
     num_dev: SpecsOrNone = Field(100, description="Specs in the dev split.")
     num_test: SpecsOrNone = Field(200, description="Specs in the test split.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this environment alone.")
+
+    def num_specs(self, split: Split) -> int:
+        """How many specs a split has, at most."""
+        return {"train": self.num_train, "dev": self.num_dev, "test": self.num_test}[split]
 
 
 class StudentConfig(Section):
@@ -142,7 +146,7 @@ class DatasetConfig(Section):
     kept_steps: bool | None = Field(
         None,
         description="Train on steps that the teacher left as the student made them; none: unless the teacher is asked "
-        "to leave alone all that is good enough (WebShop's prompts), as in the reference code.",
+        "to leave alone all that is good enough (`Suite.sparing`), as in the reference code.",
     )
     corrections: Annotated[tuple[Text, ...], Field(strict=False, max_length=1000)] = Field(
         (), description="Correction artifacts to use for iterations 1, 2, ... in place of rolling out and correcting."

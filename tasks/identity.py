@@ -12,14 +12,13 @@ class PlayedEnvironment(Section):
     """What of the environment decides how an episode goes, given its spec."""
 
     name: str
-    engine: str
     max_steps: int
     params: dict[str, JsonValue]
 
     @classmethod
     def of(cls, config: EnvironmentConfig) -> "PlayedEnvironment":
         """Take over the fields of `config` that bear identity once specs are made."""
-        return cls(name=config.name, engine=config.engine, max_steps=config.max_steps, params=config.params)
+        return cls(name=config.name, max_steps=config.max_steps, params=config.params)
 
 
 class PlayedStudent(Section):

@@ -314,9 +314,9 @@ def diagnose_webshop() -> list[Finding]:
 
 def _noun_step() -> Finding:
     """Which step finds the nouns that a score looks at."""
-    from leap_core.envs.webshop.site.nouns import AUTO, SPACY_MODEL, resolve_noun_step
+    from leap_core.envs.webshop.site.nouns import SPACY_MODEL, resolve_noun_step
 
-    if resolve_noun_step(AUTO) == "spacy":
+    if resolve_noun_step("auto") == "spacy":
         return Finding(what="nouns", ok=True, text=f"spaCy with {SPACY_MODEL}, as the original")
     return Finding(what="nouns", ok=True, text=f"by rules; the original's are spaCy's, with {SPACY_MODEL}")
 

@@ -6,7 +6,7 @@ from report_data import evaluation, report_data
 from flows.results.summary import line_of
 from leap_core.config import LeapConfig
 from leap_core.disk.canonical import stage_key
-from leap_core.envs.intercode_bash.reward import suspect
+from leap_core.envs.intercode_bash.nl2bash.reward import suspect
 from leap_core.method.correction import needs_correction
 from leap_core.method.demonstrations import successful
 from leap_core.method.evaluation import summarise
