@@ -15,10 +15,10 @@ def read_defaults(environment: object) -> dict[str, Any]:
     Raises:
         ConfigError: the file is not TOML.
     """
-    path = _ENVIRONMENTS / str(environment) / "defaults.toml"
-    if not str(environment).isidentifier() or not path.is_file():
+    files = {path.parent.name: path for path in _ENVIRONMENTS.glob("*/defaults.toml")}
+    if not isinstance(environment, str) or environment not in files:
         return {}
-    return read_toml(path, f"the defaults of {environment}", "Install the package again.")
+    return read_toml(files[environment], f"the defaults of {environment}", "Install the package again.")
 
 
 def lay_over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
