@@ -7,8 +7,7 @@ use it. `[execution]` holds what may change how fast or where a result is made, 
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -35,7 +34,7 @@ from leap_core.settings.bounds import (
     Tokens,
     Within,
 )
-from leap_core.settings.defaults import lay_over, read_defaults
+from leap_core.settings.defaults import add_defaults
 from leap_core.settings.files import check_values, read_json, read_toml
 from leap_core.types import Split
 
@@ -341,8 +340,8 @@ class LeapConfig(Section):
         return self
 
 
-def load_config(preset: Path, overrides: Sequence[str] = ()) -> LeapConfig:
-    """Read a TOML preset over the defaults of its environment, and apply `a.b=value` overrides.
+def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
+    """Read a TOML preset, apply `a.b=value` overrides, and add the defaults of its environment.
 
     A value is read as JSON where it is JSON (`3`, `true`, `null`, `["x"]`), else as a plain string.
 
@@ -356,21 +355,9 @@ def load_config(preset: Path, overrides: Sequence[str] = ()) -> LeapConfig:
             f"The preset {preset} sets nothing. Write settings into it, or copy one of flows/presets, such as "
             "demo.toml."
         )
-    chosen = deepcopy(values)
-    _apply_overrides(chosen, overrides)  # one of them may choose the environment
-    values = lay_over(read_defaults(_environment_of(chosen)), values)
-    _apply_overrides(values, overrides)
-    return parse_config(values)
-
-
-def _environment_of(values: Mapping[str, Any]) -> Any:
-    section = values.get("environment", {})
-    return section.get("name", EnvironmentConfig().name) if isinstance(section, Mapping) else None
-
-
-def _apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
     for override in overrides:
         apply_override(values, override)
+    return parse_config(add_defaults(values, EnvironmentConfig().name))
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:

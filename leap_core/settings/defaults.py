@@ -9,22 +9,23 @@ from leap_core.settings.files import read_toml
 _ENVIRONMENTS = Path(__file__).parents[1] / "envs"
 
 
-def read_defaults(environment: object) -> dict[str, Any]:
-    """Read the defaults of an environment; nothing where no environment has this name, which others report.
+def add_defaults(values: Mapping[str, Any], usual: str) -> dict[str, Any]:
+    """Add to the sections of an experiment what they lack and the folder of its environment states.
+
+    Args:
+        values: the sections, as a preset has them. A table inside one, such as `params`, is taken as it is.
+        usual: the environment, where `values` names none. One without a folder has no defaults.
 
     Raises:
-        ConfigError: the file is not TOML.
+        ConfigError: the file of defaults is not TOML.
     """
     files = {path.parent.name: path for path in _ENVIRONMENTS.glob("*/defaults.toml")}
-    if not isinstance(environment, str) or environment not in files:
-        return {}
-    return read_toml(files[environment], f"the defaults of {environment}", "Install the package again.")
-
-
-def lay_over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with what only `defaults` has, section by section."""
-    merged = {**defaults, **values}
-    for key, default in defaults.items():
-        if isinstance(default, Mapping) and isinstance(values.get(key), Mapping):
-            merged[key] = lay_over(default, values[key])
-    return merged
+    section = values.get("environment")
+    name = section.get("name", usual) if isinstance(section, Mapping) else usual
+    if not isinstance(name, str) or name not in files:
+        return dict(values)
+    defaults = read_toml(files[name], f"the defaults of {name}", "Install the package again.")
+    sections = {
+        key: {**default, **values[key]} for key, default in defaults.items() if isinstance(values.get(key), Mapping)
+    }
+    return {**defaults, **values, **sections}
