@@ -1,5 +1,7 @@
 """The configuration of an experiment: one pydantic model a section, loaded from a TOML preset plus overrides.
 
+Below the preset lie the defaults of its environment's folder (`defaults.toml`), and below these the ones here.
+
 Every section but `[execution]` and the experiment's name bears identity: it goes into the keys of the stages that
 use it. `[execution]` holds what may change how fast or where a result is made, never the result.
 """
@@ -32,7 +34,9 @@ from leap_core.settings.bounds import (
     Tokens,
     Within,
 )
+from leap_core.settings.defaults import add_defaults
 from leap_core.settings.files import check_values, read_json, read_toml
+from leap_core.types import Split
 
 
 class Section(BaseModel):
@@ -48,7 +52,6 @@ class EnvironmentConfig(Section):
     """Which environment, on which data."""
 
     name: Text = Field("alfworld", description="Kind of environment.")
-    engine: Literal["auto", "native", "textworld"] = Field("auto", description="Which engine plays the games.")
     data: Text | None = Field(
         None, description="Directory of downloaded data; none: games are generated from the experiment's seed."
     )
@@ -57,6 +60,10 @@ class EnvironmentConfig(Section):
     num_dev: SpecsOrNone = Field(100, description="Specs in the dev split.")
     num_test: SpecsOrNone = Field(200, description="Specs in the test split.")
     params: dict[str, JsonValue] = Field(default_factory=dict, description="Settings of this environment alone.")
+
+    def num_specs(self, split: Split) -> int:
+        """How many specs a split has, at most."""
+        return {"train": self.num_train, "dev": self.num_dev, "test": self.num_test}[split]
 
 
 class StudentConfig(Section):
@@ -142,7 +149,7 @@ class DatasetConfig(Section):
     kept_steps: bool | None = Field(
         None,
         description="Train on steps that the teacher left as the student made them; none: unless the teacher is asked "
-        "to leave alone all that is good enough (WebShop's prompts), as in the reference code.",
+        "to leave alone all that is good enough (`Suite.sparing`), as in the reference code.",
     )
     corrections: Annotated[tuple[Text, ...], Field(strict=False, max_length=1000)] = Field(
         (), description="Correction artifacts to use for iterations 1, 2, ... in place of rolling out and correcting."
@@ -332,7 +339,7 @@ class LeapConfig(Section):
 
 
 def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
-    """Read a TOML preset and apply `a.b=value` overrides.
+    """Read a TOML preset, apply `a.b=value` overrides, and add the defaults of its environment.
 
     A value is read as JSON where it is JSON (`3`, `true`, `null`, `["x"]`), else as a plain string.
 
@@ -348,7 +355,7 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
         )
     for override in overrides:
         apply_override(values, override)
-    return parse_config(values)
+    return parse_config(add_defaults(values, EnvironmentConfig().name))
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:

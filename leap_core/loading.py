@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from leap_core.chat.messages import ForeseenRequest
 from leap_core.config import EndpointName, EnvironmentConfig, ExecutionConfig, LeapConfig, StudentConfig
-from leap_core.envs import ENVIRONMENTS
-from leap_core.envs.base import Environment, Oracle, Suite
+from leap_core.envs.base import Environment, Oracle, Suite, find_suite
 from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
 from leap_core.prompts import load_prompts
@@ -70,20 +69,17 @@ def _check_levels(config: LeapConfig, oracle: Oracle) -> None:
 
 def load_suite(config: EnvironmentConfig) -> Suite:
     """Return the suite of specs that `config.name` stands for."""
-    suite: Suite = load_kind("environment", config.name, ENVIRONMENTS)(config)
-    return suite
+    return find_suite(config.name)(config)
 
 
 def figure_of(environment: str) -> Figure:
     """What decides in the environment of this name which of two models is better."""
-    suite: type[Suite] = load_kind("environment", environment, ENVIRONMENTS)
-    return suite.figure
+    return find_suite(environment).figure
 
 
 def environment_version(environment: str) -> int:
     """The version of the environment of this name: raised when the same spec and commands give something else."""
-    suite: type[Suite] = load_kind("environment", environment, ENVIRONMENTS)
-    return suite.version
+    return find_suite(environment).version
 
 
 def make_environment(config: EnvironmentConfig, root: Path) -> Environment:
@@ -137,9 +133,7 @@ def digest_teacher_prompts(config: LeapConfig) -> str | None:
 
 def asks_a_sparing_teacher(config: LeapConfig) -> bool:
     """Whether the configured teacher is asked, in words, to leave alone all that is good enough."""
-    from leap_core.teachers.prompts import SPARING
-
-    return config.environment.name in SPARING and digest_teacher_prompts(config) is not None
+    return find_suite(config.environment.name).sparing and digest_teacher_prompts(config) is not None
 
 
 def pays_for_corrections_at(config: LeapConfig) -> EndpointName | None:

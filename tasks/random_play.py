@@ -3,7 +3,7 @@
 from random import Random
 
 from leap_core.config import Section
-from leap_core.envs.alfworld.expert.random_play import play_randomly
+from leap_core.errors import ConfigError
 from leap_core.loading import load_suite
 from leap_core.method.dataset import demonstration_rows
 from leap_core.method.tables import read_specs, write_turn_rows
@@ -39,12 +39,15 @@ def play_at_random(run: Run, specs: ArtifactRef, episodes_per_spec: int, seed: i
 
 def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
     identity, suite = work.identity, load_suite(work.config.environment)
+    narrate = suite.narrator()
+    if narrate is None:
+        raise ConfigError(f"environment.name is {suite.name!r}, whose suite offers no narrator of random play.")
     environment, rng = suite.make(work.inputs["specs"]), Random(identity.seed)
     prompts = load_prompts(suite.name, identity.prompt)
     rows = []
     for spec in read_specs(work.inputs["specs"]):
         for number in range(identity.episodes_per_spec):
-            played = play_randomly(environment, spec, rng.randint(*NUM_STEPS), rng)
+            played = narrate(environment, spec, rng.randint(*NUM_STEPS), rng)
             rows += demonstration_rows([played.model_copy(update={"id": f"{played.id}/{number}"})], prompts, 0)
     environment.close()
     write_turn_rows(work.output, rows)

@@ -35,7 +35,7 @@ def episode(number=0, num_steps=4, env="alfworld", admissible=POSSIBLE, size=0):
 
 
 def setup_of(endpoint, path, environment="alfworld", level=100, **params):
-    config = EnvironmentConfig(engine="native")
+    config = EnvironmentConfig()
     suite = AlfworldSuite(config)
     suite.name = environment
     return TeacherSetup(

@@ -270,13 +270,13 @@ def doctor(
 
     \b
     leap doctor
-    leap doctor intercode              can commands be run in a sandbox, and which kinds of sandbox work?
+    leap doctor intercode_bash         can commands be run in a sandbox, and which kinds of sandbox work?
     leap doctor --home /data/leap      is there room, and may I write?
     leap doctor alfworld               which of ALFWorld's own games are there ($ALFWORLD_DATA)?
     leap doctor webshop                which of WebShop's own products and goals are there ($WEBSHOP_DATA)?
     leap doctor model DIR              can this model or adapter be played and trained? No weights are loaded.
     """
-    from flows.command.doctor import EXAMINATIONS, MODEL, diagnose, diagnose_model
+    from flows.command.doctor import MODEL, diagnose, diagnose_environment, diagnose_model, find_environment
     from flows.presets import resolve_home
 
     if (what == MODEL) != (model is not None):
@@ -285,10 +285,8 @@ def doctor(
         findings = diagnose(resolve_home(home))
     elif model is not None:
         findings = diagnose_model(model)
-    elif what in EXAMINATIONS:
-        findings = EXAMINATIONS[what]()
     else:
-        raise UnknownNameError("subject of leap doctor", what, [*EXAMINATIONS, MODEL])
+        findings = diagnose_environment(find_environment(what))
     for finding in findings:
         echo(finding.line)
     if any(finding.is_bad for finding in findings):

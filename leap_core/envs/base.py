@@ -1,15 +1,31 @@
-"""The two protocols of an environment: a `Suite` of specs, and the `Environment` that plays one of them.
+"""The protocols of an environment: a `Suite` of specs, the `Environment` that plays one of them, and their expert.
 
 `tests/contracts` runs the same checks over every suite named in `ENVIRONMENTS`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from random import Random
+from typing import Protocol, Self
 
-from leap_core.config import EnvironmentConfig
-from leap_core.types import Action, Figure, Level, Observation, PrivilegedState, Spec, Split, Step
+from leap_core.config import EnvironmentConfig, Section, read_params
+from leap_core.envs import ENVIRONMENTS
+from leap_core.registry import load_kind
+from leap_core.types import Action, Figure, Level, Observation, PrivilegedState, Spec, Split, Step, Trajectory
+
+
+class EnvironmentParams(Section):
+    """`environment.params` of one environment; its `params.py` adds the settings."""
+
+    @classmethod
+    def read(cls, config: EnvironmentConfig) -> Self:
+        """Validate `config.params`.
+
+        Raises:
+            ConfigError: an unknown key (with the nearest known one) or a bad value.
+        """
+        return read_params(config.params, cls, "environment.params")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +64,15 @@ class Environment(Protocol):
         ...
 
 
+Narrator = Callable[[Environment, Spec, int, Random], Trajectory]
+"""Plays a spec for so many random steps and says in plain words what it does: text to pre-train a tiny student on."""
+
+
 class Oracle(Protocol):
     """A rule-based expert of one environment, the embedded default's source of demonstrations and corrections.
 
-    `levels` are the shares of the privileged state at which it can advise.
+    `levels` are the shares of the privileged state at which it can advise, in ascending order. At the last one it
+    reaches the goal of every spec.
     """
 
     levels: tuple[Level, ...]
@@ -69,22 +90,27 @@ class Oracle(Protocol):
 
 
 class Suite(Protocol):
-    """All specs of one environment, and how to play them.
+    """All specs of one environment, and how to play them. Subclass it: `version` and what follows has defaults.
 
     `root` below is the directory of a published specs artifact, where `prepare` wrote. `figure` is what decides which
     of two models is better here: the best iteration is chosen by it, and reports show it first. `version` is raised
     when the same spec and commands give other observations or scores: then all that was played is played again.
+    `sparing` says that
+    the teacher's prompts ask it to change only a few steps and to leave the rest alone. `sample_commands` are always
+    valid ones, for checks to try where an observation lists no admissible commands.
     """
 
     name: str
-    version: int
     figure: Figure
+    version: int = 1
+    sparing: bool = False
+    sample_commands: Sequence[str] = ()
 
     def __init__(self, config: EnvironmentConfig) -> None: ...
 
     def check_data(self) -> None:
         """Raise LeapError, saying how to get the data, where `environment.data` leads nowhere. Takes no time."""
-        ...
+        return None
 
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
         """Write what the specs of one split need (generated games, an index) below `root`; return them in order.
@@ -107,3 +133,17 @@ class Suite(Protocol):
     def oracle(self) -> Oracle:
         """The rule-based expert of this environment."""
         ...
+
+    def narrator(self) -> Narrator | None:
+        """What plays at random and narrates it; none: no student can be pre-trained on this environment."""
+        return None
+
+
+def find_suite(name: str) -> type[Suite]:
+    """Import the suite class that `environment.name` stands for.
+
+    Raises:
+        UnknownNameError: there is no such environment; suggests the nearest name.
+    """
+    suite: type[Suite] = load_kind("environment", name, ENVIRONMENTS)
+    return suite

@@ -13,14 +13,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from leap_core.disk.canonical import canonical_json, sha256_text
+from leap_core.envs.base import find_suite
 from leap_core.errors import UnknownNameError
 from leap_core.prompts import prompts_folder
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import Level, Message, PrivilegedState, Step, Trajectory
 
 SHARED = Path(__file__).parent / "shared_prompts"
-SPARING = frozenset({"webshop"})
-"""Environments of whose steps a teacher is asked to change only a few (paper: WebShop)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ class TeacherPrompts:
             known = [path.parent.name for path in folder.parent.glob("*/system.jinja")]
             advice = f"Add {folder / 'system.jinja'}."
             raise UnknownNameError(f"prompt set of teachers for {environment}", name, known, advice)
-        self.is_sparing = environment in SPARING
+        self.is_sparing = find_suite(environment).sparing
         self._systems: dict[tuple[Level, bool], Message] = {}
         self._loader = FileSystemLoader([folder, SHARED])
         self._jinja = Environment(  # prompts are plain text for a model, not HTML

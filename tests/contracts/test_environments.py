@@ -2,33 +2,26 @@
 
 import re
 from random import Random
+from typing import get_args
 
 import pytest
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs import ENVIRONMENTS
-from leap_core.envs.intercode_bash.sandbox.backends import SandboxUnavailableError
+from leap_core.envs.base import find_suite
+from leap_core.envs.findings import examine
 from leap_core.envs.workers import EnvironmentPool
+from leap_core.errors import LeapError
 from leap_core.gate.giveaways import Giveaways
 from leap_core.gate.realizability import leaks
-from leap_core.loading import figure_of, load_suite, open_pool
+from leap_core.loading import load_suite, open_pool
 from leap_core.method.demonstrations import demonstrate
 from leap_core.prompts import load_prompts, prompts_folder
-from leap_core.types import Action, HiddenFacts, PrivilegedState, Step
+from leap_core.types import Action, Figure, HiddenFacts, PrivilegedState, Step
 
 SPLITS = ("train", "dev", "test")
-NUM_STEPS = 12
-FEW_STEPS = {"intercode_bash": 4}
-"""Steps of a random walk, where each of them costs much."""
-FREE_COMMANDS = {
-    "intercode_bash": ("ls -A", "pwd", "echo hello", "cd /tmp", "touch /tmp/new; ls /tmp"),
-    "webshop": ("search[heavy duty]", "search[a]", "search[long lasting red]"),
-}
-"""What to wander with where no commands are listed."""
-EXPERT_LEVELS = {"intercode_bash": (100,), "webshop": (100,)}
-"""The levels of privilege at which an expert always wins, where it is not all of them."""
-FIGURES = {"alfworld": "success", "intercode_bash": "score", "webshop": "score"}
-"""What decides between models, as in the paper."""
+NUM_STEPS = 6
+"""Of a random walk."""
 
 
 class World:
@@ -37,7 +30,6 @@ class World:
     def __init__(self, name, directory):
         self.config = EnvironmentConfig(name=name, num_train=12, num_dev=6, num_test=6)
         self.suite = load_suite(self.config)
-        self.levels = EXPERT_LEVELS.get(name, (0, 100))
         self.roots = {split: directory / split for split in SPLITS}
         self.specs = {split: self.suite.prepare(root, split, 3) for split, root in self.roots.items()}
         self._players, self._states = {}, {}
@@ -65,25 +57,34 @@ class World:
         return [spec for split in SPLITS for spec in self.specs[split]]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow if name in FEW_STEPS else ()) for name in ENVIRONMENTS],
-)
+def marks_of(name):
+    """Where commands are in free form, each is run or searched with, which takes its time."""
+    return pytest.mark.slow if find_suite(name).sample_commands else ()
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=marks_of(name)) for name in ENVIRONMENTS])
 def world(request, tmp_path_factory):
     try:
         made = World(request.param, tmp_path_factory.mktemp(request.param))
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+    except LeapError as error:
+        if any(finding.is_bad for finding in examine(request.param)):
+            pytest.skip(f"its doctor says that it cannot be played here: {error}")
+        raise
     yield made
     made.close()
+
+
+def commands_at(observation, spec):
+    """What can be tried here."""
+    return observation.admissible or find_suite(spec.env).sample_commands
 
 
 def wander(environment, spec, seed):
     """Everything that is seen on a random walk."""
     rng, observation = Random(seed), environment.reset(spec)
     seen = [observation]
-    for _ in range(FEW_STEPS.get(spec.env, NUM_STEPS)):
-        result = environment.step(rng.choice(observation.admissible or FREE_COMMANDS[spec.env]))
+    for _ in range(NUM_STEPS):
+        result = environment.step(rng.choice(commands_at(observation, spec)))
         assert result.valid
         assert 0.0 <= result.score <= 1.0
         assert result.terminated or not result.score_parts, "a score has parts once it is given"
@@ -94,13 +95,9 @@ def wander(environment, spec, seed):
     return seen
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_each_environment_says_which_figure_decides(name):
-    assert figure_of(name) == FIGURES[name]
-
-
-def test_a_suite_says_the_same_as_its_class(world):
-    assert world.suite.figure == figure_of(world.suite.name)
+def test_a_suite_goes_by_its_name_and_says_which_figure_decides(world):
+    assert world.suite.name == world.config.name
+    assert world.suite.figure in get_args(Figure)
 
 
 def test_specs_name_their_environment_and_split(world):
@@ -138,7 +135,7 @@ def test_same_spec_plays_the_same(world):
 def test_every_admissible_command_executes(world):
     spec = world.specs["dev"][0]
     environment = world.environment(spec)
-    for command in environment.reset(spec).admissible or FREE_COMMANDS[spec.env]:
+    for command in commands_at(environment.reset(spec), spec):
         environment.reset(spec)
         assert environment.step(command).valid
 
@@ -155,17 +152,22 @@ def test_wrong_command_is_an_answer(world):
         assert result.observation.admissible == before.admissible
 
 
-@pytest.mark.parametrize("level", [0, 100])
-def test_oracle_wins(world, level):
-    if level not in world.levels:
-        pytest.skip(f"the expert of {world.suite.name} does not always win at level {level}")
+def test_oracle_wins_with_all_that_it_may_know(world):
     oracle = world.suite.oracle()
+    assert oracle.levels == tuple(sorted(oracle.levels))
     for spec in world.all_specs():
-        played = demonstrate(world.player(spec), oracle, spec, world.hidden(spec), level, 50)
-        assert played.success, f"{spec.id} at level {level}: {[step.action.command for step in played.steps]}"
+        played = demonstrate(world.player(spec), oracle, spec, world.hidden(spec), oracle.levels[-1], 50)
+        assert played.success, f"{spec.id}: {[step.action.command for step in played.steps]}"
         assert all(re.fullmatch("[a-z]+( [a-z]+)*", name) for name in played.score_parts), played.score_parts
         assert all(0.0 <= value <= 1.0 for value in played.score_parts.values()), played.score_parts
         assert played.suspicion is None
+
+
+def test_oracle_acts_at_each_of_its_levels(world):
+    """A command that the environment refuses is an error of `demonstrate`."""
+    oracle, spec = world.suite.oracle(), world.specs["train"][0]
+    for level in oracle.levels:
+        assert demonstrate(world.player(spec), oracle, spec, world.hidden(spec), level, 50).steps
 
 
 def test_privileged_text_is_not_observed(world):
@@ -197,7 +199,7 @@ def test_privileged_text_is_in_no_prompt_of_a_student(world):
                 messages = prompts.student_messages(spec, history, observation)
                 shown = "\n".join(message.content for message in messages)
                 assert not [line for line in secrets if line in shown]
-                command = (observation.admissible or ("look",))[0]
+                command = commands_at(observation, spec)[0]
                 action = Action(reason="I try this.", command=command)
                 history.append(Step(index=index, observation=observation, action=action))
 
@@ -221,7 +223,7 @@ def test_worker_processes_play_the_same(world):
     specs = world.specs["train"][:5]
     root = world.roots["train"]
     seen = {spec.id: world.player(spec).reset(spec) for spec in specs}
-    commands = {spec.id: (seen[spec.id].admissible or FREE_COMMANDS[spec.env])[0] for spec in specs}
+    commands = {spec.id: commands_at(seen[spec.id], spec)[0] for spec in specs}
 
     def play(pool: EnvironmentPool):
         with pool:

@@ -12,6 +12,8 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from alfworld_games import write_game
 from webshop_files import row, write_data
 
+from leap_core.envs import ENVIRONMENTS
+
 pytestmark = pytest.mark.slow
 
 
@@ -33,7 +35,7 @@ def test_all_is_well_here(tmp_path):
     done = doctor(tmp_path / "new")
     assert done.returncode == 0, done.stdout
     assert "BAD" not in done.stdout
-    assert "`leap doctor webshop`" in done.stdout
+    assert all(f"`leap doctor {name}`" in done.stdout for name in ENVIRONMENTS)
 
 
 def test_a_server_that_does_not_answer_is_named(tmp_path):
@@ -60,9 +62,17 @@ def test_sandboxes_are_looked_at_when_asked_for():
 
 
 def test_a_subject_that_is_none_is_named():
-    done = run("doctor", "intercod")
+    done = run("doctor", "webstop")
     assert done.returncode == 1
-    assert "Did you mean 'intercode'" in done.stderr
+    assert "Did you mean 'webshop'" in done.stderr
+
+
+def test_an_environment_with_nothing_to_get_is_well():
+    done = run("doctor", "toy")
+    assert done.returncode == 0, done.stdout
+    lines = {line[4:19].strip(): line for line in done.stdout.splitlines()}
+    assert "Find the" in lines["toy"]
+    assert "`leap run toy` can start" in lines["presets"]
 
 
 def test_alfworld_data_that_is_there(tmp_path):

@@ -54,7 +54,7 @@ def url(tmp_path_factory):
 
 
 def test_a_served_student_plays(url, tmp_path):
-    config = EnvironmentConfig(engine="native", num_train=2, num_dev=0, num_test=0)
+    config = EnvironmentConfig(num_train=2, num_dev=0, num_test=0)
     suite = load_suite(config)
     specs = suite.prepare(tmp_path / "specs", "train", 5)
     execution = ExecutionConfig(

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.engine.game_file import GAME_FILE
 from leap_core.envs.alfworld.games.generator import generate_games
-from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.envs.alfworld.world.goals import TASK_TYPES
 from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Level
 from tests.parity.memoised import memoise
@@ -59,9 +59,10 @@ def _in_older_words(content: dict[str, object]) -> dict[str, object]:
 
 def play(data: Path, engine: str, expert: str, level: Level, num_games: int) -> Iterator[Won]:
     """Let an expert of the project play games of each type, as the stage `demonstrations` does."""
-    params = {"expert": expert}
-    suite = AlfworldSuite(EnvironmentConfig(data=str(data), num_train=10_000, engine=engine, params=params))
-    hidden = AlfworldSuite(EnvironmentConfig(data=str(data), num_train=10_000, engine="native", params=params))
+    suite, hidden = (
+        AlfworldSuite(EnvironmentConfig(data=str(data), num_train=10_000, params={"expert": expert, "engine": chosen}))
+        for chosen in (engine, "native")
+    )
     root, oracle, taken = data.parent / "specs", suite.oracle(), Counter[str]()
     environment = suite.make(root)
     for spec in sorted(hidden.prepare(root, "train", 0), key=lambda spec: spec.id):

@@ -16,7 +16,7 @@ from leap_core.envs.alfworld.engine.game_file import UNKNOWN_GOAL, domain_text, 
 from leap_core.envs.alfworld.engine.problem import problem_text, walkthrough
 from leap_core.envs.alfworld.games.generator import draw_game
 from leap_core.envs.alfworld.games.scenes import make_scenes
-from leap_core.envs.alfworld.goals import TASK_TYPES
+from leap_core.envs.alfworld.world.goals import TASK_TYPES
 from tests.unit.alfworld_games import older_domain, older_grammar
 
 SCENE_SIZES = ("small", "full")

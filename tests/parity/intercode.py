@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.intercode_bash.benchmark import INTERCODE_FILE_SYSTEMS
-from leap_core.envs.intercode_bash.commands import SUBMIT
+from leap_core.envs.intercode_bash.nl2bash.benchmark import INTERCODE_FILE_SYSTEMS
+from leap_core.envs.intercode_bash.nl2bash.commands import SUBMIT
 from leap_core.envs.intercode_bash.suite import GOLDS_FILE, IntercodeBashSuite
 from leap_core.errors import LeapError
 from leap_core.types import Spec, Split

@@ -7,7 +7,7 @@ import pytest
 from transcripts import read_transcripts
 
 from leap_core.envs.alfworld.engine.engines import make_engine
-from leap_core.envs.alfworld.goals import TASK_TYPES
+from leap_core.envs.alfworld.world.goals import TASK_TYPES
 
 TRANSCRIPTS = {transcript.name: transcript for transcript in read_transcripts()}
 

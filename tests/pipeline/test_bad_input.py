@@ -96,7 +96,7 @@ def states(ended):
         (("run", "smoke", "--set", "environment.name=alfwrld"), "Unknown environment 'alfwrld'. Did you mean"),
         (("run", "intercode", "--set", "correction.level=0"), "correction.level is 0, but the rule-based expert of"),
         (("run", "intercode", "--set", "demonstrations.level=50"), "demonstrations.level is 50, but"),
-        (("run", "smoke", "--set", "environment.engine=nativ"), "Config environment.engine: "),
+        (("run", "smoke", "--set", "environment.params.engine=nativ"), "Config environment.params.engine: "),
         (("run", "smoke", "--set", "correction.teacher=oracel"), "Unknown teacher 'oracel'. Did you mean 'oracle'?"),
         (("run", "smoke", "--set", "student.kind=script"), "Unknown student 'script'. Did you mean 'scripted'?"),
         (("run", "smoke", "--set", "student.prompt=compat"), "Unknown prompt set for alfworld 'compat'. Did you mean"),

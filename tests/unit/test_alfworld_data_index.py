@@ -18,8 +18,8 @@ from leap_core.envs.alfworld.games.data_index import (
     in_order,
     read_index,
 )
-from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.envs.alfworld.world.goals import TASK_TYPES
 from leap_core.envs.skipped import Skipped, describe_counts, read_skipped, write_skipped
 from leap_core.errors import GameFileError, LeapError, UnplayableGameError
 
@@ -125,14 +125,16 @@ def test_a_problem_that_is_cut_off_is_damaged(folder):
     assert read_index(folder).count("train") == {"playable": 29, "damaged": 1}
 
 
-@pytest.mark.parametrize(("engine", "advice"), [("native", "environment.engine = 'auto'"), ("auto", r"\.\[alfworld\]")])
+@pytest.mark.parametrize(
+    ("engine", "advice"), [("native", "environment.params.engine = 'auto'"), ("auto", r"\.\[alfworld\]")]
+)
 def test_unknown_rules_are_not_passed_over(folder, tmp_path, engine, advice):
     write_game(game_of(folder, 9).parent, goal=UNKNOWN_RULES)
     assert read_index(folder).count("train") == {"playable": 29, "unplayable": 1}
     if engine == "auto" and original_is_installed():
         pytest.skip("the original engine would play it")
     with pytest.raises(UnplayableGameError, match=f"'imply', which the engine does not play.*{advice}") as error:
-        suite_of(folder, engine=engine).prepare(tmp_path / "specs", "train", 0)
+        suite_of(folder, params={"engine": engine}).prepare(tmp_path / "specs", "train", 0)
     assert str(game_of(folder, 9)) in str(error.value)
 
 

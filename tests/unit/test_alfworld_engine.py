@@ -9,7 +9,7 @@ from leap_core.envs.alfworld.engine.engines import NativeEngine, make_engine
 from leap_core.envs.alfworld.engine.game import Episode
 from leap_core.envs.alfworld.engine.game_file import GameLibrary, domain_text, grammar_text, load_game_file
 from leap_core.envs.alfworld.engine.naming import number_names
-from leap_core.errors import ConfigError, EnvironmentCrashError, GameFileError
+from leap_core.errors import EnvironmentCrashError, GameFileError, UnknownNameError
 
 
 def start(tmp_path, **changes):
@@ -164,7 +164,7 @@ def test_library_is_bounded(tmp_path):
 
 
 def test_engines_by_name(tmp_path):
-    with pytest.raises(ConfigError, match=r"'textwold', but ALFWorld has only: auto, native, textworld"):
+    with pytest.raises(UnknownNameError, match="textwold"):
         make_engine("textwold")
     for name in ("auto", "native"):
         with pytest.raises(EnvironmentCrashError, match="reset"):

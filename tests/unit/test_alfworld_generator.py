@@ -12,8 +12,8 @@ from leap_core.envs.alfworld.engine.naming import number_names
 from leap_core.envs.alfworld.engine.problem import walkthrough
 from leap_core.envs.alfworld.games.generator import draw_game, furnish, generate_games, may_be_in
 from leap_core.envs.alfworld.games.scenes import make_scenes
-from leap_core.envs.alfworld.goals import TASK_TYPES, TEMPLATES, Goal, parse_goal
-from leap_core.envs.alfworld.kinds import LAMP, LAMP_PRIOR, OBJECTS, OPENABLE
+from leap_core.envs.alfworld.world.goals import TASK_TYPES, TEMPLATES, Goal, parse_goal
+from leap_core.envs.alfworld.world.kinds import LAMP, LAMP_PRIOR, OBJECTS, OPENABLE
 from leap_core.errors import GameFileError, UnknownNameError
 
 COUNTS = {"train": 24, "dev": 12, "test": 12}

@@ -7,10 +7,10 @@ import pytest
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.expert.belief import Belief
-from leap_core.envs.alfworld.goals import TASK_TYPES
 from leap_core.envs.alfworld.oracle import AlfworldOracle, Guide
 from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.envs.alfworld.world.goals import TASK_TYPES
 from leap_core.errors import TeacherReplyError
 from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Action, Observation, PrivilegedState, Spec, Step
@@ -270,7 +270,7 @@ def test_where_nothing_can_be_advised_it_says_so():
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
-    suite = AlfworldSuite(EnvironmentConfig(engine="native", num_train=36, num_test=18))
+    suite = AlfworldSuite(EnvironmentConfig(num_train=36, num_test=18))
     return suite, root, [spec for split in ("train", "test") for spec in suite.prepare(root, split, 11)]
 
 

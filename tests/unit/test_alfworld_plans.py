@@ -13,9 +13,9 @@ from leap_core.envs.alfworld.expert.planning import winning_plan
 from leap_core.envs.alfworld.games.generator import generate_games
 from leap_core.envs.alfworld.games.routes import NoRouteError, Room, Spot, Thing, shortest_route, spell
 from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
-from leap_core.envs.alfworld.goals import CLEAN, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, Goal
 from leap_core.envs.alfworld.oracle import AlfworldOracle
 from leap_core.envs.alfworld.privileged import AlfworldFacts, StartFacts, reveal
+from leap_core.envs.alfworld.world.goals import CLEAN, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, Goal
 from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Spec
 

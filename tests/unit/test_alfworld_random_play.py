@@ -8,15 +8,15 @@ import pytest
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of
 from leap_core.envs.alfworld.expert.random_play import play_randomly
-from leap_core.envs.alfworld.goals import parse_goal
 from leap_core.envs.alfworld.suite import AlfworldSuite
+from leap_core.envs.alfworld.world.goals import parse_goal
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """Each step's belief, reason and command, over some games."""
     root = tmp_path_factory.mktemp("world")
-    suite = AlfworldSuite(EnvironmentConfig(engine="native", num_train=30))
+    suite = AlfworldSuite(EnvironmentConfig(num_train=30))
     environment, rng, steps = suite.make(root), Random(3), []
     for spec in suite.prepare(root, "train", 7):
         episode = play_randomly(environment, spec, 15, rng)

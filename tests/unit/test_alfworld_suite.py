@@ -93,7 +93,7 @@ def test_missing_data(tmp_path, data):
     [
         ({"params": {"scene_sise": "small"}}, UnknownNameError, "Did you mean 'scene_size'"),
         ({"params": {"dev_split": "train"}}, UnknownNameError, "generated games"),
-        ({"data": "x", "params": {"dev_split": "valid_sen"}}, UnknownNameError, "Did you mean 'valid_seen'"),
+        ({"data": "x", "params": {"dev_split": "valid_sen"}}, ConfigError, "valid_seen"),
         ({"data": "x", "params": {"dev_split": "valid_unseen"}}, ConfigError, "no two may share games"),
     ],
 )

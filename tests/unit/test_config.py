@@ -42,6 +42,27 @@ def test_bad_overrides_are_refused_with_advice(override, message):
     assert message in str(raised.value)
 
 
+def test_the_defaults_of_an_environment_lie_below_the_preset(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('environment = { name = "intercode_bash" }\ncorrection = { check_leaks = false }')
+    config = load_config(path)
+    assert (config.environment.max_steps, config.correction.threshold, config.correction.check_leaks) == (
+        10,
+        0.7,
+        False,
+    )
+    path.write_text('environment = { name = "intercode_bash", max_steps = 4 }\ncorrection = { threshold = 0.2 }')
+    config = load_config(path, ["correction.threshold=0.3"])
+    assert (config.environment.max_steps, config.correction.threshold, config.correction.level) == (4, 0.3, 100)
+
+
+def test_an_override_of_the_environment_brings_its_defaults(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('environment = { name = "intercode_bash" }')
+    assert load_config(path, ["environment.name=webshop"]).environment.max_steps == 15
+    assert load_config(path, ["environment.name=nowhere"]).environment.max_steps == 20
+
+
 def test_a_section_cannot_be_a_value():
     with pytest.raises(ConfigError, match="training"):
         parse_config({"training": 3})

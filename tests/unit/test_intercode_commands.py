@@ -2,7 +2,7 @@
 
 import pytest
 
-from leap_core.envs.intercode_bash.commands import plan, resolve, split_as_docker
+from leap_core.envs.intercode_bash.nl2bash.commands import plan, resolve, split_as_docker
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leap_core.envs.intercode_bash.reward import answer_similarity, parse_status, score, words_to_hash
+from leap_core.envs.intercode_bash.nl2bash.reward import answer_similarity, parse_status, score, words_to_hash
 
 
 def of(agent="", gold="", same=0, said="x", expected="x"):

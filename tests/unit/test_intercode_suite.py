@@ -6,14 +6,14 @@ from collections import Counter
 import pytest
 
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.intercode_bash.benchmark import (
+from leap_core.envs.intercode_bash.environment import FindTask, decode, readable
+from leap_core.envs.intercode_bash.nl2bash.benchmark import (
     BashTask,
     read_bundled,
     read_intercode,
     split_by_file_system,
     split_by_fraction,
 )
-from leap_core.envs.intercode_bash.environment import FindTask, decode, readable
 from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
 from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
 from leap_core.envs.intercode_bash.sandbox.backends import CommandResult

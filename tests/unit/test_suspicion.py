@@ -4,7 +4,7 @@ import pytest
 from report_data import evaluation, report_data
 
 from flows.results.summary import line_of
-from leap_core.envs.intercode_bash.reward import suspect
+from leap_core.envs.intercode_bash.nl2bash.reward import suspect
 from leap_core.method.correction import needs_correction
 from leap_core.method.demonstrations import successful
 from leap_core.method.evaluation import summarise

@@ -11,6 +11,7 @@ from taught_episode import HIDDEN, POSSIBLE, correct, episode
 
 from leap_core.config import CorrectionConfig
 from leap_core.envs import ENVIRONMENTS as KINDS
+from leap_core.envs.base import find_suite
 from leap_core.errors import ConfigError, LeapError, StageFailedError, UnknownNameError, WrongSpecError
 from leap_core.gate.realizability import LEAK
 from leap_core.teachers.openai import OpenAITeacher
@@ -366,11 +367,24 @@ def test_every_environment_has_prompts_that_render(environment):
         one = episode(env=environment, admissible=admissible)
         system, user = prompts.correct(one, 100, range(1, 3), 0)
         assert one.trajectory.spec.instruction in user.content
-        assert ("letter by letter" in system.content) == (
-            environment == "alfworld" or bool(admissible and environment == "webshop")
-        )
+        assert system.content
         assert ("Possible actions" in user.content) == bool(admissible)
-    assert ("List only the steps that you would change" in user.content) == (environment == "webshop")
+    assert ("List only the steps that you would change" in user.content) == find_suite(environment).sparing
+
+
+@pytest.mark.parametrize(
+    ("environment", "admissible", "copied"),
+    [
+        ("alfworld", POSSIBLE, True),
+        ("webshop", POSSIBLE, True),
+        ("webshop", None, False),
+        ("intercode_bash", None, False),
+    ],
+)
+def test_listed_actions_are_to_be_copied(environment, admissible, copied):
+    one = episode(env=environment, admissible=admissible)
+    system, _ = load_teacher_prompts(environment, "default").correct(one, 100, range(1, 3), 0)
+    assert ("letter by letter" in system.content) == copied
     assert ("thorough" in system.content) == (environment == "intercode_bash")
 
 

@@ -16,7 +16,7 @@ from leap_core.types import Action, CorrectionStatus, Step, StopReason, Trajecto
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
-    suite = AlfworldSuite(EnvironmentConfig(engine="native", num_train=12))
+    suite = AlfworldSuite(EnvironmentConfig(num_train=12))
     return suite, root, suite.prepare(root, "train", 5)
 
 

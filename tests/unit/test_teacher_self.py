@@ -38,7 +38,7 @@ class Privileged(ScriptedStudent):
 def setup_of(level=100, model="weights", **params):
     return TeacherSetup(
         config=CorrectionConfig(teacher="self", level=level, params=params),
-        suite=AlfworldSuite(EnvironmentConfig(engine="native")),
+        suite=AlfworldSuite(EnvironmentConfig()),
         execution=ExecutionConfig(),
         student=StudentConfig(kind="privileged", constrain=True),
         experiment="tests",

@@ -190,7 +190,7 @@ def test_synthetic_goals(tmp_path):
     [
         ({"goal": "human"}, UnknownNameError, "goals"),
         ({"goals": "robots"}, ConfigError, "environment.params.goals"),
-        ({"nouns": "nltk"}, UnknownNameError, "rules"),
+        ({"nouns": "nltk"}, ConfigError, "environment.params.nouns"),
         ({"price_seed": -1}, ConfigError, "environment.params.price_seed"),
     ],
 )

@@ -4,9 +4,9 @@ import pytest
 
 from leap_core.envs.webshop.shop.goals import Goal, GoalOption
 from leap_core.envs.webshop.shop.products import Product
-from leap_core.envs.webshop.site.nouns import AUTO, load_nouns, resolve_noun_step, rule_nouns
+from leap_core.envs.webshop.site.nouns import load_nouns, resolve_noun_step, rule_nouns
 from leap_core.envs.webshop.site.reward import matches, score
-from leap_core.errors import MissingPackageError, UnknownNameError
+from leap_core.errors import MissingPackageError
 
 NOUNS = load_nouns("rules")
 
@@ -157,13 +157,11 @@ def test_nouns_by_rules():
 
 def test_which_noun_step_is_taken():
     assert resolve_noun_step("rules") == "rules"
-    assert resolve_noun_step(AUTO) in ("spacy", "rules")
-    with pytest.raises(UnknownNameError, match="rules"):
-        resolve_noun_step("rule")
+    assert resolve_noun_step("auto") in ("spacy", "rules")
 
 
 def test_without_spacy_the_error_says_what_to_do():
-    if resolve_noun_step(AUTO) == "spacy":
+    if resolve_noun_step("auto") == "spacy":
         pytest.skip("spaCy and its model are installed here")
     with pytest.raises(MissingPackageError, match=r"pip install spacy.*en_core_web_sm.*nouns = 'rules'"):
         load_nouns("spacy")

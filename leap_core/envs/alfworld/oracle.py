@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of, number_of
-from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
-from leap_core.envs.alfworld.kinds import fits, preposition, usual_places
 from leap_core.envs.alfworld.privileged import AlfworldFacts
+from leap_core.envs.alfworld.world.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
+from leap_core.envs.alfworld.world.kinds import fits, preposition, usual_places
 from leap_core.errors import TeacherReplyError
 from leap_core.types import LEVELS, Action, Level, Observation, PrivilegedState, Spec, Step
 

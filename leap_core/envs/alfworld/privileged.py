@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from leap_core.envs.alfworld.engine.engines import NamedFact
 from leap_core.envs.alfworld.expert.belief import kind_of, number_of
 from leap_core.envs.alfworld.games.routes import Room, Spot, Thing
-from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, Goal
+from leap_core.envs.alfworld.world.goals import APPLIANCES, LOOK, Goal
 from leap_core.types import HiddenFacts, PrivilegedState, Record, Spec
 
 _STATE_FACTS = {"isclean": "clean", "ishot": "hot", "iscool": "cool"}

@@ -4,9 +4,9 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
-from leap_core.config import EnvironmentConfig, Section, read_params
+from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.engine.engines import make_engine
 from leap_core.envs.alfworld.engine.game_file import load_game_file, read_raw_game, task_of
 from leap_core.envs.alfworld.environment import AlfworldEnvironment, game_of
@@ -14,7 +14,6 @@ from leap_core.envs.alfworld.expert.planning import winning_plan
 from leap_core.envs.alfworld.games.data_index import (
     CHOSEN,
     DAMAGED,
-    DATA_SPLITS,
     HOW_TO_GET,
     NO_GAME,
     UNPLAYABLE,
@@ -25,60 +24,35 @@ from leap_core.envs.alfworld.games.data_index import (
     read_index,
 )
 from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
+from leap_core.envs.alfworld.params import AlfworldParams
 from leap_core.envs.alfworld.privileged import StartFacts, reveal
-from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.base import Environment, Narrator, Oracle, Suite
 from leap_core.envs.skipped import Skipped, describe_counts, write_skipped
 from leap_core.errors import (
-    ConfigError,
     GameFileError,
     LeapError,
     MissingPackageError,
-    UnknownNameError,
     UnplayableGameError,
 )
-from leap_core.settings.bounds import Share, Text
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
-_GENERATED_PARAMS = ("scene_size",)
-_DATA_PARAMS = ("dev_split", "test_split", "max_damaged_share", "expert")
-_EXPERTS = ("rules", "walkthrough")
 
-
-class AlfworldParams(Section):
-    """`environment.params` of this environment: the first for generated games, the others for downloaded data."""
-
-    scene_size: Text = Field("small", description="Size of generated homes.")
-    dev_split: Text = Field("valid_seen", description="Split of the data that dev is made of.")
-    test_split: Text = Field("valid_unseen", description="Split of the data that test is made of.")
-    max_damaged_share: Share = Field(0.05, description="Of a split with more damaged games, nothing is made.")
-    expert: Text = Field("rules", description="Who demonstrates: rules, or walkthrough for the files' own plans.")
-
-
-class AlfworldSuite:
+class AlfworldSuite(Suite):
     """The suite named "alfworld"."""
 
     name = "alfworld"
-    version = 1
     figure: Figure = "success"
 
     def __init__(self, config: EnvironmentConfig) -> None:
         """Check the settings.
 
         Raises:
-            ConfigError: an unknown engine, parameter or split.
+            ConfigError: an unknown parameter, one that is not for this kind of games, or a bad value.
+            MissingPackageError: the engine needs a package that is not installed.
         """
-        defaults = _GENERATED_PARAMS if config.data is None else _DATA_PARAMS
-        for key in config.params:
-            if key not in defaults:
-                source = "generated games" if config.data is None else "downloaded data"
-                raise UnknownNameError(f"key of environment.params for {source}", key, defaults)
-        self._engine = make_engine(config.engine)  # for looking at games; each environment has its own
         self._config = config
-        self._params = read_params(config.params, AlfworldParams, "environment.params")
-        if config.data is not None:
-            self._check_data_splits()
-            if self._params.expert not in _EXPERTS:
-                raise UnknownNameError("expert in environment.params.expert", self._params.expert, _EXPERTS)
+        self._params = AlfworldParams.read(config)
+        self._engine = make_engine(self._params.engine)  # for looking at games; each environment has its own
 
     def check_data(self) -> None:
         """Raise LeapError where `environment.data` leads nowhere."""
@@ -96,14 +70,14 @@ class AlfworldSuite:
             UnplayableGameError: the native engine refuses a game, and the original engine is not to be had.
             LeapError: the data is missing, or holds no playable game.
         """
-        count = self._count(split)
+        count = self._config.num_specs(split)
         if self._config.data is None:
             return self._generate(root, split, count, seed)
         return self._index(root, split, count) if count else []
 
     def make(self, root: Path) -> Environment:
         """Make an environment that can play any spec of `root`."""
-        return AlfworldEnvironment(make_engine(self._config.engine), root)
+        return AlfworldEnvironment(make_engine(self._params.engine), root)
 
     def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
         """The hidden state at the start of `spec`.
@@ -117,7 +91,7 @@ class AlfworldSuite:
         walkthrough = read_raw_game(path).walkthrough
         plan = winning_plan(self._engine, path, sha256, goal, hidden, walkthrough)
         self._engine.close()
-        return reveal(spec, goal, hidden, plan, walkthrough, source=f"{self._config.engine} engine")
+        return reveal(spec, goal, hidden, plan, walkthrough, source=f"{self._params.engine} engine")
 
     def oracle(self) -> Oracle:
         """The rule-based expert; with environment.params.expert = "walkthrough", one that follows the files' own."""
@@ -126,20 +100,11 @@ class AlfworldSuite:
 
         return WalkthroughExpert(AlfworldOracle()) if self._params.expert == "walkthrough" else AlfworldOracle()
 
-    def _count(self, split: Split) -> int:
-        return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
+    def narrator(self) -> Narrator:
+        """What plays at random and narrates it."""
+        from leap_core.envs.alfworld.expert.random_play import play_randomly
 
-    def _check_data_splits(self) -> None:
-        dev, test = self._params.dev_split, self._params.test_split
-        for key, split in (("dev_split", dev), ("test_split", test)):
-            if split not in DATA_SPLITS:
-                raise UnknownNameError(f"split in environment.params.{key}", split, DATA_SPLITS)
-        chosen = ["train", dev, test]
-        if len(set(chosen)) < len(chosen):
-            raise ConfigError(
-                f"environment.params makes train, dev and test of {', '.join(chosen)}: no two may share games, because "
-                "the model is trained on train and chosen on dev. Choose different splits."
-            )
+        return play_randomly
 
     def _generate(self, root: Path, split: Split, count: int, seed: int) -> list[Spec]:
         from leap_core.envs.alfworld.games.generator import generate_games
@@ -187,8 +152,10 @@ class AlfworldSuite:
 
     def _check_original_engine(self, game: IndexedGame) -> None:
         """Raise UnplayableGameError unless a game that the native engine refuses can go to the original one."""
-        if self._config.engine == "native":
-            raise UnplayableGameError(f"{game.why} With environment.engine = 'auto', the original engine may play it.")
+        if self._params.engine == "native":
+            raise UnplayableGameError(
+                f"{game.why} With environment.params.engine = 'auto', the original engine may play it."
+            )
         try:
             make_engine("textworld")
         except MissingPackageError as error:

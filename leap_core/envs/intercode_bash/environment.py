@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leap_core.envs.base import StepResult
-from leap_core.envs.intercode_bash.commands import MALFORMED, SKIP, SUBMIT, TIMED_OUT, plan, split_as_docker
-from leap_core.envs.intercode_bash.reward import Score, score, suspect, words_to_hash
+from leap_core.envs.intercode_bash.nl2bash.commands import MALFORMED, SKIP, SUBMIT, TIMED_OUT, plan, split_as_docker
+from leap_core.envs.intercode_bash.nl2bash.reward import Score, score, suspect, words_to_hash
 from leap_core.envs.intercode_bash.sandbox.backends import Backend, CommandResult, Sandbox, Stopped
 from leap_core.errors import EnvironmentCrashError, WrongSpecError
 from leap_core.types import Observation, Spec

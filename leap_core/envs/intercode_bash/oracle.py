@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from leap_core.envs.intercode_bash.commands import SUBMIT
+from leap_core.envs.intercode_bash.nl2bash.commands import SUBMIT
 from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
 from leap_core.errors import TeacherReplyError
 from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step

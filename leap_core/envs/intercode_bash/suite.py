@@ -1,15 +1,15 @@
 """InterCode Bash's specs: the tasks of an InterCode checkout, or the bundled ones."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from leap_core.config import EnvironmentConfig, Section, read_params
+from leap_core.config import EnvironmentConfig
 from leap_core.disk.files import write_json
-from leap_core.envs.base import Environment, Oracle
+from leap_core.envs.base import Environment, Oracle, Suite
 from leap_core.envs.folders import find_folder
-from leap_core.envs.intercode_bash.benchmark import (
+from leap_core.envs.intercode_bash.environment import FindTask, IntercodeBashEnvironment, archive_path
+from leap_core.envs.intercode_bash.nl2bash.benchmark import (
     HOW_TO_GET,
     BashTask,
     Benchmark,
@@ -18,58 +18,24 @@ from leap_core.envs.intercode_bash.benchmark import (
     split_by_file_system,
     split_by_fraction,
 )
-from leap_core.envs.intercode_bash.environment import FindTask, IntercodeBashEnvironment, archive_path
 from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
+from leap_core.envs.intercode_bash.params import IntercodeBashParams
 from leap_core.envs.intercode_bash.privileged import reveal
 from leap_core.envs.intercode_bash.sandbox.backends import load_backend, require
 from leap_core.errors import LeapError
-from leap_core.settings.bounds import Text, Within
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 GOLDS_FILE = "golds.json"
 _GOLDS = TypeAdapter(dict[str, str])
 
 
-class IntercodeBashParams(Section):
-    """`environment.params` of this environment."""
-
-    backend: Text = Field("bubblewrap", description="Kind of sandbox: bubblewrap or docker.")
-    rootfs: Text | None = Field(None, description="bubblewrap: whose /usr commands see; none: the host's.")
-    image: Text = Field(
-        "intercode-nl2bash-{file_system}", description="docker: image of a file system; {file_system} is its name."
-    )
-    split_by: Literal["file_system", "fraction"] = Field(
-        "file_system", description="InterCode's data: train on file systems 1 and 2, test on 3 and 4; or by shares."
-    )
-    train_fraction: Annotated[float, Within(0.001, 0.999, "the rest is for test")] = Field(
-        0.7, description="By fraction: share of tasks for train and dev."
-    )
-    dev_fraction: Annotated[float, Within(0.001, 0.999, "the rest is to train on", or_zero=True)] = Field(
-        0.15, description="Share of the tasks to train on that are dev's."
-    )
-    command_timeout_s: Annotated[float, Within(0.01, 20, "seconds; an episode has many commands")] = Field(
-        10.0, description="A command that takes longer is stopped."
-    )
-    observation_limit: Annotated[int, Within(100, 10**6, "more fits into no model's context")] = Field(
-        2000, description="Characters of an output that the student sees."
-    )
-
-    @classmethod
-    def read(cls, config: EnvironmentConfig) -> "IntercodeBashParams":
-        """Check `config.params`.
-
-        Raises:
-            ConfigError: an unknown key (with the nearest known one) or a bad value.
-        """
-        return read_params(config.params, cls, "environment.params")
-
-
-class IntercodeBashSuite:
+class IntercodeBashSuite(Suite):
     """The suite named "intercode_bash"."""
 
     name = "intercode_bash"
     version = 2
     figure: Figure = "score"
+    sample_commands = ("ls -A", "pwd", "echo hello", "cd /tmp", "touch /tmp/new; ls /tmp")
 
     def __init__(self, config: EnvironmentConfig) -> None:
         """Check the settings.
@@ -94,7 +60,7 @@ class IntercodeBashSuite:
             LeapError: the data is missing or damaged, or a set-up script fails.
         """
         benchmark = self._read()
-        tasks = self._choose(benchmark.tasks, split)[: self._count(split)]
+        tasks = self._choose(benchmark.tasks, split)[: self._config.num_specs(split)]
         for name in sorted({task.file_system for task in tasks}):
             self._backend.build(benchmark.file_systems[name], archive_path(root, name))
         write_json(root / GOLDS_FILE, {_id(task, split): task.gold for task in tasks})
@@ -137,9 +103,6 @@ class IntercodeBashSuite:
         if params.split_by == "fraction":
             return split_by_fraction(tasks, split, params.train_fraction, params.dev_fraction)
         return split_by_file_system(tasks, split, params.dev_fraction)
-
-    def _count(self, split: Split) -> int:
-        return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
 
 
 def _spec(task: BashTask, split: Split) -> Spec:

@@ -3,57 +3,31 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
-
-from leap_core.config import EnvironmentConfig, Section, read_params
-from leap_core.envs.base import Environment, Oracle
+from leap_core.config import EnvironmentConfig
+from leap_core.envs.base import Environment, Oracle, Suite
 from leap_core.envs.folders import find_folder
 from leap_core.envs.skipped import Skipped, write_skipped
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.expert.human import HumanExpert, key_of, read_trajectories
 from leap_core.envs.webshop.oracle import WebshopOracle
+from leap_core.envs.webshop.params import WebshopParams
 from leap_core.envs.webshop.privileged import reveal
-from leap_core.envs.webshop.shop.building import MAX_DAMAGED_SHARE, PRICE_SEED
 from leap_core.envs.webshop.shop.data_files import HOW_TO_GET, find_files
-from leap_core.envs.webshop.shop.goals import Goal, GoalKind
+from leap_core.envs.webshop.shop.goals import Goal
 from leap_core.envs.webshop.shop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
-from leap_core.envs.webshop.site.nouns import AUTO, load_nouns, resolve_noun_step
+from leap_core.envs.webshop.site.nouns import load_nouns, resolve_noun_step
 from leap_core.errors import LeapError
-from leap_core.settings.bounds import Seed, Share, Specs, Text
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 
-class WebshopParams(Section):
-    """`environment.params` of this environment."""
-
-    goals: GoalKind = Field("human", description="Instructions written by people, or synthetic ones.")
-    size: Text | None = Field(None, description="Downloaded data: 'all' products or '1000'; none: what is there.")
-    nouns: Text = Field(AUTO, description="Who finds nouns for the score: spacy, rules; auto: spacy if installed.")
-    price_seed: Seed = Field(PRICE_SEED, description="Seed of prices drawn from a range, and of price limits.")
-    num_products: Specs = Field(600, description="Products in a generated shop.")
-    num_goals: Specs = Field(300, description="Goals in a generated shop.")
-    trajectories: Text | None = Field(None, description="The original's human trajectories, to demonstrate by.")
-    reduce_commands: bool = Field(True, description="Cut lists of more than 20 commands, as the paper's wrapper does.")
-    max_damaged_share: Share = Field(MAX_DAMAGED_SHARE, description="Of more damage, nothing is made.")
-
-    @classmethod
-    def read(cls, config: EnvironmentConfig) -> "WebshopParams":
-        """Check `config.params`.
-
-        Raises:
-            ConfigError: an unknown key (with the nearest known one) or a bad value.
-        """
-        params = read_params(config.params, cls, "environment.params")
-        resolve_noun_step(params.nouns)
-        return params
-
-
-class WebshopSuite:
+class WebshopSuite(Suite):
     """The suite named "webshop"."""
 
     name = "webshop"
     version = 2
     figure: Figure = "score"
+    sparing = True
+    sample_commands = ("search[heavy duty]", "search[a]", "search[long lasting red]")
 
     def __init__(self, config: EnvironmentConfig) -> None:
         """Check the settings.
@@ -84,7 +58,7 @@ class WebshopSuite:
             goals = self._choose(shop, split)
         finally:
             shop.close()
-        if not goals and self._count(split):
+        if not goals and self._config.num_specs(split):
             raise LeapError(
                 f"The shop has no {self._params.goals} goals for the {split} split: {shop.report.num_goals} goals, of "
                 f"which the first {shop.report.test_goals} are for test and the next {shop.report.dev_goals} for dev. "
@@ -119,7 +93,7 @@ class WebshopSuite:
         Raises:
             LeapError: people's trajectories are to be followed, and none is about a goal to train on.
         """
-        count = self._count(split)
+        count = self._config.num_specs(split)
         shown = self._trajectories()
         if split != "train" or self._params.trajectories is None:
             return shop.goals(self._params.goals, split, count)
@@ -148,9 +122,6 @@ class WebshopSuite:
             num_goals=params.num_goals,
             max_damaged_share=params.max_damaged_share,
         )
-
-    def _count(self, split: Split) -> int:
-        return {"train": self._config.num_train, "dev": self._config.num_dev, "test": self._config.num_test}[split]
 
 
 def _spec(goal: Goal, split: Split, nouns: str) -> Spec:

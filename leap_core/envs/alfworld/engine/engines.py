@@ -9,7 +9,7 @@ from typing import Protocol
 from leap_core.envs.alfworld.engine.game import Episode, Turn
 from leap_core.envs.alfworld.engine.game_file import GameFile, GameLibrary
 from leap_core.envs.alfworld.engine.grammar import GrammarError
-from leap_core.errors import ConfigError, EnvironmentCrashError, GameFileError, MissingPackageError, UnplayableGameError
+from leap_core.errors import EnvironmentCrashError, GameFileError, MissingPackageError, UnplayableGameError
 from leap_core.registry import load_kind
 
 ENGINES = {
@@ -142,10 +142,8 @@ def make_engine(name: str) -> Engine:
     """An engine by its name in the configuration.
 
     Raises:
-        ConfigError: there is no such engine.
+        UnknownNameError: there is no such engine.
         MissingPackageError: it needs a package that is not installed.
     """
-    if name not in ENGINES:
-        raise ConfigError(f"environment.engine is {name!r}, but ALFWorld has only: {', '.join(sorted(ENGINES))}.")
     engine: Engine = load_kind("engine", name, ENGINES)()
     return engine

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 from leap_core.envs.alfworld.games.routes import Room, Spot, Thing, shortest_route, spell
 from leap_core.envs.alfworld.games.scenes import Scene
-from leap_core.envs.alfworld.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
-from leap_core.envs.alfworld.kinds import LAMP, OBJECTS, OPENABLE
+from leap_core.envs.alfworld.world.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
+from leap_core.envs.alfworld.world.kinds import LAMP, OBJECTS, OPENABLE
 
 _ABILITY_FACTS = {
     "cleanable": "cleanable",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from leap_core.envs.alfworld.engine.engines import Engine
 from leap_core.envs.alfworld.games.routes import NoRouteError, RouteStep, shortest_route
-from leap_core.envs.alfworld.goals import Goal
 from leap_core.envs.alfworld.privileged import StartFacts
+from leap_core.envs.alfworld.world.goals import Goal
 
 
 def winning_plan(

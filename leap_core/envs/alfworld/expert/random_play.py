@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from random import Random
 
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of, number_of
-from leap_core.envs.alfworld.goals import LOOK, Goal, parse_goal
-from leap_core.envs.alfworld.kinds import OBJECTS, preposition
+from leap_core.envs.alfworld.world.goals import LOOK, Goal, parse_goal
+from leap_core.envs.alfworld.world.kinds import OBJECTS, preposition
 from leap_core.envs.base import Environment
 from leap_core.prompts import format_reply
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory

@@ -7,9 +7,9 @@ no reasons. Where our expert would do the same, its reason is taken; else one is
 from collections.abc import Sequence
 
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of
-from leap_core.envs.alfworld.goals import Goal, parse_goal
-from leap_core.envs.alfworld.kinds import preposition
 from leap_core.envs.alfworld.privileged import AlfworldFacts
+from leap_core.envs.alfworld.world.goals import Goal, parse_goal
+from leap_core.envs.alfworld.world.kinds import preposition
 from leap_core.envs.base import Oracle
 from leap_core.errors import TeacherReplyError
 from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step

@@ -15,7 +15,7 @@ from leap_core.envs.alfworld.engine.game_file import domain_text, grammar_for
 from leap_core.envs.alfworld.engine.naming import number_names
 from leap_core.envs.alfworld.engine.problem import Game, Placed, Receptacle, problem_text, walkthrough
 from leap_core.envs.alfworld.games.scenes import Scene, make_scenes
-from leap_core.envs.alfworld.goals import (
+from leap_core.envs.alfworld.world.goals import (
     APPLIANCES,
     CLEAN,
     COOL,
@@ -27,8 +27,17 @@ from leap_core.envs.alfworld.goals import (
     TEMPLATES,
     Goal,
 )
-from leap_core.envs.alfworld.kinds import BATHROOM, BEDROOM, KITCHEN, LAMP, LAMP_PRIOR, LAMP_ROOMS, LIVING_ROOM, OBJECTS
-from leap_core.envs.alfworld.kinds import ROOMS as ALL_ROOMS
+from leap_core.envs.alfworld.world.kinds import (
+    BATHROOM,
+    BEDROOM,
+    KITCHEN,
+    LAMP,
+    LAMP_PRIOR,
+    LAMP_ROOMS,
+    LIVING_ROOM,
+    OBJECTS,
+)
+from leap_core.envs.alfworld.world.kinds import ROOMS as ALL_ROOMS
 from leap_core.errors import UnknownNameError
 
 SPLITS = ("train", "dev", "test")

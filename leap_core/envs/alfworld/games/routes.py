@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import permutations, product
 
 from leap_core.envs.alfworld.expert.belief import kind_of, number_of
-from leap_core.envs.alfworld.goals import APPLIANCES, LOOK, Goal
+from leap_core.envs.alfworld.world.goals import APPLIANCES, LOOK, Goal
 
 RouteStep = tuple[str, ...]
 """The wordings of one command, of which a game knows one."""

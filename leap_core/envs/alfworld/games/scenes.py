@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from leap_core.envs.alfworld.kinds import BATHROOM, BEDROOM, KITCHEN, LIVING_ROOM, ROOMS
+from leap_core.envs.alfworld.world.kinds import BATHROOM, BEDROOM, KITCHEN, LIVING_ROOM, ROOMS
 from leap_core.errors import UnknownNameError
 
 SceneSize = Literal["small", "full"]

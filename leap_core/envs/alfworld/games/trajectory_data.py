@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from leap_core.envs.alfworld.goals import LOOK, TASK_TYPES, Goal
+from leap_core.envs.alfworld.world.goals import LOOK, TASK_TYPES, Goal
 from leap_core.errors import GameFileError, LeftOutGameError
 
 TRAJECTORY_FILE = "traj_data.json"

@@ -11,15 +11,14 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Literal
 
-from leap_core.errors import MissingPackageError, UnknownNameError
+from leap_core.errors import MissingPackageError
 
 NounStep = Literal["spacy", "rules"]
+NounChoice = Literal["auto", "spacy", "rules"]
 Nouns = Callable[[str], tuple[str, ...]]
 """From a title to its nouns in lower case, in order; one that stands there twice is twice there."""
 
-AUTO = "auto"
 SPACY_MODEL = "en_core_web_sm"
-_STEPS: tuple[NounStep, ...] = ("spacy", "rules")
 _TAGS = frozenset({"NOUN", "PROPN"})
 _NOT_NEEDED = ["parser", "ner", "lemmatizer", "senter"]
 """Parts of the model that tags do not depend on, but for a word in some hundred titles; they take most of the time."""
@@ -41,17 +40,11 @@ _ADJECTIVE_ENDINGS = ("able", "ible", "ful", "less", "ous", "ive", "ic", "al", "
 """Of words in small letters; a capitalised one counts as part of a name."""
 
 
-def resolve_noun_step(name: str) -> NounStep:
-    """The step that `name` ("spacy", "rules", or "auto" for spaCy where it is installed) stands for here.
-
-    Raises:
-        UnknownNameError: no such step.
-    """
-    if name == AUTO:
+def resolve_noun_step(choice: NounChoice) -> NounStep:
+    """The step that `choice` stands for on this machine; "auto" is spaCy where it is installed."""
+    if choice == "auto":
         return "spacy" if _has_spacy() else "rules"
-    if name not in _STEPS:
-        raise UnknownNameError("noun step in environment.params.nouns", name, (AUTO, *_STEPS))
-    return name
+    return choice
 
 
 @cache

@@ -1,0 +1,1 @@
+"""ALFWorld's world in words: kinds of objects and receptacles, and the goals that games set."""

@@ -1,0 +1,1 @@
+"""The benchmark: its tasks, how it reads a command, and its score."""

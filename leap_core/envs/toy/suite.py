@@ -1,0 +1,53 @@
+"""Toy's specs: corridors drawn from a seed."""
+
+from itertools import permutations
+from pathlib import Path
+from random import Random
+
+from leap_core.config import EnvironmentConfig
+from leap_core.envs.base import Environment, Oracle, Suite
+from leap_core.envs.toy.environment import Corridor, ToyEnvironment
+from leap_core.envs.toy.oracle import ToyOracle
+from leap_core.envs.toy.params import ToyParams
+from leap_core.envs.toy.privileged import reveal
+from leap_core.types import Figure, PrivilegedState, Spec, Split
+
+_THINGS = ("bell", "coin", "cup", "key", "map", "pen", "ring")
+_SHARES = {"train": slice(0, None, 2), "dev": slice(1, None, 4), "test": slice(3, None, 4)}
+
+
+class ToySuite(Suite):
+    """The suite named "toy"."""
+
+    name = "toy"
+    figure: Figure = "success"
+
+    def __init__(self, config: EnvironmentConfig) -> None:
+        self._config, self._params = config, ToyParams.read(config)
+
+    def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
+        """Draw the corridors of a split, of which there are num_doors! / 2 (train) or / 4; `root` stays empty."""
+        orders = list(permutations(_THINGS[: self._params.num_doors]))
+        Random(seed).shuffle(orders)
+        chosen = orders[_SHARES[split]][: self._config.num_specs(split)]
+        return [_spec(split, number, order) for number, order in enumerate(chosen)]
+
+    def make(self, root: Path) -> Environment:
+        """Make an environment; it needs nothing but the specs."""
+        return ToyEnvironment()
+
+    def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
+        """What is behind the doors of `spec`."""
+        return reveal(spec)
+
+    def oracle(self) -> Oracle:
+        """The rule-based expert."""
+        return ToyOracle()
+
+
+def _spec(split: Split, number: int, order: tuple[str, ...]) -> Spec:
+    wanted = sorted(order)[number % len(order)]
+    params = Corridor(wanted=wanted, behind=order).model_dump(mode="json")
+    return Spec(
+        id=f"{split}/{number}", env="toy", split=split, instruction=f"Find the {wanted}.", group=wanted, params=params
+    )
