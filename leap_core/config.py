@@ -33,12 +33,13 @@ from leap_core.settings.bounds import (
     Within,
 )
 from leap_core.settings.files import check_values, read_json, read_toml
+from leap_core.types import Record
 
 
-class Section(BaseModel):
+class Section(Record):
     """A part of the configuration. Unknown keys are an error, and so are texts and booleans in place of numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
 
 SectionT = TypeVar("SectionT", bound=Section)

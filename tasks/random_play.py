@@ -37,7 +37,7 @@ def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
     for spec in read_specs(work.inputs["specs"]):
         for number in range(identity.episodes_per_spec):
             played = play_randomly(environment, spec, rng.randint(*NUM_STEPS), rng)
-            rows += demonstration_rows([played.model_copy(update={"id": f"{played.id}/{number}"})], prompts, 0)
+            rows += demonstration_rows([played.with_(id=f"{played.id}/{number}")], prompts, 0)
     environment.close()
     write_turn_rows(work.output, rows)
     return StageReport(counts={"steps": len(rows)})

@@ -96,7 +96,7 @@ def sample_for_playing(run: Run, outcome: StageOutcome, identity: PlayedIdentity
     played.sort(key=lambda record: _is_by_same_model(record, outcome, identity), reverse=True)
     for record in _undamaged(run, [*played, *_newest(run, DEMONSTRATIONS.name)]):
         episodes = [
-            one.model_copy(update={"steps": one.steps[: identity.environment.max_steps]})
+            one.with_(steps=one.steps[: identity.environment.max_steps])
             for one in read_trajectories(run.store.path(record.ref))
         ]
         if sample := _sample_steps(record.ref, episodes, is_own=_is_by_same_model(record, outcome, identity)):

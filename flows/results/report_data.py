@@ -71,7 +71,7 @@ def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: Ev
     if iteration.correction is None:
         return report
     correction = store.record(iteration.correction)
-    return report.model_copy(update={**_rollout_fields(store, iteration), **_correction_fields(correction)})
+    return report.with_(**_rollout_fields(store, iteration), **_correction_fields(correction))
 
 
 def _rollout_fields(store: ArtifactStore, iteration: IterationSummary) -> dict[str, object]:

@@ -98,7 +98,7 @@ class BatchQueue:
             ours = [key for key in batch.keys if self._gathered.pop(key, None) is not None]
             if ours and batch.label not in self._collecting:
                 self._log(f"waiting for batch {batch_id}, handed in before, with {len(ours)} of these requests")
-                self._start_collecting(batch.model_copy(update={"id": batch_id}))
+                self._start_collecting(batch.with_(id=batch_id))
 
     async def _hand_in_when_quiet(self) -> None:
         await asyncio.sleep(_QUIET_S)
@@ -210,7 +210,7 @@ class BatchQueue:
             learnt = self._endpoint.learn(fault)
             self._fail([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
             return {}
-        reply = reply.model_copy(update={"tariff": "batch"})
+        reply = reply.with_(tariff="batch")
         self._journal.keep(key, pending.scope, pending.model, reply)
         return {key: reply}
 

@@ -245,7 +245,7 @@ def _parse(text: object, num_characters: int = 0) -> ChatReply | None:
     except (ValueError, OverflowError):
         return None
     known = {name: without_keys(value) for name, value in reply if isinstance(value, str)}
-    return recounted(reply.model_copy(update=known), num_characters)
+    return recounted(reply.with_(**known), num_characters)
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

@@ -49,7 +49,7 @@ class ChatRequest(Record):
     def again(self, reply: str, complaint: str) -> "ChatRequest":
         """The same conversation, gone on: the reply that would not do, and why."""
         said = Message(role="assistant", content=reply or "(no reply)")
-        return self.model_copy(update={"messages": (*self.messages, said, Message(role="user", content=complaint))})
+        return self.with_(messages=(*self.messages, said, Message(role="user", content=complaint)))
 
 
 class ForeseenRequest(Record):

@@ -91,7 +91,7 @@ def recounted(reply: ChatReply, num_characters: int) -> ChatReply:
         "cached_tokens": 0,
         "is_counted": False,
     }
-    return reply.model_copy(update=counts)
+    return reply.with_(**counts)
 
 
 def estimate_tokens(num_characters: int) -> int:

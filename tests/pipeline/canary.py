@@ -12,7 +12,7 @@ class MarkedSuite(AlfworldSuite):
     def privileged_state(self, root, spec):
         state = super().privileged_state(root, spec)
         facts = {**state.facts, "note": IN_FACTS}
-        return state.model_copy(update={"text": f"{IN_TEXT}.\n{state.text}", "facts": facts})
+        return state.with_(text=f"{IN_TEXT}.\n{state.text}", facts=facts)
 
 
 class TalkativeTeacher(OracleTeacher):
@@ -24,5 +24,5 @@ class TalkativeTeacher(OracleTeacher):
         correction = super().correct_episode(trajectory, privileged)
         steps = list(correction.steps)
         for number, told in ((1, privileged.text), (3, f"I look for the {IN_FACTS}.")):
-            steps[number::4] = [step.model_copy(update={"reason": told}) for step in steps[number::4]]
-        return correction.model_copy(update={"steps": tuple(steps)})
+            steps[number::4] = [step.with_(reason=told) for step in steps[number::4]]
+        return correction.with_(steps=tuple(steps))

@@ -253,9 +253,9 @@ def test_where_nothing_can_be_advised_it_says_so():
     with pytest.raises(TeacherReplyError, match="no shelf"):
         advise("put a mug in shelf.", (opening, turns[0][1]), *turns[1:], now=now)
     with pytest.raises(TeacherReplyError, match="not admissible"):
-        advise(CLEAN_MUG, now=OPENING.model_copy(update={"admissible": ("look",)}))
+        advise(CLEAN_MUG, now=OPENING.with_(admissible=("look",)))
     with pytest.raises(TeacherReplyError, match="has no admissible commands"):
-        advise(CLEAN_MUG, now=OPENING.model_copy(update={"admissible": None}))
+        advise(CLEAN_MUG, now=OPENING.with_(admissible=None))
 
 
 # From here on: whole games, played by the native engine.
@@ -348,7 +348,7 @@ def test_at_level_0_the_advice_does_not_depend_on_what_was_not_seen(world):
         places = list(privileged.facts["locations"].values())
         Random(seed).shuffle(places)
         shuffled = dict(zip(privileged.facts["locations"], places, strict=True))
-        other = privileged.model_copy(update={"facts": {**privileged.facts, "locations": shuffled}})
+        other = privileged.with_(facts={**privileged.facts, "locations": shuffled})
         oracle = suite.oracle()
         assert oracle.advise(spec, steps, observation, privileged, 0) == oracle.advise(
             spec, steps, observation, other, 0

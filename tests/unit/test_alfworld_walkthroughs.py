@@ -90,10 +90,10 @@ def test_reasons_pass_the_gate(played):
 def test_off_the_walkthrough_the_other_expert_is_asked(played):
     suite, environment, spec, hidden = played
     observation = environment.reset(spec)
-    shortened = hidden.model_copy(update={"facts": {**hidden.facts, "expert_walkthrough": ["open fridge 1"]}})
+    shortened = hidden.with_(facts={**hidden.facts, "expert_walkthrough": ["open fridge 1"]})
     own = AlfworldOracle().advise(spec, [], observation, hidden, 100)
     assert suite.oracle().advise(spec, [], observation, shortened, 100) == own
-    nothing = hidden.model_copy(update={"facts": {**hidden.facts, "expert_walkthrough": []}})
+    nothing = hidden.with_(facts={**hidden.facts, "expert_walkthrough": []})
     assert suite.oracle().advise(spec, [], observation, nothing, 100) == own
     episode = demonstrate(environment, AlfworldOracle(), spec, hidden, 100, 30)
     astray = AlfworldOracle().advise(spec, episode.steps[:2], episode.steps[2].observation, hidden, 100)

@@ -167,6 +167,6 @@ def test_artifacts_that_name_each_other_as_input_come_to_an_end(store, chain):
     path = store.path(chain["specs"]) / "record.json"
     record = store.record(chain["specs"])
     inputs = {"self": chain["specs"], "later": chain["correction"]}
-    path.write_text(record.model_copy(update={"inputs": inputs}).model_dump_json())
+    path.write_text(record.with_(inputs=inputs).model_dump_json())
     assert {ref.stage for ref in lineage(store, chain["correction"])} == {"specs", "privileged", "rollout"}
     assert len(gc(store, [chain["correction"]], dry_run=True, stages=STAGES)) == 1

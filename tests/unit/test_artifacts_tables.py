@@ -139,7 +139,7 @@ TABLES = [
     (write_privileged, read_privileged, STATES),
     (write_trajectories, read_trajectories, TRAJECTORIES),
     (write_corrections, read_corrections, CORRECTIONS),
-    (write_turn_rows, read_turn_rows, [ROW, ROW.model_copy(update={"admissible": ("x",), "student_logprob": -1.5})]),
+    (write_turn_rows, read_turn_rows, [ROW, ROW.with_(admissible=("x",), student_logprob=-1.5)]),
 ]
 
 

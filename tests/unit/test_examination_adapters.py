@@ -55,7 +55,7 @@ def load(adapter):
 )
 def test_no_kind_of_lora_raises_a_false_alarm(base, tmp_path, settings):
     adapter = write_adapter(tmp_path / "adapter", base, **settings)
-    assert errors_of(adapter, training=LORA.model_copy(update={"max_length": 512})) == []
+    assert errors_of(adapter, training=LORA.with_(max_length=512)) == []
     load(adapter)
 
 
@@ -177,7 +177,7 @@ def test_adapters_that_can_be_merged_are_played_and_not_trained_further(base, tm
     assert errors_of(adapter) == []
     assert errors_of(adapter, training=FULL) == []
     load(adapter).merge_and_unload()
-    error = the_error_of(adapter, training=LORA.model_copy(update={"max_length": 512}))
+    error = the_error_of(adapter, training=LORA.with_(max_length=512))
     assert f"it is of the type '{kind}', which can be played, but is not trained further" in error
     assert "--set training.method=full" in error
 

@@ -68,7 +68,7 @@ def test_only_the_first_line_of_a_command_counts():
 
 
 def test_a_shell_shows_output_and_no_list_of_commands():
-    spec = SPEC.model_copy(update={"env": "intercode_bash", "instruction": "Count the files."})
+    spec = SPEC.with_(env="intercode_bash", instruction="Count the files.")
     steps = [Step(index=0, observation=Observation(text="Count the files."), action=Action(reason="r", command="ls"))]
     messages = load_prompts("intercode_bash", "default").student_messages(spec, steps, Observation(text=""))
     assert [message.content for message in messages[1:]] == [

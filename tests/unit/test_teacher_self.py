@@ -93,11 +93,9 @@ def test_it_needs_the_weights():
 
 def without_reasons(number=0):
     trajectory = episode(number).trajectory
-    steps = [
-        step.model_copy(update={"action": step.action.model_copy(update={"reason": ""})}) for step in trajectory.steps
-    ]
+    steps = [step.with_(action=step.action.with_(reason="")) for step in trajectory.steps]
     steps[1] = trajectory.steps[1]  # this one has a reason of its own
-    return trajectory.model_copy(update={"steps": tuple(steps)}), episode(number).privileged
+    return trajectory.with_(steps=tuple(steps)), episode(number).privileged
 
 
 def annotate(server, path, *episodes):
