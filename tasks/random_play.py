@@ -1,5 +1,7 @@
 """Stage `random-play`: narrated random episodes, which the bundled base student is pre-trained on."""
 
+from contextlib import closing
+from itertools import product
 from random import Random
 
 from leap_core.config import Section
@@ -31,14 +33,12 @@ def play_at_random(run: Run, specs: ArtifactRef, episodes_per_spec: int, seed: i
 
 def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
     identity, suite = work.identity, load_suite(work.config.environment)
-    environment, rng = suite.make(work.inputs["specs"]), Random(identity.seed)
-    prompts = load_prompts(suite.name, identity.prompt)
+    rng, prompts = Random(identity.seed), load_prompts(suite.name, identity.prompt)
     rows = []
-    for spec in read_specs(work.inputs["specs"]):
-        for number in range(identity.episodes_per_spec):
+    with closing(suite.make(work.inputs["specs"])) as environment:
+        for spec, number in product(read_specs(work.inputs["specs"]), range(identity.episodes_per_spec)):
             played = play_randomly(environment, spec, rng.randint(*NUM_STEPS), rng)
             rows += demonstration_rows([played.with_(id=f"{played.id}/{number}")], prompts, 0)
-    environment.close()
     write_turn_rows(work.output, rows)
     return StageReport(counts={"steps": len(rows)})
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-from prefect import Task
+from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.states import Completed
 from pydantic import JsonValue
 
 from leap_core.chat.journal import JOURNAL

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -164,9 +165,8 @@ def _try_expert(environment: str) -> tuple[bool, str]:
     with TemporaryDirectory() as directory:
         root = Path(directory)
         spec = suite.prepare(root, "train", 0)[0]
-        player = suite.make(root)
-        played = demonstrate(player, suite.oracle(), spec, suite.privileged_state(root, spec), 100, 30)
-        player.close()
+        with closing(suite.make(root)) as player:
+            played = demonstrate(player, suite.oracle(), spec, suite.privileged_state(root, spec), 100, 30)
     return bool(played.success), spec.instruction
 
 

@@ -6,6 +6,7 @@ picture, after its client has tried again, the run says so and goes on.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from httpx import HTTPError
 from prefect.artifacts import (
@@ -55,7 +56,7 @@ def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
         picture = create_progress_artifact(0.0, key=key, description=f"0 of {total} stages")
 
     def show(percent: float, text: str) -> None:
-        if picture is not None:
+        if isinstance(picture, UUID):
             with _picture(run):
                 update_progress_artifact(picture, percent, text)
 
