@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from leap_core.method.correction import needs_correction
 from leap_core.method.tables import read_privileged, read_trajectories
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.records import ArtifactRecord
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import ArtifactRef, Trajectory
 from tasks.annotation import read_to_annotate

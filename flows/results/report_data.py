@@ -7,7 +7,8 @@ from flows.results.summary import IterationSummary, StageSummary, Summary, leak_
 from leap_core.method.tables import read_corrections, read_trajectories
 from leap_core.report import write_report
 from leap_core.report.model import CorrectionCounts, EpisodeReport, IterationReport, ReportData, StageReport
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.records import ArtifactRecord
 from leap_core.types import EvaluationResult
 
 EPISODES_SHOWN = 24

@@ -11,58 +11,28 @@ differences and cleaning up are in lineage.py, keys in canonical.py, tables in t
 import logging
 import shutil
 import time
-import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
-from leap_core.disk.canonical import files_digest
-from leap_core.disk.files import disk_errors, fsync, read_small, sha256_file, write_json
+from leap_core.disk.files import disk_errors, fsync, write_json
 from leap_core.disk.locks import file_lock, is_locked
 from leap_core.errors import ArtifactError
 from leap_core.store.cards import write_card
 from leap_core.store.names import find_named
 from leap_core.store.provenance import git_revision, package_versions
-from leap_core.store.verification import RECORD, FileEntry, find_problem
-from leap_core.text.shown import shown
-from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
+from leap_core.store.records import ArtifactRecord, digest_of, load_record, seal
+from leap_core.store.verification import RECORD, find_problem
+from leap_core.types import ArtifactRef, Record, Usage
 
 _SUFFIX_LENGTHS = (8, 12, 16, 24, 64)
 """Hex digits of the key in a directory's name: the first that no other key has taken."""
 
 _log = logging.getLogger(__name__)
-
-
-class ArtifactRecord(Record):
-    """All that is known about one artifact: `record.json` on disk. `created_at` is UTC; `seconds`, of the last try."""
-
-    schema_version: int = SCHEMA_VERSION
-    stage: str
-    version: int
-    name: str
-    key: str
-    digest: str
-    config: dict[str, JsonValue]
-    inputs: dict[str, ArtifactRef]
-    files: dict[str, FileEntry]
-    counts: dict[str, int] = Field(default_factory=dict)
-    metrics: dict[str, JsonValue] = Field(default_factory=dict)
-    seconds: float = 0.0
-    usage: Usage = Usage()
-    created_at: str
-    packages: dict[str, str] = Field(default_factory=dict)
-    git_revision: str | None = None
-    experiment: str
-    iteration: int | None = None
-
-    @property
-    def ref(self) -> ArtifactRef:
-        """The reference by which other stages name this artifact."""
-        return ArtifactRef(stage=self.stage, name=self.name, key=self.key, digest=self.digest)
 
 
 class Lookup(Record):
@@ -192,13 +162,13 @@ class ArtifactStore:
         """
         work = self._workspace_path(stage, key)
         with disk_errors(work / "output"):
-            files = _seal(work / "output")
+            files = seal(work / "output")
             record = ArtifactRecord(
                 stage=stage,
                 version=version,
                 name=name,
                 key=key,
-                digest=_digest(files),
+                digest=digest_of(files),
                 config=_as_dict(config),
                 inputs=dict(inputs),
                 files=files,
@@ -312,7 +282,7 @@ class ArtifactStore:
         record = load_record(directory)
         if isinstance(record, str):
             return None, record
-        if record.digest != _digest(record.files):
+        if record.digest != digest_of(record.files):
             return record, f"{RECORD} was altered: its digest is not that of its files"
         return record, find_problem(directory, record.files, self._sidecar(directory), deep=deep)
 
@@ -357,82 +327,6 @@ def _check_may_be_made(home: Path) -> None:
     parent = next(path for path in home.parents if path.exists())
     if not parent.is_dir():
         raise ArtifactError(f"The artifact home {home} lies below {parent}, which is a file. Choose another directory.")
-
-
-def load_record(directory: Path) -> ArtifactRecord | str:
-    """Return the record in an artifact's directory, or why there is none to be had; its files are not looked at."""
-    record = read_record(directory)
-    why = None if isinstance(record, str) else _find_untruth(record, directory)
-    return record if why is None else f"{RECORD} is damaged: {why}"
-
-
-def read_record(directory: Path) -> ArtifactRecord | str:
-    """Return the record that lies in a directory, of whatever place it speaks, or why there is none to be had."""
-    try:
-        record = ArtifactRecord.model_validate_json(read_small(directory / RECORD))
-    except FileNotFoundError:
-        return f"{RECORD} is missing"
-    except OSError as error:
-        return f"{RECORD} cannot be read: {error.strerror}"
-    except ValidationError as error:
-        return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
-    why = _find_strange_name(record.files)
-    return record if why is None else f"{RECORD} is damaged: {why}"
-
-
-def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
-    """Return what a record says that cannot be: of another place, of no time, or of files outside of its own."""
-    if shown(record.name) != record.name:
-        return f"its name, {shown(record.name)}, cannot be printed"
-    own = directory.name.removeprefix(f"{record.name}-")
-    if record.stage != directory.parent.name or own == directory.name or not (own and record.key.startswith(own)):
-        return f"it is that of {shown(record.ref.id)}"
-    try:
-        datetime.fromisoformat(record.created_at).timestamp()
-    except (ValueError, OverflowError):
-        return f"created_at is {shown(record.created_at)!r}, which is no time"
-    return None
-
-
-def _find_strange_name(files: Collection[str]) -> str | None:
-    strange = next((name for name in files if not _is_inside(name)), None)
-    if strange is not None:
-        return f"it lists {shown(strange)!r}, which is no file of its own"
-    if len({unicodedata.normalize("NFC", name).casefold() for name in files}) != len(files):
-        return "it lists two files whose names differ by case or spelling alone"
-    return None
-
-
-def _is_inside(name: str) -> bool:
-    parts = name.split("/")
-    return name != RECORD and "\0" not in name and not {"", ".", ".."} & set(parts)
-
-
-def _seal(output: Path) -> dict[str, FileEntry]:
-    """Hash the files of `output`, by relative path, and bring them to the disk."""
-    files = {}
-    for path in sorted(output.rglob("*"), reverse=True):  # what a folder holds before the folder
-        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-            path.rmdir()  # a record cannot list it
-    for path in sorted(output.rglob("*")):
-        if path.is_symlink():
-            raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
-        if not path.is_file() and not path.is_dir():
-            raise ArtifactError(f"{path} is no regular file, so it cannot be published. The stage must not leave it.")
-        if path.is_file() and path != output / RECORD:
-            fsync(path)
-            entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
-            files[path.relative_to(output).as_posix()] = entry
-    if not files:
-        raise ArtifactError(f"Nothing to publish: {output} holds no file. The stage must write there.")
-    why = _find_strange_name(files)
-    if why is not None:
-        raise ArtifactError(f"{output} cannot be published: of its record, {why}. The stage must name them otherwise.")
-    return files
-
-
-def _digest(files: Mapping[str, FileEntry]) -> str:
-    return files_digest({path: entry.sha256 for path, entry in files.items()})
 
 
 def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:

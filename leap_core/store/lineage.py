@@ -9,7 +9,8 @@ from pathlib import Path
 from leap_core.disk.canonical import diff_configs
 from leap_core.disk.files import directory_size, disk_errors
 from leap_core.errors import ArtifactError
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore, Problem, load_record, read_record
+from leap_core.store.artifacts import ArtifactStore, Problem
+from leap_core.store.records import ArtifactRecord, load_record, read_record
 from leap_core.store.verification import find_unlisted
 from leap_core.text.shown import shown
 from leap_core.types import ArtifactRef, Record

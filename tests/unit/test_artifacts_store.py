@@ -9,7 +9,8 @@ from artifact_tools import publish
 
 from leap_core.disk.canonical import stage_key
 from leap_core.errors import ArtifactError
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.records import ArtifactRecord
 from leap_core.types import SCHEMA_VERSION, Usage
 
 KEY = "ab12cd34" + "0" * 56
