@@ -86,13 +86,9 @@ class StudentError(LeapError):
 
 
 class TeacherReplyError(LeapError):
-    """A teacher gave no usable reply; carries the last raw text."""
+    """A teacher gave no usable reply."""
 
     code = "teacher_reply"
-
-    def __init__(self, message: str, raw: str = "") -> None:
-        super().__init__(message)
-        self.raw = raw
 
 
 class ChatError(LeapError):

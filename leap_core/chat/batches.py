@@ -205,7 +205,7 @@ class BatchQueue:
         try:
             if status != 200:
                 raise self._endpoint.judge(status, {}, body, [request] if request else [])
-            reply = self._endpoint.read(body, pending.model, request)
+            reply = self._endpoint.read(body, request)
         except Fault as fault:
             learnt = self._endpoint.learn(fault)
             self._fail([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)

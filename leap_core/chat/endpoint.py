@@ -96,7 +96,7 @@ class Endpoint:
             try:
                 answer = await self.wire.ask("POST", _PATH, json=self.body(request))
                 self.check(answer, [request])
-                return self.read(answer.content, request.model, request)
+                return self.read(answer.content, request)
             except Fault as fault:
                 if not self.learn(fault):
                     raise
@@ -126,8 +126,8 @@ class Endpoint:
         if answer.status >= 400:
             raise self.judge(answer.status, answer.headers, answer.content, requests)
 
-    def read(self, content: bytes, model: str, request: ChatRequest | None) -> ChatReply:
-        """Read a chat completion; `model` was asked, by `request` where that is at hand.
+    def read(self, content: bytes, request: ChatRequest | None) -> ChatReply:
+        """Read a chat completion, the answer to `request` where that is at hand.
 
         Raises:
             Fault: it is an error that came as a success, or no chat completion.
@@ -136,7 +136,7 @@ class Endpoint:
             value = read_json(content)
             status = status_of_error(value)
             if status is None:
-                reply, doubt = read_completion(value, model, request.num_characters if request else 0)
+                reply, doubt = read_completion(value, request.num_characters if request else 0)
                 if doubt:
                     self._doubt(doubt)
                 return reply

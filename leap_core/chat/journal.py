@@ -236,16 +236,19 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _parse(text: object, num_characters: int = 0) -> ChatReply | None:
     """A reply as it can be used, whatever wrote it; None where it cannot be read.
 
-    Earlier versions believed endpoints more: they kept keys in other spellings, and counts that cannot be.
+    Earlier versions believed endpoints more: they kept keys in other spellings, and counts that cannot be. A field
+    that this version does not have is passed over: what was paid for is not paid for again.
     """
     if not isinstance(text, str):
         return None
     try:
-        reply = ChatReply.model_validate(read_json(text))
+        content = read_json(text)
+        values = content if isinstance(content, dict) else {}
+        known = {name: value for name, value in values.items() if name in ChatReply.model_fields}
+        texts = {name: without_keys(value) for name, value in known.items() if isinstance(value, str)}
+        return recounted(ChatReply.model_validate(known | texts), num_characters)
     except (ValueError, OverflowError):
         return None
-    known = {name: without_keys(value) for name, value in reply if isinstance(value, str)}
-    return recounted(reply.with_(**known), num_characters)
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

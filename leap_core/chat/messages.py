@@ -80,7 +80,6 @@ class ChatReply(Record):
 
     text: str
     finish: str
-    served_by: str
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0

@@ -30,10 +30,9 @@ _TOKENS_A_REPLY = 70
 
 
 class Annotated(Record):
-    """An episode with reasons. `num_without` steps have none: the model gave no usable one."""
+    """An episode with reasons; where the model gave no usable one, a step has none."""
 
     trajectory: Trajectory
-    num_without: int
     usage: Usage
 
 
@@ -95,7 +94,6 @@ class Annotator:
             steps.append(step)
         return Annotated(
             trajectory=trajectory.with_(steps=tuple(steps)),
-            num_without=sum(not step.action.reason for step in steps),
             usage=usage,
         )
 

@@ -73,7 +73,7 @@ def test_a_budget_in_dollars_needs_a_price(tmp_path):
 
 def test_an_unknown_model_has_an_unknown_cost():
     prices = read_prices(None)
-    one = ChatReply(text="", finish="stop", served_by="x", prompt_tokens=1000, completion_tokens=100)
+    one = ChatReply(text="", finish="stop", prompt_tokens=1000, completion_tokens=100)
     assert prices.cost_usd("nobody-knows", one) is None
     assert prices.cost_usd("gpt-4o", one) == pytest.approx(0.0025 + 0.001)
     assert prices.cost_usd("gpt-4o-2024-08-06", one) == prices.cost_usd("gpt-4o", one)

@@ -186,7 +186,7 @@ def test_nothing_in_a_journal_stops_a_run(tmp_path):
     assert [one.prompt_tokens for one in found[len(GARBAGE) :]] == [0, 0, 0, 5, 5]
     assert [one.text for one in found[-2:]] == ["\ufffd", "<key>"]
     assert len(list(journal.bought("tests"))) == len(ODD)
-    whole = ChatReply(text="new", finish="stop", served_by="m", prompt_tokens=1, completion_tokens=1)
+    whole = ChatReply(text="new", finish="stop", prompt_tokens=1, completion_tokens=1)
     journal.keep("k0", "tests", MODEL, whole)
     assert journal.find("k0") == whole
     journal.close()

@@ -26,7 +26,7 @@ SETUP = DeskSetup(
 
 
 def reply(text):
-    return ChatReply(text=text, finish="stop", served_by="m", prompt_tokens=1, completion_tokens=1)
+    return ChatReply(text=text, finish="stop", prompt_tokens=1, completion_tokens=1)
 
 
 def on_a_desk(work, **environ):
