@@ -336,7 +336,8 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
     if not values:
         raise ConfigError(
             f"The preset {preset} sets nothing. Write settings into it, or copy one of flows/presets, such as "
-            "demo.toml."
+            "demo.toml.",
+            item=str(preset),
         )
     for override in overrides:
         apply_override(values, override)
@@ -352,13 +353,14 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
-        raise ConfigError(f"Override {shorten(override)} is not of the form section.key=value, e.g. training.epochs=2.")
+        advice = "is not of the form section.key=value, e.g. training.epochs=2"
+        raise ConfigError(f"Override {shorten(override)} {advice}.", item=override)
     value = read_json(text, f"Override of {shorten(path)}")
     target = values
     for key in keys[:-1]:
         target = target.setdefault(key, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"Override {shorten(override)}: {key!r} is a value, not a section.")
+            raise ConfigError(f"Override {shorten(override)}: {key!r} is a value, not a section.", item=path.strip())
     target[keys[-1]] = value
 
 

@@ -1,11 +1,11 @@
-"""The content-addressed store: what a stage has published, kept whole, found again by key, never trusted unseen.
+"""The content-addressed store: what stages have published, found again by key and verified whenever it is read.
 
     <home>/<stage>/<name>-<key8>/       one artifact: its files, and record.json, written last
     <home>/<stage>/.work-<key16>/       work in progress: output/ (to be published), scratch/ (shards, checkpoints)
     <home>/.locks  .verified  .damaged  locks, signatures of verified files, what was found broken
 
-An artifact appears by one rename of its finished directory, so a crash leaves either all of it or none. History,
-differences and cleaning up are in lineage.py, keys in canonical.py, tables in tables.py.
+An artifact appears by one rename of its finished directory, so a crash leaves either all of it or none. Its record is
+in records.py; history, differences and cleaning up are in lineage.py.
 """
 
 import logging
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Lookup(Record):
-    """What was found under a key: a whole artifact, or what is wrong with the one that is there, or neither."""
+    """What was found under a key: a whole artifact, or what is wrong with a damaged one, or neither."""
 
     ref: ArtifactRef | None = None
     problem: str | None = None
@@ -53,14 +53,14 @@ class ArtifactStore:
     """Artifacts below one directory, the home. Safe for several processes at once on a local disk."""
 
     def __init__(self, home: Path, make: bool = True) -> None:
-        """Open the store; its home is made where it does not exist, or with `make` false is taken for an empty one.
+        """Open the store. A home that does not exist is made, or with `make` false treated as empty.
 
         Raises:
             ArtifactError: the home cannot be made or written.
         """
         self.home = Path(home).expanduser().absolute()
         if self.home.exists() and not self.home.is_dir():
-            raise ArtifactError(f"The artifact home {self.home} is a file. Choose a directory.")
+            raise ArtifactError(f"The artifact home {self.home} is a file. Choose a directory.", item=str(self.home))
         if not make and not self.home.exists():
             return _check_may_be_made(self.home)
         with disk_errors(self.home):
@@ -74,7 +74,7 @@ class ArtifactStore:
         return self.inspect(stage, key).ref
 
     def inspect(self, stage: str, key: str) -> Lookup:
-        """Look for the artifact of a key and verify it; tells why one that is there is not to be trusted."""
+        """Look for the artifact of a key and verify it; where it is damaged, say how."""
         problem = None
         for directory in self._candidates(stage, key):
             record, why = self._read(directory)
@@ -106,7 +106,8 @@ class ArtifactStore:
             record = load_record(directory)
             if isinstance(record, ArtifactRecord) and record.key == ref.key:
                 return directory
-        raise ArtifactError(f"{ref.id} is not in {self.home}. Run the flow that makes it, or point to another home.")
+        advice = "Run the flow that makes it, or name another home."
+        raise ArtifactError(f"{ref.id} is not in {self.home}. {advice}", item=ref.id)
 
     def record(self, ref: ArtifactRef) -> ArtifactRecord:
         """Return the record of an artifact, without verifying its files.
@@ -116,11 +117,11 @@ class ArtifactStore:
         """
         record = load_record(self.path(ref))
         if isinstance(record, str):
-            raise ArtifactError(f"{ref.id}: {record}. Run the flow that makes it again.")
+            raise ArtifactError(f"{ref.id}: {record}. Run the flow that makes it again.", item=ref.id)
         return record
 
     def workspace(self, stage: str, key: str) -> Path:
-        """Return the directory to work in; call it once an attempt.
+        """Return the directory to work in; to be called once in each attempt.
 
         `output/` is emptied: leftovers of a crashed attempt must not be published. `scratch/` is kept for resuming.
 
@@ -150,10 +151,10 @@ class ArtifactStore:
         seconds: float = 0.0,
         usage: Usage | None = None,
     ) -> ArtifactRef:
-        """Make the workspace's `output/` an artifact, at once and for good, and delete the workspace.
+        """Publish the workspace's `output/` as an artifact, in one step, and delete the workspace.
 
         The caller holds the lock of the key: its workspace is for one process at a time.
-        Where a whole artifact of this key is there already, it stays and is returned: others may refer to it.
+        If a whole artifact of this key exists already, it stays and is returned: others may refer to it.
         A damaged one is moved to `.damaged/`.
 
         Raises:
@@ -189,11 +190,11 @@ class ArtifactStore:
     def lock(
         self, stage: str, key: str, on_wait: Callable[[str], object] | None = None
     ) -> AbstractContextManager[bool]:
-        """Hold the right to make the artifact of a key; yields whether it had to wait for someone else's turn."""
+        """Lock a key while its artifact is made; yields whether another process held it before."""
         return file_lock(self._lock_path(stage, key), on_wait)
 
     def resolve(self, name: str) -> ArtifactRef:
-        """Find the artifact that a person names: `<stage>/<name>-<key8>`, its directory, or a unique part.
+        """Find the artifact that a person names: `<stage>/<name>-<key8>`, its directory, or a unique part of either.
 
         A part is `<name>-<key8>`, the start of either form, `<name>`, or the start of the key (4 digits or more).
 
@@ -203,7 +204,7 @@ class ArtifactStore:
         return find_named(name, (record.ref for record in self._all_records()), self.home)
 
     def find(self, stage: str, name: str) -> ArtifactRef:
-        """Find the artifact of one stage that a person names, as in `resolve`, and verify it: it is to be used.
+        """Find the artifact of one stage that a person names, as in `resolve`, and verify it.
 
         Raises:
             ArtifactError: none, several, or one that is damaged.
@@ -212,11 +213,12 @@ class ArtifactStore:
         ref = find_named(name, refs, self.home, stage)
         why = self.verify(ref)
         if why is not None:
-            raise ArtifactError(f"{ref.id} is damaged: {why}. Run the experiment that made it: it is then made again.")
+            advice = "Run the experiment that made it: it is then made again."
+            raise ArtifactError(f"{ref.id} is damaged: {why}. {advice}", item=ref.id)
         return ref
 
     def records(self, stage: str | None = None) -> Iterator[ArtifactRecord]:
-        """Yield the records of all whole artifacts, by stage and directory; damaged ones are for `problems`."""
+        """Yield the records of all whole artifacts, by stage and directory; `problems` has the damaged ones."""
         for directory in self.directories(stage):
             record, why = self._read(directory)
             if record is not None and why is None:
@@ -232,20 +234,20 @@ class ArtifactStore:
         return self._below_stages(stage, hidden=False)
 
     def workspaces(self) -> list[Path]:
-        """Return the directories of work in progress, or of work that was cut off."""
+        """Return the directories of work in progress and of interrupted work."""
         return self._below_stages(None, hidden=True)
 
     def is_locked(self, stage: str, key: str) -> bool:
-        """Tell whether someone is making the artifact of a key (its first 16 digits are enough) at this moment."""
+        """Tell whether the artifact of a key (its first 16 digits are enough) is being made at this moment."""
         return is_locked(self._lock_path(stage, key))
 
     @property
     def damaged(self) -> Path:
-        """Where damaged artifacts are moved when they are made again."""
+        """Where a damaged artifact is moved when it is made again."""
         return self.home / ".damaged"
 
     def set_aside(self, directory: Path) -> Path:
-        """Take a directory out of the store in one step, so that it is never seen half removed; return where it is."""
+        """Move a directory out of the store in one step, so that it is never seen half removed; return its new path."""
         if directory.parent == self.damaged:
             return directory
         self.damaged.mkdir(exist_ok=True)
@@ -278,7 +280,7 @@ class ArtifactStore:
         raise FileExistsError(f"{record.stage}/{record.name}-{record.key}")
 
     def _read(self, directory: Path, deep: bool = False) -> tuple[ArtifactRecord | None, str | None]:
-        """Return the record, where it is readable, and what is wrong, if anything."""
+        """Return the record, if it is readable, and what is wrong with the artifact, if anything."""
         record = load_record(directory)
         if isinstance(record, str):
             return None, record
@@ -294,7 +296,7 @@ class ArtifactStore:
         )
 
     def _all_records(self) -> Iterator[ArtifactRecord]:
-        """Yield every readable record, files unseen."""
+        """Yield every readable record, without verifying its files."""
         for directory in self.directories():
             record = load_record(directory)
             if isinstance(record, ArtifactRecord):
@@ -320,13 +322,15 @@ def _folders_in(parent: Path) -> list[Path]:
     try:
         return [directory for directory in parent.iterdir() if directory.is_dir()]
     except OSError as error:
-        raise ArtifactError(f"{parent} cannot be looked through: {error.strerror}. Allow it to this user.") from error
+        advice = "Give this user permission to read it."
+        raise ArtifactError(f"Cannot list {parent}: {error.strerror}. {advice}", item=str(parent)) from error
 
 
 def _check_may_be_made(home: Path) -> None:
     parent = next(path for path in home.parents if path.exists())
     if not parent.is_dir():
-        raise ArtifactError(f"The artifact home {home} lies below {parent}, which is a file. Choose another directory.")
+        text = f"The artifact home {home} is below {parent}, which is a file. Choose another directory."
+        raise ArtifactError(text, item=str(home))
 
 
 def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:

@@ -1,4 +1,4 @@
-"""The record of an artifact, `record.json`: what it says, and what of it cannot be true."""
+"""The record of an artifact, `record.json`: writing it down, reading it, and refusing one that cannot be true."""
 
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -12,11 +12,11 @@ from leap_core.disk.files import fsync, read_small, sha256_file
 from leap_core.errors import ArtifactError
 from leap_core.store.verification import RECORD, FileEntry
 from leap_core.text.shown import shown
-from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
+from leap_core.types import SCHEMA_VERSION, ArtifactRef, Count, Record, Usage
 
 
 class ArtifactRecord(Record):
-    """All that is known about one artifact: `record.json` on disk. `created_at` is UTC; `seconds`, of the last try."""
+    """All that is known about one artifact. `created_at` is in UTC; `seconds` is the duration of the last attempt."""
 
     schema_version: int = SCHEMA_VERSION
     stage: str
@@ -27,7 +27,7 @@ class ArtifactRecord(Record):
     config: dict[str, JsonValue]
     inputs: dict[str, ArtifactRef]
     files: dict[str, FileEntry]
-    counts: dict[str, int] = Field(default_factory=dict)
+    counts: dict[str, Count] = Field(default_factory=dict)
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     seconds: float = 0.0
     usage: Usage = Usage()
@@ -44,14 +44,14 @@ class ArtifactRecord(Record):
 
 
 def load_record(directory: Path) -> ArtifactRecord | str:
-    """Return the record in an artifact's directory, or why there is none to be had; its files are not looked at."""
+    """Return the record in an artifact's directory, or why it cannot be used; the files are not verified."""
     record = read_record(directory)
     why = None if isinstance(record, str) else _find_untruth(record, directory)
     return record if why is None else f"{RECORD} is damaged: {why}"
 
 
 def read_record(directory: Path) -> ArtifactRecord | str:
-    """Return the record that lies in a directory, of whatever place it speaks, or why there is none to be had."""
+    """Return the record in a directory, whatever artifact it belongs to, or why it cannot be used."""
     try:
         record = ArtifactRecord.model_validate_json(read_small(directory / RECORD))
     except FileNotFoundError:
@@ -65,25 +65,25 @@ def read_record(directory: Path) -> ArtifactRecord | str:
 
 
 def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
-    """Return what a record says that cannot be: of another place, of no time, or of files outside of its own."""
+    """Return what in a record cannot be true: it belongs elsewhere, or its time is none."""
     if shown(record.name) != record.name:
-        return f"its name, {shown(record.name)}, cannot be printed"
+        return f"its name, {shown(record.name)}, is not printable"
     own = directory.name.removeprefix(f"{record.name}-")
     if record.stage != directory.parent.name or own == directory.name or not (own and record.key.startswith(own)):
-        return f"it is that of {shown(record.ref.id)}"
+        return f"it belongs to {shown(record.ref.id)}"
     try:
         datetime.fromisoformat(record.created_at).timestamp()
     except (ValueError, OverflowError):
-        return f"created_at is {shown(record.created_at)!r}, which is no time"
+        return f"created_at is {shown(record.created_at)!r}, which is not a time"
     return None
 
 
 def _find_strange_name(files: Collection[str]) -> str | None:
     strange = next((name for name in files if not _is_inside(name)), None)
     if strange is not None:
-        return f"it lists {shown(strange)!r}, which is no file of its own"
+        return f"it lists {shown(strange)!r}, which is not a file of the artifact"
     if len({unicodedata.normalize("NFC", name).casefold() for name in files}) != len(files):
-        return "it lists two files whose names differ by case or spelling alone"
+        return "it lists two files whose names differ only in case or in Unicode spelling"
     return None
 
 
@@ -100,18 +100,21 @@ def seal(output: Path) -> dict[str, FileEntry]:
             path.rmdir()  # a record cannot list it
     for path in sorted(output.rglob("*")):
         if path.is_symlink():
-            raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
+            advice = "an artifact must hold its bytes. Copy the file instead."
+            raise ArtifactError(f"{path} is a symbolic link: {advice}", item=str(path))
         if not path.is_file() and not path.is_dir():
-            raise ArtifactError(f"{path} is no regular file, so it cannot be published. The stage must not leave it.")
+            advice = "so it cannot be published. The stage must not leave it there."
+            raise ArtifactError(f"{path} is not a regular file, {advice}", item=str(path))
         if path.is_file() and path != output / RECORD:
             fsync(path)
             entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
             files[path.relative_to(output).as_posix()] = entry
     if not files:
-        raise ArtifactError(f"Nothing to publish: {output} holds no file. The stage must write there.")
+        raise ArtifactError(f"Nothing to publish: {output} has no files. The stage must write there.", item=str(output))
     why = _find_strange_name(files)
     if why is not None:
-        raise ArtifactError(f"{output} cannot be published: of its record, {why}. The stage must name them otherwise.")
+        advice = "The stage must name them otherwise."
+        raise ArtifactError(f"{output} cannot be published: for its record, {why}. {advice}", item=str(output))
     return files
 
 

@@ -292,8 +292,8 @@ def test_weights_that_are_no_numbers_are_not_published(adapter, base, tmp_path, 
         weights[first][0, 0] = float(number)
 
     edit_weights(adapter, spoil, WEIGHTS)
-    with pytest.raises(StudentError, match=f"no finite numbers: {Q}.lora_A.weight. Nothing is published"):
+    with pytest.raises(StudentError, match=f"{Q}.lora_A.weight"):
         check_published(adapter)
     model = edit_weights(shutil.copytree(base, tmp_path / "model"), spoil)
-    with pytest.raises(StudentError, match=r"no finite numbers: lm_head\.weight"):
+    with pytest.raises(StudentError, match=r"lm_head\.weight"):
         check_published(model)

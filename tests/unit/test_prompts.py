@@ -125,3 +125,10 @@ def test_a_command_that_is_listed_is_found_whatever_stands_around_it():
     assert match_command("Click[buy now]", LISTED) == "click[Buy Now]"
     assert match_command('Action: "Look."', LISTED) == "look"
     assert match_command("jump.", LISTED) == "jump."
+
+
+def test_a_command_that_could_be_either_of_two_is_neither():
+    alike = ("take Mug", "take mug", "look")
+    assert match_command("TAKE MUG", alike) == "TAKE MUG"
+    assert match_command("take mug", alike) == "take mug"
+    assert match_command("LOOK", alike) == "look"

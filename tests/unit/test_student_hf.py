@@ -111,6 +111,18 @@ def test_a_prompt_beyond_the_context_is_out_of_context_by_itself(tiny):
     assert (second.out_of_context, second.error) == (False, None)
 
 
+@pytest.mark.parametrize("room", [1, 5])
+def test_a_reply_ends_where_the_context_does(tiny, room):
+    student = make_student(tiny)
+    context, messages = student._model.config.max_position_embeddings, list(conversation(0, 1))
+    while (length := len(encode_prompt(student._tokenizer, messages))) < context - room:
+        filler = " mug" * max((context - room - length) // 2, 1)
+        messages[-1] = messages[-1].with_(content=messages[-1].content + filler)
+    assert length == context - room
+    (reply,) = student.act([ActRequest(slot="full", messages=tuple(messages), admissible=None, seed=0)])
+    assert (reply.out_of_context, reply.usage.completion_tokens) == (False, room)
+
+
 def test_a_prompt_cannot_be_cut_to_nothing(tiny):
     with pytest.raises(StudentError, match=r"max_new_tokens is 1,024.*out_of_context"):
         make_student(tiny, out_of_context="truncate", max_new_tokens=1024)
