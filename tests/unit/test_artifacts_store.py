@@ -298,19 +298,18 @@ def test_four_digits_of_a_key_are_a_name_and_three_are_not(store):
 
 
 @pytest.mark.parametrize(("age_ns", "is_remembered"), [(50_000_000, False), (50_000_001, True)])
-@pytest.mark.parametrize("changed", ["content", "times"])
+@pytest.mark.parametrize("hours", [None, 1, -1], ids=["written", "dated ahead", "dated back"])
 def test_a_file_that_has_just_changed_is_not_remembered_as_verified(
-    tmp_path, monkeypatch, changed, age_ns, is_remembered
+    tmp_path, monkeypatch, hours, age_ns, is_remembered
 ):
     """Within a tick of the clock it could change again without moving its times."""
     path, sidecar = tmp_path / "files" / "a", tmp_path / "sidecar.json"
     path.parent.mkdir()
     path.write_text("1")
-    found = path.stat()
-    newest = found.st_ctime_ns
-    if changed == "times":
-        newest += 10**12
-        os.utime(path, ns=(newest, newest))
+    if hours is not None:
+        dated = path.stat().st_mtime_ns + hours * 3600 * 10**9
+        os.utime(path, ns=(dated, dated))
+    newest = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns)
     monkeypatch.setattr(time, "time_ns", lambda: newest + age_ns)
     entry = FileEntry(sha256=sha256_file(path), size=1)
     assert find_problem(path.parent, {"a": entry}, sidecar) is None

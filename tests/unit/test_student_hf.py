@@ -111,16 +111,22 @@ def test_a_prompt_beyond_the_context_is_out_of_context_by_itself(tiny):
     assert (second.out_of_context, second.error) == (False, None)
 
 
-@pytest.mark.parametrize("room", [1, 5])
-def test_a_reply_ends_where_the_context_does(tiny, room):
+@pytest.mark.parametrize("num_words_left", [0, 2])
+def test_a_reply_ends_where_the_context_does(tiny, num_words_left):
     student = make_student(tiny)
-    context, messages = student._model.config.max_position_embeddings, list(conversation(0, 1))
-    while (length := len(encode_prompt(student._tokenizer, messages))) < context - room:
-        filler = " mug" * max((context - room - length) // 2, 1)
-        messages[-1] = messages[-1].with_(content=messages[-1].content + filler)
-    assert length == context - room
-    (reply,) = student.act([ActRequest(slot="full", messages=tuple(messages), admissible=None, seed=0)])
-    assert (reply.out_of_context, reply.usage.completion_tokens) == (False, room)
+    context, (*before, last) = student._model.config.max_position_embeddings, conversation(0, 1)
+
+    def filled(num_words):
+        return (*before, last.with_(content=last.content + " mug" * num_words))
+
+    def room(num_words):
+        return context - len(encode_prompt(student._tokenizer, filled(num_words)))
+
+    most = (room(0) - 1) // (room(0) - room(1))
+    messages, left = filled(most - num_words_left), room(most - num_words_left)
+    assert 1 <= left < 16
+    (reply,) = student.act([ActRequest(slot="full", messages=messages, admissible=None, seed=0)])
+    assert (reply.out_of_context, reply.usage.completion_tokens) == (False, left)
 
 
 def test_a_prompt_cannot_be_cut_to_nothing(tiny):
