@@ -71,32 +71,33 @@ def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: Ev
     )
     if iteration.correction is None:
         return report
-    correction = store.record(iteration.correction)
-    return report.with_(**_rollout_fields(store, iteration), **_correction_fields(correction))
+    if iteration.rollout is not None:
+        report = _with_rollout(report, store.record(iteration.rollout))
+    return _with_correction(report, store.record(iteration.correction))
 
 
-def _rollout_fields(store: ArtifactStore, iteration: IterationSummary) -> dict[str, object]:
-    if iteration.rollout is None:
-        return {}
-    counts = store.record(iteration.rollout).counts
+def _with_rollout(report: IterationReport, record: ArtifactRecord) -> IterationReport:
+    counts = record.counts
     played = counts["episodes"] - counts["failed_episodes"]
-    return {"num_rollouts": counts["episodes"], "rollout_success": counts["successes"] / played if played else None}
+    return report.with_(
+        num_rollouts=counts["episodes"], rollout_success=counts["successes"] / played if played else None
+    )
 
 
-def _correction_fields(record: ArtifactRecord) -> dict[str, object]:
+def _with_correction(report: IterationReport, record: ArtifactRecord) -> IterationReport:
     counts, usage = record.counts, record.usage
-    return {
-        "num_corrected_episodes": counts["corrected_episodes"],
-        "corrections": CorrectionCounts(kept=counts["kept"], changed=counts["changed"], rejected=counts["rejected"]),
-        "rejected_by_reason": {
+    return report.with_(
+        num_corrected_episodes=counts["corrected_episodes"],
+        corrections=CorrectionCounts(kept=counts["kept"], changed=counts["changed"], rejected=counts["rejected"]),
+        rejected_by_reason={
             name.removeprefix("rejected:"): count for name, count in counts.items() if name.startswith("rejected:")
         },
-        "leak_rate": record.metrics["leak_rate"],
-        "teacher": record.config["teacher"],
-        "level": record.config["level"],
-        "usage": usage,
-        "cost_usd": usage.cost_usd,
-    }
+        leak_rate=record.metrics["leak_rate"],
+        teacher=record.config["teacher"],
+        level=record.config["level"],
+        usage=usage,
+        cost_usd=usage.cost_usd,
+    )
 
 
 def _episodes(store: ArtifactStore, summary: Summary) -> list[EpisodeReport]:

@@ -84,13 +84,12 @@ def recounted(reply: ChatReply, num_characters: int) -> ChatReply:
     """A reply with an estimate in place of counts that cannot be; `num_characters` is the length of its prompt."""
     if is_possible(reply):
         return reply
-    counts = {
-        "prompt_tokens": estimate_tokens(num_characters),
-        "completion_tokens": estimate_tokens(len(reply.text)),
-        "cached_tokens": 0,
-        "is_counted": False,
-    }
-    return reply.with_(**counts)
+    return reply.with_(
+        prompt_tokens=estimate_tokens(num_characters),
+        completion_tokens=estimate_tokens(len(reply.text)),
+        cached_tokens=0,
+        is_counted=False,
+    )
 
 
 def estimate_tokens(num_characters: int) -> int:
