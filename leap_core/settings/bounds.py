@@ -72,9 +72,7 @@ def _check_device(device: str) -> str:
     if not _DEVICE.fullmatch(device):
         raise PydanticCustomError(
             "device",
-            "must be auto, cpu, cuda, cuda:N, mps or xpu, not {device}. To use what this machine has: "
-            "--set execution.device=auto",
-            {"device": repr(device[:80])},
+            "must be auto, cpu, cuda, cuda:N, mps or xpu; --set execution.device=auto takes what this machine has",
         )
     return device
 
