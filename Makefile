@@ -20,11 +20,11 @@ test: environment  ## All tests
 test-fast: environment  ## Tests that take less than a few seconds each
 	$(PYTEST) -m "not slow"
 
-check: environment  ## Lint, format, strict types, import direction
+check: environment  ## Lint, format, strict types, import direction, size of files and functions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py
+	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py tests/unit/test_house.py
 
 format: environment  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .

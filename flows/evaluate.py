@@ -1,6 +1,7 @@
 """Flow `evaluate`: judge one model, or several on the same specs, without training anything."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from prefect import flow
 
@@ -112,7 +113,7 @@ def judge(players: Sequence[tuple[str, Run]], preset: str, split: Split) -> Judg
     """Let each model play in a run of its own, then compare the first with the others."""
     judged, played = [], []
     for name, run in players:
-        with progress(run, lambda run, name=name: walk_evaluate(run, name, split)):
+        with progress(run, partial(walk_evaluate, model=name, split=split)):
             ref = walk_evaluate(run, name, split)
         result, cost = read_result(run.store.path(ref)), run.store.record(ref).usage.cost_usd
         judged.append(JudgedModel(model=name, artifact=ref.id, result=result, cost_usd=cost))

@@ -9,11 +9,11 @@ use it. `[execution]` holds what may change how fast or where a result is made, 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from leap_core.errors import ConfigError, UnknownNameError
+from leap_core.errors import ConfigError
 from leap_core.settings.addresses import what_is_wrong_with
 from leap_core.settings.bounds import (
     Actions,
@@ -36,16 +36,15 @@ from leap_core.settings.bounds import (
 )
 from leap_core.settings.defaults import add_defaults
 from leap_core.settings.files import check_values, read_json, read_toml
-from leap_core.types import Split
+from leap_core.settings.validation import check_keys, shorten, validate
+from leap_core.settings.validation import read_params as read_params
+from leap_core.types import Record, Split
 
 
-class Section(BaseModel):
+class Section(Record):
     """A part of the configuration. Unknown keys are an error, and so are texts and booleans in place of numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-SectionT = TypeVar("SectionT", bound=Section)
+    model_config = ConfigDict(strict=True)
 
 
 class EnvironmentConfig(Section):
@@ -207,16 +206,6 @@ class EvaluationConfig(Section):
     )
 
 
-_LONGEST_SHOWN = 120
-_TELL_ALL = ("missing", "value_error", "blank", "too_long", "unprintable")
-"""Kinds of errors that do without what came: it may hold a secret."""
-_IN_WORDS = {
-    "int_type": "must be a whole number, without a point or quotes",
-    "float_type": "must be a number, such as 0.5, without quotes",
-    "bool_type": "must be true or false",
-    "string_type": "must be a text",
-    "too_short": "must not be empty",
-}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_WORDS = ("key", "token", "secret", "password", "sig")
@@ -351,7 +340,8 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
     if not values:
         raise ConfigError(
             f"The preset {preset} sets nothing. Write settings into it, or copy one of flows/presets, such as "
-            "demo.toml."
+            "demo.toml.",
+            item=str(preset),
         )
     for override in overrides:
         apply_override(values, override)
@@ -367,13 +357,14 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
-        raise ConfigError(f"Override {shorten(override)} is not of the form section.key=value, e.g. training.epochs=2.")
+        advice = "is not of the form section.key=value, e.g. training.epochs=2"
+        raise ConfigError(f"Override {shorten(override)} {advice}.", item=override)
     value = read_json(text, f"Override of {shorten(path)}")
     target = values
     for key in keys[:-1]:
         target = target.setdefault(key, {})
         if not isinstance(target, dict):
-            raise ConfigError(f"Override {shorten(override)}: {key!r} is a value, not a section.")
+            raise ConfigError(f"Override {shorten(override)}: {key!r} is a value, not a section.", item=path.strip())
     target[keys[-1]] = value
 
 
@@ -385,46 +376,4 @@ def parse_config(values: Mapping[str, Any]) -> LeapConfig:
     """
     check_values(values, "")
     check_keys(values, LeapConfig)
-    return _validate(values, LeapConfig, "")
-
-
-def read_params(params: Mapping[str, JsonValue], kind: type[SectionT], path: str) -> SectionT:
-    """Validate the settings of one kind of student, teacher or trainer; `path` is their place: `correction.params`.
-
-    Raises:
-        ConfigError: names the key that is missing, unknown or wrong.
-    """
-    check_values(params, "", path)
-    check_keys(params, kind, f"{path}.")
-    return _validate(params, kind, path)
-
-
-def shorten(value: object) -> str:
-    """How a value is written in an error: as in Python, a long one cut."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}... ({len(text)} characters)"
-
-
-def _validate(values: Mapping[str, Any], kind: type[SectionT], path: str) -> SectionT:
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        errors = error.errors()
-        # Of a value of two types, what is wrong with it as the one that it is.
-        first = next((one for one in errors if one["type"] not in ("string_type", "tuple_type")), errors[0])
-        parts = [path, *(shorten(part).strip("'") for part in first["loc"] if "[" not in str(part))]
-        where = ".".join(part for part in parts if part)
-        came = "" if first["type"] in _TELL_ALL else f" (came: {shorten(first['input'])})"
-        prefix = f"Config {where}: " if where else "Config: "
-        told = _IN_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
-        raise ConfigError(f"{prefix}{told}{came}.") from error
-
-
-def check_keys(values: Mapping[str, Any], model: type[BaseModel], path: str = "") -> None:
-    """Raise UnknownNameError, with the nearest known key, for any key that `model` does not have."""
-    for key, value in values.items():
-        if key not in model.model_fields:
-            raise UnknownNameError("config key", path + key, [path + known for known in model.model_fields])
-        inner = model.model_fields[key].annotation
-        if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, BaseModel):
-            check_keys(value, inner, f"{path}{key}.")
+    return validate(values, LeapConfig, "")

@@ -7,7 +7,7 @@ beside them; raise it when a field changes meaning.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -31,10 +31,25 @@ Figure = Literal["success", "score"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 
+Count = Annotated[int, Field(strict=True, ge=0)]
+"""How many there are of something: a whole number, never below 0, never a text or a bool."""
+
+
 class Record(BaseModel):
     """Base of all records: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def with_(self, **changes: object) -> Self:
+        """Return a record like this one but for `changes`, validated as a new one is.
+
+        Records inside it are the same objects, not copies.
+
+        Raises:
+            ValidationError: a field is unknown, or a value is not one that it may have.
+        """
+        values = self.__dict__
+        return self.model_validate({name: values[name] for name in type(self).model_fields} | changes)
 
 
 class ForeignRecord(Record):
@@ -56,10 +71,10 @@ class Message(Record):
 class Usage(Record):
     """What was spent. `cost_usd` is None where the price is not known: never 0 for unknown."""
 
-    num_requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = 0.0
+    num_requests: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost_usd: float | None = Field(0.0, strict=True, ge=0)
 
     def __add__(self, other: Usage) -> Usage:
         unknown = self.cost_usd is None or other.cost_usd is None
@@ -107,7 +122,7 @@ class Step(Record):
     was not admissible (None admissible: the environment's own word for it).
     """
 
-    index: int
+    index: Count
     observation: Observation
     action: Action
     reply: str = ""
@@ -224,7 +239,7 @@ class StepCorrection(Record):
     `why` says what is wrong with one that is rejected, or with a leak that was let through.
     """
 
-    step: int
+    step: Count
     reason: str
     command: str
     status: CorrectionStatus
@@ -280,13 +295,13 @@ class EvaluationResult(Record):
     interval: Interval
     mean_score: float
     mean_actions: float
-    num_episodes: int
-    num_errors: int = 0
+    num_episodes: Count
+    num_errors: Count = 0
     success_by_group: dict[str, float] = Field(default_factory=dict)
-    num_by_group: dict[str, int] = Field(default_factory=dict)
+    num_by_group: dict[str, Count] = Field(default_factory=dict)
     mean_parts: dict[str, float] = Field(default_factory=dict)
-    num_suspect: int = 0
-    num_out_of_context: int = 0
+    num_suspect: Count = 0
+    num_out_of_context: Count = 0
     figure: Figure = "success"
     score_interval: Interval | None = None
     score_by_group: dict[str, float] = Field(default_factory=dict)
@@ -329,9 +344,9 @@ class Comparison(Record):
 
     first: str
     second: str
-    num_episodes: int
-    num_only_first: int
-    num_only_second: int
+    num_episodes: Count
+    num_only_first: Count
+    num_only_second: Count
     figure: Figure
     difference: float
     interval: Interval

@@ -1,6 +1,8 @@
 """Stage `base`: the model that iteration 0 starts from. A tiny one is made here; any other is named, not copied."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import product
 
 from pydantic import Field, JsonValue
 
@@ -69,18 +71,17 @@ def _provide(work: StageWork[BaseIdentity]) -> StageReport:
 def _texts(work: StageWork[BaseIdentity]) -> Iterator[str]:
     """All words that the game and its expert use: the tokenizer must know them, the weights learn nothing here."""
     suite, root = load_suite(work.config.environment), work.inputs["specs"]
-    environment, oracle = suite.make(root), suite.oracle()
+    oracle = suite.oracle()
     prompts = load_prompts(suite.name, work.identity.prompt)
     states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
     levels: list[Level] = [level for level in oracle.levels if level in (0, 100)]
-    for spec in read_specs(root)[: work.identity.num_vocabulary_specs]:
-        for level in levels:
+    with closing(suite.make(root)) as environment:
+        for spec, level in product(read_specs(root)[: work.identity.num_vocabulary_specs], levels):
             episode = demonstrate(environment, oracle, spec, states[spec.id], level, work.identity.max_steps)
             for step in episode.steps:
                 yield from (step.reply, *(step.observation.admissible or ()))
                 yield prompts.student_messages(spec, episode.steps[: step.index], step.observation)[-1].content
             yield episode.final_observation
-    environment.close()
 
 
 BASE = Stage(name="base", version=5, work=_provide, counts=Counts)

@@ -1,5 +1,8 @@
 """Stage `demonstrations`: expert episodes for behaviour cloning, as turn rows."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
 from pydantic import Field
 
 from leap_core.config import Section
@@ -7,12 +10,19 @@ from leap_core.errors import StageFailedError
 from leap_core.loading import load_suite
 from leap_core.method.dataset import demonstration_rows
 from leap_core.method.demonstrations import demonstrate, successful
-from leap_core.method.tables import read_privileged, read_specs, write_trajectories, write_turn_rows
+from leap_core.method.tables import (
+    read_privileged,
+    read_specs,
+    read_trajectories,
+    write_trajectories,
+    write_turn_rows,
+)
 from leap_core.prompts import load_prompts
-from leap_core.types import ArtifactRef, Level
+from leap_core.types import ArtifactRef, Level, Spec, Trajectory
 from tasks.counts import Count, Counts
 from tasks.identity import PlayedEnvironment
 from tasks.run import Run
+from tasks.shards import Shards
 from tasks.stage import Stage, StageReport, StageWork
 
 
@@ -46,20 +56,13 @@ def collect_demonstrations(run: Run, specs: ArtifactRef, privileged: ArtifactRef
 
 
 def _collect(work: StageWork[DemonstrationsIdentity]) -> StageReport:
-    identity, suite = work.identity, load_suite(work.config.environment)
-    environment, oracle = suite.make(work.inputs["specs"]), suite.oracle()
-    states = {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
-    specs, limit = read_specs(work.inputs["specs"])[: identity.num_episodes], identity.environment.max_steps
-    episodes = []
-    for spec in specs:
-        episodes.append(demonstrate(environment, oracle, spec, states[spec.id], identity.level, limit))
-        work.progress(f"{len(episodes):,} of {len(specs):,} episodes")
-    environment.close()
+    identity = work.identity
+    episodes, resumed = _play_in_shards(work, read_specs(work.inputs["specs"])[: identity.num_episodes])
     kept = successful(episodes)
     if not kept:
         raise StageFailedError(
             f"None of {len(episodes)} expert episodes reached its goal within environment.max_steps = "
-            f"{limit}. Raise environment.max_steps or demonstrations.level."
+            f"{identity.environment.max_steps}. Raise environment.max_steps or demonstrations.level."
         )
     prompts = load_prompts(identity.environment.name, identity.prompt)
     write_trajectories(work.output, kept)
@@ -69,8 +72,32 @@ def _collect(work: StageWork[DemonstrationsIdentity]) -> StageReport:
             episodes=len(kept),
             failed_episodes=len(episodes) - len(kept),
             steps=sum(len(episode.steps) for episode in kept),
-        )
+        ),
+        resumed=resumed,
     )
+
+
+def _play_in_shards(work: StageWork[DemonstrationsIdentity], specs: Sequence[Spec]) -> tuple[list[Trajectory], bool]:
+    """Let the expert play every spec once; returns whether some episodes came from an earlier attempt."""
+    identity, suite = work.identity, load_suite(work.config.environment)
+    limit = identity.environment.max_steps
+    oracle, states = suite.oracle(), {state.spec_id: state for state in read_privileged(work.inputs["privileged"])}
+    shards = Shards(
+        scratch=work.scratch,
+        size=work.config.execution.shard_size,
+        tag="expert",
+        write=write_trajectories,
+        read=read_trajectories,
+    )
+    with closing(suite.make(work.inputs["specs"])) as environment:
+
+        def play(some: Sequence[tuple[int, Spec]]) -> Iterator[Trajectory]:
+            for number, spec in some:
+                yield demonstrate(environment, oracle, spec, states[spec.id], identity.level, limit)
+                work.progress(f"{number:,} of {len(specs):,} episodes")
+
+        episodes = shards.map(lambda some: list(play(some)), list(enumerate(specs, 1)))
+    return episodes, shards.num_resumed > 0
 
 
 DEMONSTRATIONS = Stage(name="demonstrations", version=5, work=_collect, counts=DemonstrationsCounts)

@@ -50,7 +50,7 @@ class EvaluationIdentity(PlayedIdentity):
         """What decides the result of one model on one split."""
         limit = config.evaluation.max_steps or config.environment.max_steps
         return cls(
-            environment=PlayedEnvironment.of(config.environment.model_copy(update={"max_steps": limit})),
+            environment=PlayedEnvironment.of(config.environment.with_(max_steps=limit)),
             student=PlayedStudent.of(config.student, config.evaluation.temperature),
             split=split,
             confidence=config.evaluation.confidence,

@@ -12,7 +12,7 @@ from leap_core.loading import foresee_replies, load_student, open_pool
 from leap_core.method.rollout import RolloutSettings, foresee_turns, play_episodes
 from leap_core.method.tables import read_trajectories, write_trajectories
 from leap_core.prompts import PromptSet, load_prompts
-from leap_core.store.artifacts import ArtifactRecord
+from leap_core.store.records import ArtifactRecord
 from leap_core.students.base import ActRequest, Student, replies_are_paid
 from leap_core.students.weights import locate_model, resolve_model
 from leap_core.types import Spec, Split, Trajectory
@@ -168,7 +168,7 @@ def _sample(call: PlannedCall[IdentityT]) -> StepSample | None:
     played.sort(key=lambda record: _is_by_same_model(record, call), reverse=True)
     for record in undamaged(call, [*played, *newest(call, DEMONSTRATIONS.name)]):
         episodes = [
-            one.model_copy(update={"steps": one.steps[: call.identity.environment.max_steps]})
+            one.with_(steps=one.steps[: call.identity.environment.max_steps])
             for one in read_trajectories(call.store.path(record.ref))
         ]
         if sample := sample_steps(record.ref, episodes, is_own=_is_by_same_model(record, call)):

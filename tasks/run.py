@@ -80,4 +80,4 @@ def is_pending(ref: ArtifactRef) -> bool:
 def with_journal(config: LeapConfig, home: Path) -> LeapConfig:
     """The configuration with a place for the replies of endpoints: one for the whole home, unless one is set."""
     journal = config.execution.journal or str(home / JOURNAL)
-    return config.model_copy(update={"execution": config.execution.model_copy(update={"journal": journal})})
+    return config.with_(execution=config.execution.with_(journal=journal))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from leap_core.method.tables import read_privileged, read_trajectories
-from leap_core.store.artifacts import ArtifactRecord
+from leap_core.store.records import ArtifactRecord
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import ArtifactRef, Trajectory
 from tasks.planned import PlannedCall

@@ -62,7 +62,7 @@ def resolve_bootstrap(config: TrainingConfig, iteration: int) -> TrainingConfig:
     update: dict[str, object] = {name: value for name, value in own.items() if value is not None}
     # A limit that ends a run is no part of what comes out.
     update |= {"bootstrap_epochs": None, "bootstrap_learning_rate": None, "max_truncated_share": 1.0}
-    return config.model_copy(update=update)
+    return config.with_(**update)
 
 
 def _train(work: StageWork[TrainingIdentity]) -> StageReport:
@@ -75,7 +75,7 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
             start=locate_model(work.inputs["model"], work.config.student.model),
             output=work.output,
             checkpoints=work.scratch / "checkpoints",
-            config=work.identity.training.model_copy(update={"max_truncated_share": limit}),
+            config=work.identity.training.with_(max_truncated_share=limit),
             execution=work.config.execution,
             seed=work.identity.seed,
             progress=work.progress,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from flows.presets import artifacts_of, experiment_directory
 from flows.results.summary import SUMMARY, read_summary
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.store.lineage import WORKSPACE_AGE_S, gc, left_alone, lineage
+from leap_core.store.records import ArtifactRecord
 from leap_core.types import ArtifactRef
 from tasks import STAGES
 from tasks.base_student import BASE

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.command.artifacts import Home, artifacts_app, open_store
 from flows.command.terminal import echo, print_whatever_it_holds
-from leap_core.errors import ConfigError, LeapError, UnknownNameError
+from leap_core.errors import ConfigError, LeapError
 
 if TYPE_CHECKING:
     from flows.results.summary import Summary
@@ -35,13 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-artifacts_app = typer.Typer(
-    help="Look at what stages have made, check it, clean up.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(artifacts_app, name="artifacts")
 
 Preset = Annotated[str, typer.Argument(help="A name in flows/presets, or a path to a TOML file.")]
-Home = Annotated[Path | None, typer.Option("--home", help="Where everything goes. Default: $LEAP_HOME, else ./data.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; may be repeated.")
 ]
@@ -81,7 +78,7 @@ def run(
     def look_ahead() -> str:
         from flows.forecast.planning import foresee_run
 
-        return foresee_run(config, _open_store(where), only_next=only_next)
+        return foresee_run(config, open_store(where), only_next=only_next)
 
     provide_server(where, look_ahead)
     from flows.forecast.costs import CostMeter
@@ -195,7 +192,7 @@ def evaluate(
     def look_ahead() -> str:
         from flows.forecast.planning import foresee_evaluation
 
-        return foresee_evaluation(models, check_split(split), preset, overrides or [], _open_store(where))
+        return foresee_evaluation(models, check_split(split), preset, overrides or [], open_store(where))
 
     provide_server(where, look_ahead)
     from flows.forecast.costs import CostMeter
@@ -223,7 +220,7 @@ def _plan_evaluation(
     from flows.forecast.planning import plan_evaluation
     from flows.forecast.preflight import check_data, check_weights, find_problems
 
-    runs = plan_evaluation(models, split, preset, overrides, _open_store(where))
+    runs = plan_evaluation(models, split, preset, overrides, open_store(where))
     for run in runs:
         check_data(run)
     notes = dict.fromkeys(note for run in runs for note in check_weights(run))
@@ -254,7 +251,7 @@ def report(
     from flows.results.summary import read_summary
 
     summary = read_summary(resolve_home(home), experiment)
-    echo(write_experiment_report(_open_store(home), summary))
+    echo(write_experiment_report(open_store(home), summary))
 
 
 @app.command()
@@ -291,116 +288,6 @@ def doctor(
         echo(finding.line)
     if any(finding.is_bad for finding in findings):
         raise typer.Exit(1)
-
-
-@artifacts_app.command(name="list")
-def list_artifacts(
-    stage: Annotated[str | None, typer.Argument(help="Only this stage.")] = None, home: Home = None
-) -> None:
-    """List artifacts with their counts.
-
-    \b
-    leap artifacts list
-    leap artifacts list correction
-    """
-    from tasks import STAGES
-
-    store = _open_store(home)
-    stages = {directory.parent.name for directory in store.directories()}
-    if stage and stage not in stages | set(STAGES):
-        raise UnknownNameError("stage", stage, STAGES)
-    for record in store.records(stage):
-        counts = "  ".join(f"{name} {count}" for name, count in record.counts.items())
-        echo(f"{record.ref.id:<40} {record.created_at[:19]}  {counts}")
-    for problem in store.problems():
-        echo(f"damaged: {problem.path}: {problem.why}", err=True)
-    if not stages or (stage and stage not in stages):
-        what = f"artifacts of stage {stage!r}" if stages else "artifacts"
-        echo(f"No {what} in {store.home}. `leap run` makes them; --home says where to look.", err=True)
-
-
-@artifacts_app.command()
-def show(
-    artifact: Annotated[str, typer.Argument(help="An artifact, or a unique part of its name.")], home: Home = None
-) -> None:
-    """Print an artifact's record.
-
-    Settings, inputs, files with their hashes, counts, time, cost, package versions, git revision.
-
-    \b
-    leap artifacts show correction/demo-i1-1a2b3c4d
-    """
-    store = _open_store(home)
-    ref = store.resolve(artifact)
-    echo(store.path(ref))
-    echo(store.record(ref).model_dump_json(indent=2))
-
-
-@artifacts_app.command()
-def verify(
-    artifact: Annotated[str | None, typer.Argument(help="One artifact; none: all.")] = None, home: Home = None
-) -> None:
-    """Hash every file again and compare.
-
-    Exits with 1 if anything is damaged. The next run makes damaged artifacts again.
-
-    \b
-    leap artifacts verify
-    leap artifacts verify training/demo-i2-1a2b3c4d
-    """
-    store = _open_store(home)
-    refs = [store.resolve(artifact)] if artifact else [record.ref for record in store.records()]
-    damaged = {ref.id: why for ref in refs if (why := store.verify(ref, deep=True))}
-    damaged |= {str(problem.path): problem.why for problem in store.problems()}
-    for name, why in damaged.items():
-        echo(f"damaged: {name}: {why}")
-    echo(f"{len(refs)} checked, {len(damaged)} damaged.")
-    if damaged:
-        raise typer.Exit(1)
-
-
-@artifacts_app.command()
-def diff(
-    first: Annotated[str, typer.Argument(help="An artifact, or a unique part of its name.")],
-    second: Annotated[str, typer.Argument(help="Another one of the same stage.")],
-    home: Home = None,
-) -> None:
-    """Say in what two artifacts differ.
-
-    \b
-    leap artifacts diff training/demo-i1-1a2b3c4d training/demo-i1-5e6f7a8b
-    """
-    from leap_core.store.lineage import diff as diff_records
-
-    store = _open_store(home)
-    for line in diff_records(store, store.resolve(first), store.resolve(second)):
-        echo(line)
-
-
-@artifacts_app.command()
-def gc(home: Home = None, delete: Annotated[bool, typer.Option("--delete", help="Really delete.")] = False) -> None:
-    """List or delete what nothing uses.
-
-    That is: artifacts that no experiment's last whole run used, and leftovers of crashed work. What was made since then
-    stays for a week: a run that broke off goes on from there. Evaluations, as `leap eval` makes them, stay as long as
-    their model does. Replies of endpoints always stay.
-
-    \b
-    leap artifacts gc               what would go, and how much room it takes
-    leap artifacts gc --delete
-    """
-    from flows.command.cleaning import collect_garbage
-    from flows.presets import resolve_home
-
-    for line in collect_garbage(resolve_home(home), delete=delete):
-        echo(line)
-
-
-def _open_store(home: Path | None):  # noqa: ANN202 - the class is imported late
-    from flows.presets import artifacts_of, resolve_home
-    from leap_core.store.artifacts import ArtifactStore
-
-    return ArtifactStore(artifacts_of(resolve_home(home)), make=False)
 
 
 def main() -> None:

@@ -31,7 +31,8 @@ def resolve_bare_names() -> None:
             return await read_by_full_name(self, name)
         return await read_by_full_name(self, await find_full_name(self, name))
 
-    PrefectClient.read_deployment_by_name = read_deployment_by_name
+    # Prefect has no hook for this.
+    PrefectClient.read_deployment_by_name = read_deployment_by_name  # type: ignore[method-assign, assignment]
 
 
 async def find_full_name(client: Any, name: str) -> str:

@@ -28,4 +28,5 @@ def _load(endpoint: EndpointConfig, name: str) -> str:
             f"Prefect has no Secret block {name!r}, which api_key_secret names. Make it in Prefect's UI under Blocks, "
             f"or leave api_key_secret out and put the key into the environment variable {endpoint.api_key_env}."
         ) from error
+    assert isinstance(block, Secret)  # a coroutine only where there is an event loop
     return plain_key(str(block.get()), f"Prefect's Secret block {name!r}")

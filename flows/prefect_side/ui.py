@@ -6,6 +6,7 @@ client's own retries, the run logs that and goes on.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from httpx import HTTPError
 from prefect.artifacts import (
@@ -55,7 +56,7 @@ def progress(run: Run, walk: Callable[[Run], object]) -> Iterator[None]:
         progress_id = create_progress_artifact(0.0, key=key, description=f"0 of {total} stages")
 
     def show(percent: float, text: str) -> None:
-        if progress_id is not None:
+        if isinstance(progress_id, UUID):
             with _ui_update(run):
                 update_progress_artifact(progress_id, percent, text)
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from flows.results.summary import IterationSummary, StageSummary, Summary, leak_lines, skipped_lines
 from leap_core.method.tables import read_corrections, read_trajectories
 from leap_core.report import write_report
-from leap_core.report.model import CorrectionCounts, EpisodeReport, IterationReport, ReportData, StageReport
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
-from leap_core.types import ArtifactRef, EvaluationResult
-from tasks.correction import CORRECTION
+from leap_core.report.model import CorrectionCounts as StatusCounts
+from leap_core.report.model import EpisodeReport, IterationReport, ReportData, StageReport
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.records import ArtifactRecord
+from leap_core.types import EvaluationResult
+from tasks.correction import CORRECTION, CorrectionCounts
 from tasks.dataset import DATASET
-from tasks.rollout import ROLLOUT
+from tasks.rollout import ROLLOUT, RolloutCounts
 from tasks.training import TRAINING
 
 EPISODES_SHOWN = 24
@@ -74,31 +76,28 @@ def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: Ev
     )
     if iteration.correction is None:
         return report
-    fields = {**_rollout_fields(store, iteration), **_correction_fields(store, iteration.correction)}
-    return report.model_copy(update=fields)
+    if iteration.rollout is not None:
+        report = _with_rollout(report, ROLLOUT.counts_of(store, iteration.rollout))
+    corrected = CORRECTION.counts_of(store, iteration.correction)
+    return _with_correction(report, store.record(iteration.correction), corrected)
 
 
-def _rollout_fields(store: ArtifactStore, iteration: IterationSummary) -> dict[str, object]:
-    if iteration.rollout is None:
-        return {}
-    counts = ROLLOUT.counts_of(store, iteration.rollout)
+def _with_rollout(report: IterationReport, counts: RolloutCounts) -> IterationReport:
     played = counts.episodes - counts.failed_episodes
-    return {"num_rollouts": counts.episodes, "rollout_success": counts.successes / played if played else None}
+    return report.with_(num_rollouts=counts.episodes, rollout_success=counts.successes / played if played else None)
 
 
-def _correction_fields(store: ArtifactStore, correction: ArtifactRef) -> dict[str, object]:
-    record, counts = store.record(correction), CORRECTION.counts_of(store, correction)
-    usage = record.usage
-    return {
-        "num_corrected_episodes": counts.corrected_episodes,
-        "corrections": CorrectionCounts(kept=counts.kept, changed=counts.changed, rejected=counts.rejected),
-        "rejected_by_reason": counts.rejected_for,
-        "leak_rate": record.metrics["leak_rate"],
-        "teacher": record.config["teacher"],
-        "level": record.config["level"],
-        "usage": usage,
-        "cost_usd": usage.cost_usd,
-    }
+def _with_correction(report: IterationReport, record: ArtifactRecord, counts: CorrectionCounts) -> IterationReport:
+    return report.with_(
+        num_corrected_episodes=counts.corrected_episodes,
+        corrections=StatusCounts(kept=counts.kept, changed=counts.changed, rejected=counts.rejected),
+        rejected_by_reason=counts.rejected_for,
+        leak_rate=record.metrics["leak_rate"],
+        teacher=record.config["teacher"],
+        level=record.config["level"],
+        usage=record.usage,
+        cost_usd=record.usage.cost_usd,
+    )
 
 
 def _episodes(store: ArtifactStore, summary: Summary) -> list[EpisodeReport]:

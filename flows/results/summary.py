@@ -182,7 +182,7 @@ def read_summary(home: Path, experiment: str) -> Summary:
     path = experiment_directory(home, experiment) / SUMMARY
     try:
         summary = Summary.model_validate_json(read_small(path))
-        return summary.model_copy(update={"home": str(home), "report": str(path.with_name(REPORT))})
+        return summary.with_(home=str(home), report=str(path.with_name(REPORT)))
     except OSError as error:
         known = sorted(file.parent.name for file in path.parent.parent.glob(f"*/{SUMMARY}"))
         raise ArtifactError(

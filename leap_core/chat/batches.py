@@ -98,7 +98,7 @@ class BatchQueue:
             ours = [key for key in batch.keys if self._gathered.pop(key, None) is not None]
             if ours and batch.label not in self._collecting:
                 self._log(f"waiting for batch {batch_id}, handed in before, with {len(ours)} of these requests")
-                self._start_collecting(batch.model_copy(update={"id": batch_id}))
+                self._start_collecting(batch.with_(id=batch_id))
 
     async def _hand_in_when_quiet(self) -> None:
         await asyncio.sleep(_QUIET_S)
@@ -206,12 +206,12 @@ class BatchQueue:
         try:
             if status != 200:
                 raise self._endpoint.judge(status, {}, body, [request] if request else [])
-            reply = self._endpoint.read(body, pending.model, request)
+            reply = self._endpoint.read(body, request)
         except Fault as fault:
             learnt = self._endpoint.learn(fault)
             self._fail([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
             return {}
-        reply = reply.model_copy(update={"tariff": "batch"})
+        reply = reply.with_(tariff="batch")
         self._journal.keep(key, pending.scope, pending.model, reply)
         return {key: reply}
 

@@ -270,7 +270,6 @@ class ChatClient:
         return ChatReply(
             text="",
             finish="length",
-            served_by=request.model,
             prompt_tokens=num_most + _TOKENS_AROUND_A_MESSAGE * len(request.messages),
             completion_tokens=request.max_tokens,
             tariff="standard" if self._batches is None else "batch",

@@ -102,7 +102,7 @@ class Endpoint:
         while True:
             try:
                 content = await self.content_of(self._connection.chat(self.body(request)), [request])
-                return self.read(content, request.model, request)
+                return self.read(content, request)
             except Fault as fault:
                 if not self.learn(fault):
                     raise
@@ -138,8 +138,8 @@ class Endpoint:
             raise self.judge(answer.status, answer.headers, answer.content, requests)
         return answer.content
 
-    def read(self, content: bytes, model: str, request: ChatRequest | None) -> ChatReply:
-        """Read a chat completion of `model`, which `request` was for where it is at hand.
+    def read(self, content: bytes, request: ChatRequest | None) -> ChatReply:
+        """Read a chat completion, the answer to `request` where that is at hand.
 
         Raises:
             Fault: it is an error that came as a success, or no chat completion.
@@ -148,7 +148,7 @@ class Endpoint:
             value = read_json(content)
             status = status_of_error(value)
             if status is None:
-                reply, doubt = read_completion(value, model, request.num_characters if request else 0)
+                reply, doubt = read_completion(value, request.num_characters if request else 0)
                 if doubt:
                     self._doubt(doubt)
                 return reply

@@ -233,16 +233,19 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _parse(text: object, num_characters: int = 0) -> ChatReply | None:
     """A reply as it can be used, whatever wrote it; None where it cannot be read.
 
-    Earlier versions trusted endpoints more: they kept keys in other spellings, and impossible counts.
+    Earlier versions trusted endpoints more: they kept keys in other spellings, and impossible counts. A field that this
+    version does not have is ignored: what was paid for is not paid for again.
     """
     if not isinstance(text, str):
         return None
     try:
-        reply = ChatReply.model_validate(read_json(text))
+        content = read_json(text)
+        values = content if isinstance(content, dict) else {}
+        known = {name: value for name, value in values.items() if name in ChatReply.model_fields}
+        texts = {name: without_keys(value) for name, value in known.items() if isinstance(value, str)}
+        return recounted(ChatReply.model_validate(known | texts), num_characters)
     except (ValueError, OverflowError):
         return None
-    known = {name: without_keys(value) for name, value in reply if isinstance(value, str)}
-    return recounted(reply.model_copy(update=known), num_characters)
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

@@ -49,7 +49,7 @@ class ChatRequest(Record):
     def again(self, reply: str, complaint: str) -> "ChatRequest":
         """The same conversation continued: the reply that cannot be used, and why."""
         answer = Message(role="assistant", content=reply or "(no reply)")
-        return self.model_copy(update={"messages": (*self.messages, answer, Message(role="user", content=complaint))})
+        return self.with_(messages=(*self.messages, answer, Message(role="user", content=complaint)))
 
 
 class ForeseenRequest(Record):
@@ -80,7 +80,6 @@ class ChatReply(Record):
 
     text: str
     finish: str
-    served_by: str
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0

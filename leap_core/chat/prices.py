@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from leap_core.chat.messages import ChatReply
-from leap_core.config import shorten
 from leap_core.errors import ConfigError
 from leap_core.settings.bounds import Text, Within
 from leap_core.settings.files import read_toml
+from leap_core.settings.validation import shorten
 from leap_core.types import Record
 
 DEFAULT_PRICES = Path(__file__).parent / "prices.toml"

@@ -44,11 +44,11 @@ class ErrorWords(NamedTuple):
     code: str
 
 
-def read_completion(value: JsonValue, model: str, num_characters: int) -> Reading:
+def read_completion(value: JsonValue, num_characters: int) -> Reading:
     """Read a chat completion, forgiving what servers leave out or put elsewhere.
 
-    No choices make an empty reply. An answer in `reasoning_content` alone counts as the answer. `model` is the one that
-    was requested, `num_characters` the length of the prompt: for what the answer leaves out.
+    No choices make an empty reply. An answer in `reasoning_content` alone counts as the answer. `num_characters` is the
+    length of the prompt, for the counts that the answer leaves out.
 
     Raises:
         ValueError: it is no chat completion at all.
@@ -67,7 +67,6 @@ def read_completion(value: JsonValue, model: str, num_characters: int) -> Readin
         ChatReply(
             text=text[:_MOST_CHARACTERS],
             finish="length" if is_cut_off else finish,
-            served_by=_name(value.get("model"), model),
             refusal=without_keys(refusal)[:_LONGEST_WORDS] if isinstance(refusal, str) else None,
             **tokens,
         ),
@@ -85,13 +84,12 @@ def recounted(reply: ChatReply, num_characters: int) -> ChatReply:
     """A reply with an estimate in place of impossible counts; `num_characters` is the length of its prompt."""
     if is_possible(reply):
         return reply
-    counts = {
-        "prompt_tokens": estimate_tokens(num_characters),
-        "completion_tokens": estimate_tokens(len(reply.text)),
-        "cached_tokens": 0,
-        "is_counted": False,
-    }
-    return reply.model_copy(update=counts)
+    return reply.with_(
+        prompt_tokens=estimate_tokens(num_characters),
+        completion_tokens=estimate_tokens(len(reply.text)),
+        cached_tokens=0,
+        is_counted=False,
+    )
 
 
 def estimate_tokens(num_characters: int) -> int:

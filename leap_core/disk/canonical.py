@@ -1,7 +1,7 @@
-"""One exact text for a value, and the keys and differences that are made from it.
+"""Canonical JSON: one exact text for a value, and the keys and differences derived from it.
 
-The key of a stage decides whether its result is reused. So a value that has no exact, stable form is an error
-here, never a guess: a guess would serve a stale result, or none, in silence.
+The key of a stage decides whether its result is reused. So a value without an exact, stable form is an error, never a
+guess: a guess would silently serve a stale result, or none.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ def canonical_json(value: Any) -> str:
 
     Raises:
         ConfigError: something in it has no exact form (a set, NaN, bytes, a path, an object, a key that is not a
-            string); names where it is.
+            string); `item` is where it is.
     """
     return json.dumps(_plain(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -39,11 +39,11 @@ def sha256_text(text: str) -> str:
 def stage_key(
     stage: str, version: int, config: Mapping[str, Any] | BaseModel, inputs: Mapping[str, ArtifactRef]
 ) -> str:
-    """Return the sha256 (64 hex digits) of everything that decides what a stage makes.
+    """Return the sha256 (64 hex digits) of everything that decides the output of a stage.
 
     Args:
         stage: its name.
-        version: raised when the stage's code starts to make something else of the same inputs.
+        version: raised when the stage's code changes its output for the same inputs.
         config: only what bears identity: no paths, times, devices or worker counts.
         inputs: role -> artifact. Only the digests count, so an input rebuilt to the same bytes changes nothing.
 
@@ -55,7 +55,7 @@ def stage_key(
 
 
 def files_digest(sha256_by_path: Mapping[str, str]) -> str:
-    """Return the digest of an artifact: of its files' paths and bytes, hence not of its times or its name."""
+    """Return the digest of an artifact: of its files' paths and bytes, so not of their times or its name."""
     return sha256_text(canonical_json(dict(sha256_by_path)))
 
 
@@ -74,7 +74,7 @@ def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(value: Any, path: str) -> JsonValue:
-    if isinstance(value, str):  # most values are text, and to ask whether one is a model or a Mapping takes long
+    if isinstance(value, str):  # first: most values are text, and the checks for a model or a Mapping are slow
         return _plain_text(value, path)
     if value is None or isinstance(value, bool | int):
         return value
@@ -85,11 +85,12 @@ def _plain(value: Any, path: str) -> JsonValue:
     if isinstance(value, Mapping):
         return {_plain_key(key, path): _plain(item, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, BaseModel):
-        # Not `model_dump(mode="json")`, which turns NaN and infinity into null: here they are to be seen.
+        # Not `model_dump(mode="json")`, which would turn NaN and infinity into null, and so hide them.
         return _plain(to_jsonable_python(value, by_alias=False), path)
     raise ConfigError(
         f"{path} is a {type(value).__name__}, which has no exact JSON form: {value!r}. "
-        "Use None, bool, int, float, str, lists and dicts of them, or a pydantic model."
+        "Use None, bool, int, float, str, lists and dicts of them, or a pydantic model.",
+        item=path,
     )
 
 
@@ -97,19 +98,20 @@ def _plain_text(text: str, path: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ConfigError(f"{path} is text that is not valid Unicode: {text!r}. Remove the lone surrogate.") from error
+        why = f"{path} is not valid Unicode: {text!r}. Remove the lone surrogate."
+        raise ConfigError(why, item=path) from error
     return str(text)
 
 
 def _plain_float(number: float, path: str) -> float:
     if not math.isfinite(number):
-        raise ConfigError(f"{path} is {number}, which JSON cannot hold. Use a finite number or None.")
+        raise ConfigError(f"{path} is {number}, which JSON cannot represent. Use a finite number or None.", item=path)
     return number
 
 
 def _plain_key(key: Any, path: str) -> str:
     if not isinstance(key, str):
-        raise ConfigError(f"{path} has the key {key!r}, a {type(key).__name__}. Keys must be strings.")
+        raise ConfigError(f"{path} has the key {key!r}, a {type(key).__name__}. Keys must be strings.", item=path)
     return _plain_text(key, f"a key of {path}")
 
 
@@ -130,7 +132,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_plain_word(text: str) -> bool:
-    """Tell whether a text can be shown without quotes and not be taken for another value."""
+    """Whether a text can be shown without quotes and not be mistaken for another value."""
     try:
         json.loads(text)
     except json.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a full disk or a second writer never leaves a torn one behind."""
+"""Writing files so that a crash, a full disk or a second writer never leaves a half-written one behind."""
 
 import errno
 import hashlib
@@ -15,18 +15,18 @@ from leap_core.errors import ArtifactError
 
 TEMPORARY_SUFFIX = ".tmp"
 SMALL_FILE = 64 * 2**20
-"""Bytes; records, summaries and the like are far below it."""
+"""Bytes. Records, summaries and the like are much smaller."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNWRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.EEXIST}
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, bring it to the disk, and rename it to `path`.
+    """Let `write` fill a temporary file beside `path`, flush it to the disk, and rename it to `path`.
 
-    The temporary file's name is its own, so two writers of the same path do not disturb each other.
+    The temporary file's name is unique, so two writers of the same path do not disturb each other.
 
     Raises:
-        ArtifactError: the disk is full or the place is not writable; `path` is then as it was.
+        ArtifactError: the disk is full or the place is not writable; `path` is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{TEMPORARY_SUFFIX}")
     with disk_errors(path):
@@ -43,7 +43,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as readable JSON: sorted keys, two spaces, one final newline. The same value, the same bytes.
+    """Write `value` as readable JSON: sorted keys, two spaces, one final newline. Equal values give equal bytes.
 
     Raises:
         ArtifactError: the disk is full or not writable.
@@ -54,20 +54,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_small(path: Path) -> bytes:
-    """Return the bytes of a file that is small if it is ours; a pipe is not waited for, an endless file not read.
+    """Return the bytes of a file that should be small, without waiting for a pipe or reading an endless one.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or is larger than SMALL_FILE.
+        OSError: it cannot be read, is not a regular file, or is larger than SMALL_FILE.
     """
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         content = file.read(SMALL_FILE + 1)
     if len(content) > SMALL_FILE:
-        raise OSError(errno.EINVAL, f"it is larger than {SMALL_FILE >> 20} MiB", str(path))
+        raise OSError(errno.EINVAL, f"larger than {SMALL_FILE >> 20} MiB", str(path))
     return content
 
 
 def open_regular(path: Path, flags: int) -> int:
-    """Open a file without waiting; return its descriptor.
+    """Open a file without blocking; return its descriptor.
 
     Raises:
         OSError: it cannot be opened, or is a directory, a pipe or a device.
@@ -76,7 +76,7 @@ def open_regular(path: Path, flags: int) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def sha256_file(path: Path) -> str:
@@ -86,7 +86,7 @@ def sha256_file(path: Path) -> str:
 
 
 def fsync(path: Path) -> None:
-    """Bring a file, or a directory's entries after a rename in it, to the disk."""
+    """Flush a file, or a directory's entries after a rename in it, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -108,12 +108,14 @@ def disk_errors(path: Path) -> Iterator[None]:
         if is_full(error):
             raise ArtifactError(
                 f"No room to write {path}: {error.strerror} ({_free_space(path)}). Free some space, for example "
-                "with `leap artifacts gc`, or choose another artifact home; what was finished before is kept."
+                "with `leap artifacts gc`, or choose another artifact home; what was finished before is kept.",
+                item=str(path),
             ) from error
         if error.errno in _UNWRITABLE:
             raise ArtifactError(
-                f"Cannot write {path}: {error.strerror}. Make it a place that this user may write to, or choose "
-                "another artifact home."
+                f"Cannot write {path}: {error.strerror}. Give this user permission to write there, or choose another "
+                "artifact home.",
+                item=str(path),
             ) from error
         raise
 

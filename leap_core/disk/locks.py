@@ -1,4 +1,4 @@
-"""One worker at a time, across processes: a lock on a file that the kernel gives back when its holder dies."""
+"""One worker at a time, across processes: a lock on a file, which the kernel releases when its holder dies."""
 
 import fcntl
 import os
@@ -15,15 +15,15 @@ from leap_core.errors import ArtifactError
 def file_lock(path: Path, on_wait: Callable[[str], object] | None = None) -> Iterator[bool]:
     """Hold the lock for the length of the `with` block; wait for it as long as it takes.
 
-    It is advisory and tied to the open file: `kill -9` of the holder releases it. The file stays behind, empty of
-    meaning. Meant for local disks.
+    It is advisory and tied to the open file: `kill -9` of the holder releases it. The file stays behind and means
+    nothing by itself. For local disks.
 
     Args:
-        path: made where it does not exist; its directory must.
+        path: created if it does not exist; its directory must.
         on_wait: called once, with a sentence, before a wait begins.
 
     Yields:
-        Whether it had to wait; if so, the work may have been done meanwhile: look again before doing it.
+        Whether it had to wait; if so, the work may have been done meanwhile: check again before doing it.
     """
     with _open(path) as file:
         waited = not _take(file)
@@ -38,7 +38,7 @@ def file_lock(path: Path, on_wait: Callable[[str], object] | None = None) -> Ite
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether someone holds the lock at this moment."""
+    """Whether the lock is held at this moment."""
     if not path.exists():
         return False
     with _open(path) as file:
@@ -49,7 +49,8 @@ def _open(path: Path) -> BinaryIO:
     try:
         return os.fdopen(open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+b")
     except OSError as error:
-        raise ArtifactError(f"Cannot lock {path}: {error.strerror}. Remove what is there, or allow it.") from error
+        text = f"Cannot lock {path}: {error.strerror}. Remove what is there, or make it writable."
+        raise ArtifactError(text, item=str(path)) from error
 
 
 def _take(file: BinaryIO) -> bool:

@@ -1,7 +1,7 @@
-"""Records as Parquet: explicit columns, equal bytes for equal content, and no torn file ever.
+"""Records as Parquet: explicit columns, equal bytes for equal content, and never a half-written file.
 
 A record's fields become plain columns (text, int64, float64, bool, lists, lists of flat records) that DuckDB, pandas,
-polars and `datasets` read as they are. Only free-form dicts become JSON text.
+polars and `datasets` read directly. Only free-form dicts become JSON text.
 """
 
 import json
@@ -63,12 +63,12 @@ def read_records(path: Path, model: type[RecordT], optional: Collection[str] = (
     try:
         return [_from_row(model, row, free_form) for row in rows]
     except (ValidationError, ValueError) as error:
-        raise ArtifactError(f"{path} has a row that is no {model.__name__}: {error}") from error
+        raise ArtifactError(f"{path} has a row that is not a {model.__name__}: {error}", item=str(path)) from error
 
 
 @cache
 def record_schema(model: type[Record]) -> pa.Schema:
-    """Return the columns of a record: one a field, in order; nullable where the field may be None."""
+    """Return the columns of a record: one for each field, in order; nullable where the field may be None."""
     fields = [_column(name, field.annotation) for name, field in model.model_fields.items()]
     return pa.schema(fields, metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()})
 
@@ -78,10 +78,10 @@ def _read_table(path: Path) -> pa.Table:
         with pq.ParquetFile(path, memory_map=True) as file:
             return file.read()
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing. Run the stage that makes it again.") from error
+        raise ArtifactError(f"{path} is missing. Run the stage that makes it again.", item=str(path)) from error
     except (pa.ArrowException, OSError) as error:
         raise ArtifactError(
-            f"{path} is not readable as Parquet: {error}. Delete it and run its stage again."
+            f"{path} is not readable as Parquet: {error}. Delete it and run its stage again.", item=str(path)
         ) from error
 
 
@@ -90,12 +90,14 @@ def _check_columns(path: Path, model: type[Record], found: pa.Schema, optional: 
     if not found.equals(expected):
         raise ArtifactError(
             f"{path} does not hold {model.__name__} rows: expected the columns {_shown(expected)}; "
-            f"came: {_shown(found)}. Check the path, or make the artifact again with this version."
+            f"came: {_shown(found)}. Check the path, or make the artifact again with this version.",
+            item=str(path),
         )
     version = (found.metadata or {}).get(_VERSION_KEY, b"none").decode()
     if version != str(SCHEMA_VERSION):
         raise ArtifactError(
-            f"{path} has schema version {version}; this code reads {SCHEMA_VERSION}. Make the artifact again."
+            f"{path} has schema version {version}; this code reads {SCHEMA_VERSION}. Make the artifact again.",
+            item=str(path),
         )
 
 

@@ -128,8 +128,8 @@ def apply_gate(
         why = gate.why_rejected(step_correction, index)
         passes = is_leak(why) and not check_leaks
         status = step_correction.status if passes else CorrectionStatus.REJECTED
-        checked.append(step_correction.model_copy(update={"status": status, "why": why}) if why else step_correction)
-    return correction.model_copy(update={"steps": tuple(checked)})
+        checked.append(step_correction.with_(status=status, why=why) if why else step_correction)
+    return correction.with_(steps=tuple(checked))
 
 
 def is_leak(why: str) -> bool:

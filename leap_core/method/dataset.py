@@ -83,7 +83,7 @@ def demonstration_rows(trajectories: Iterable[Trajectory], prompts: PromptSet, l
         for step in trajectory.steps:
             taught = StepCorrection(step=step.index, reason="", command="", status=CorrectionStatus.KEPT)
             row = _row(trajectory, step, prompts, format_reply(step.action), taught)
-            rows.append(row.model_copy(update={"teacher": trajectory.student, "level": level}))
+            rows.append(row.with_(teacher=trajectory.student, level=level))
     return rows
 
 
@@ -105,17 +105,15 @@ def correction_rows(
         row = _row(trajectory, step, prompts, completion, taught)
         cost, share = correction.usage.cost_usd, len(correction.steps)
         rows.append(
-            row.model_copy(
-                update={
-                    "student_completion": step.reply,
-                    "privileged_context": privileged.text,
-                    "teacher": correction.teacher,
-                    "teacher_params": dict(teacher_params),
-                    "level": correction.level,
-                    "prompt_tokens": correction.usage.prompt_tokens // share,
-                    "completion_tokens": correction.usage.completion_tokens // share,
-                    "cost_usd": None if cost is None else cost / share,
-                }
+            row.with_(
+                student_completion=step.reply,
+                privileged_context=privileged.text,
+                teacher=correction.teacher,
+                teacher_params=dict(teacher_params),
+                level=correction.level,
+                prompt_tokens=correction.usage.prompt_tokens // share,
+                completion_tokens=correction.usage.completion_tokens // share,
+                cost_usd=None if cost is None else cost / share,
             )
         )
     return rows

@@ -224,7 +224,8 @@ def _split(steps: list[StepT], episodes: list[tuple[str, int]], directory: Path)
     if not matched or next(rows, None) is not None:
         raise ArtifactError(
             f"The tables in {directory} are not of the same episodes: expected {sum(n for _, n in episodes)} rows of "
-            f"steps, in the order of the episodes; came {len(steps)}. Make the artifact again."
+            f"steps, in the order of the episodes; came {len(steps)}. Make the artifact again.",
+            item=str(directory),
         )
     return parts
 

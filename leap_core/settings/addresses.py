@@ -1,4 +1,4 @@
-"""Addresses of servers: which of them are this machine's own, and through which proxy another one is reached."""
+"""Addresses of servers: which ones are this machine itself, and through which proxy the others are reached."""
 
 import ipaddress
 import socket
@@ -12,7 +12,7 @@ _NAMES = ("localhost", "localhost.localdomain")
 
 
 def is_own(host: str) -> bool:
-    """Whether a host is this machine itself, by its name or its address: such a one is never asked through a proxy."""
+    """Whether a host, by name or address, is this machine itself: it is then never reached through a proxy."""
     name = host.lower().rstrip(".").strip("[]")
     if name in _NAMES or name.endswith(".localhost"):
         return True
@@ -25,10 +25,10 @@ def is_own(host: str) -> bool:
 
 
 def proxy_for(address: str) -> str | None:
-    """The proxy that the environment names for an address, with its credentials; None where it is asked directly.
+    """The proxy that the environment names for an address, with its credentials; None for a direct connection.
 
     Raises:
-        ConfigError: it is no proxy that speaks HTTP.
+        ConfigError: it is not an HTTP proxy.
     """
     parts = urlsplit(address)
     host = parts.hostname or ""
@@ -39,35 +39,36 @@ def proxy_for(address: str) -> str | None:
     if not _is_proxy(proxy):
         variable = f"{parts.scheme.upper()}_PROXY"
         raise ConfigError(
-            f"The environment variable {variable} names no proxy that {host} can be reached through. It must be like "
-            f"http://proxy.example:3128. Mend it, or name {host} in NO_PROXY to reach it directly."
+            f"The environment variable {variable} does not name an HTTP proxy, such as http://proxy.example:3128. Set "
+            f"it right, or add {host} to NO_PROXY to connect directly.",
+            item=variable,
         )
     return proxy
 
 
 def origin_of(address: str) -> str:
-    """Scheme, host and port of an address, as they may be shown: no user, no path, no query."""
+    """Scheme, host and port of an address, safe to show: no user, no path, no query."""
     try:
         parts = urlsplit(address)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "an address that cannot be read"
+        return "an invalid address"
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     return shown(f"{parts.scheme}://{host}{port}")[:200] if host else "an address without a host"
 
 
 def what_is_wrong_with(address: str) -> str | None:
-    """Why an address cannot be that of an endpoint; None where it can."""
+    """Why an address cannot be that of an endpoint; None if it can."""
     if not address.isprintable() or " " in address:
         return "must be a plain address, without blanks or control characters"
     try:
         parts = urlsplit(address)
         has_port = parts.port != 0
     except ValueError as error:
-        return f"is no address: {error}"
+        return f"is not an address: {error}"
     if parts.username or parts.password or parts.query or parts.fragment:
         return (
-            "must be a plain address: put a key into the environment variable that api_key_env names, and other "
+            "must be a plain address: put the key into the environment variable that api_key_env names, and other "
             "parameters into query"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:

@@ -1,7 +1,8 @@
-"""What a setting may be: numbers within bounds that have a reason, texts that say something.
+"""Types of settings: numbers within bounds that have a reason, texts that are neither blank nor unprintable.
 
-A number without bounds ends in a traceback or a hang hours later, so every numeric setting is one of these types; a
-test walks all sections for it. A new setting is one line: `limit: Annotated[int, Within(1, 100, "why")] = 3`.
+A number without bounds can end in a traceback or a hang hours later, so every numeric setting is of one of these
+types; a test walks all sections to check it. A new setting is one line:
+`limit: Annotated[int, Within(1, 100, "why")] = 3`.
 """
 
 import math
@@ -16,14 +17,14 @@ from pydantic_core.core_schema import no_info_after_validator_function
 from leap_core.types import Level
 
 MAX_TEXT = 4096
-"""Characters of one text: as long as a path may be."""
+"""Characters of one text: the longest path that Linux takes."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:[0-9]{1,3})?")
 
 
 @dataclass(frozen=True)
 class Within:
-    """Annotates a number: the least and the most that it may be, and why. With `or_zero`, 0 is allowed besides."""
+    """Annotates a number: the least and the most that it may be, and why. With `or_zero`, 0 is allowed as well."""
 
     least: float
     most: float
@@ -31,11 +32,11 @@ class Within:
     or_zero: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Check what pydantic has found to be a number."""
+        """Check the bounds after pydantic has checked the type."""
         return no_info_after_validator_function(self.check, handler(source))
 
     def check(self, value: float) -> float:
-        """Return `value`, a negative zero made positive: it would be another key for the same results."""
+        """Return `value`; a negative zero becomes positive, as it would give another key for the same results."""
         if self.least <= value <= self.most or (self.or_zero and value == 0):
             return value + 0
         raise PydanticCustomError("out_of_bounds", "must be {range}: {why}", {"range": self.range, "why": self.why})
@@ -61,7 +62,7 @@ def _check_text(text: str) -> str:
     if strange is not None:
         raise PydanticCustomError(
             "unprintable",
-            "must not hold the character {character} (at {place}): names and paths are of printable characters",
+            "must not contain the character {character} (at {place}): names and paths must be printable",
             {"character": ascii(strange[0]), "place": strange.start()},
         )
     return text
@@ -71,33 +72,29 @@ def _check_device(device: str) -> str:
     if not _DEVICE.fullmatch(device):
         raise PydanticCustomError(
             "device",
-            "torch cannot use {device} here: it is none of auto, cpu, cuda, cuda:N, mps and xpu. Take what there is: "
-            "--set execution.device=auto",
-            {"device": repr(device[:80])},
+            "must be auto, cpu, cuda, cuda:N, mps or xpu; --set execution.device=auto takes what this machine has",
         )
     return device
 
 
 def _check_whole(value: Any) -> Any:
-    # For pydantic, False and 0.0 are the literal 0.
+    # To pydantic, False and 0.0 equal the literal 0.
     if type(value) is not int:
         raise PydanticCustomError("int_type", "must be one of 0, 25, 50, 75 and 100")
     return value
 
 
 def check_pattern(pattern: str) -> str:
-    """Return `pattern`, known to be a regular expression."""
+    """Return `pattern` if it is a regular expression; else raise an error for pydantic."""
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise PydanticCustomError(
-            "pattern", "must be a regular expression, but is none: {why}", {"why": str(error)}
-        ) from error
+        raise PydanticCustomError("pattern", "must be a regular expression: {why}", {"why": str(error)}) from error
     return pattern
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
-"""A name, a path, a model: not blank, printable, of bearable length."""
+"""A name, a path, a model: not blank, printable, not too long."""
 Pattern = Annotated[Text, AfterValidator(check_pattern)]
 Device = Annotated[Text, AfterValidator(_check_device)]
 ShareOfState = Annotated[Level, BeforeValidator(_check_whole)]
@@ -105,19 +102,19 @@ ShareOfState = Annotated[Level, BeforeValidator(_check_whole)]
 Seed = Annotated[int, Within(0, 2**31 - 1, "numpy and torch take no larger seeds on every machine")]
 Specs = Annotated[int, Within(1, 10**6, "all specs of a split are kept in memory and played")]
 SpecsOrNone = Annotated[int, Within(0, 10**6, "all specs of a split are kept in memory and played")]
-Episodes = Annotated[int, Within(1, 10**6, "each of them is played, with a spec of its own")]
-Actions = Annotated[int, Within(1, 10_000, "an episode of more actions fits into no model's context")]
+Episodes = Annotated[int, Within(1, 10**6, "each is played on a spec of its own")]
+Actions = Annotated[int, Within(1, 10_000, "no model's context holds a longer episode")]
 Tokens = Annotated[int, Within(1, 2**20, "no model reads or writes more tokens at once")]
-Rows = Annotated[int, Within(1, 2**16, "so many are held in memory together")]
+Rows = Annotated[int, Within(1, 2**16, "all are held in memory together")]
 Temperature = Annotated[
     float, Within(0.01, 10, "0 is greedy; logits are divided by it, and beyond that replies are noise", or_zero=True)
 ]
 Share = Annotated[float, Within(1e-6, 1, "it is a share of the whole", or_zero=True)]
 LearningRate = Annotated[float, Within(1e-12, 1, "below that weights do not change, above it they diverge")]
-Epochs = Annotated[float, Within(0.001, 10_000, "it is how often a training reads its rows")]
+Epochs = Annotated[float, Within(0.001, 10_000, "it is how often training passes over its rows")]
 Seconds = Annotated[float, Within(0.01, 86_400, "seconds: at most a day")]
 
 
 def is_finite(value: object) -> bool:
-    """Whether `value` is no number that JSON lacks (NaN, infinity)."""
+    """Whether `value` is anything but NaN or infinity, which JSON cannot represent."""
     return not isinstance(value, float) or math.isfinite(value)

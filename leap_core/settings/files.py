@@ -11,7 +11,7 @@ from leap_core.errors import ConfigError
 from leap_core.settings.bounds import is_finite
 
 MAX_BYTES = 1_000_000
-"""Of a file of settings. The presets have one or two thousand."""
+"""Of a file of settings. The presets have one or two thousand bytes."""
 MAX_DEPTH = 20
 MAX_TEXT = 100_000
 """Characters of one text anywhere in the settings."""
@@ -24,30 +24,32 @@ def read_toml(path: Path, what: str, advice: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        what: it is, for errors: "the preset".
-        advice: what to do where it cannot be read.
+        what: the word for it in errors, as "the preset".
+        advice: what to do if it cannot be read.
 
     Raises:
-        ConfigError: it is no plain file, too large, not UTF-8 or not TOML; names the file and, if it can, the line.
+        ConfigError: not a regular file, too large, not UTF-8 or not TOML; names the file and, if known, the line.
     """
     try:
         text = _decode(_read(path, what, advice), path)
         values = tomllib.loads(text)
     except OSError as error:
-        raise ConfigError(f"Cannot read {what} {path}: {error.strerror}. {advice}") from error
+        raise ConfigError(f"Cannot read {what} {path}: {error.strerror}. {advice}", item=str(path)) from error
     except RecursionError as error:
-        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply. Mend the file.") from error
+        raise ConfigError(
+            f"{path} is not valid TOML: it is nested too deeply. Fix the file.", item=str(path)
+        ) from error
     except ValueError as error:  # tomllib's own errors, and numbers of thousands of digits
-        raise ConfigError(f"{path} is not valid TOML: {error}. Mend the file.") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}. Fix the file.", item=str(path)) from error
     check_values(values, f"{path}: ")
     return values
 
 
 def read_json(text: str, where: str) -> Any:
-    """Read `text` as JSON; what is none is the text itself, without blanks around it.
+    """Read `text` as JSON; if it is not JSON, return the text itself, stripped.
 
     Raises:
-        ConfigError: it is JSON, but of a kind that no setting can be: too deep, a key twice, NaN, infinity.
+        ConfigError: it is JSON, but cannot be a setting: nested too deeply, a key twice, NaN, infinity.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
@@ -60,16 +62,17 @@ def read_json(text: str, where: str) -> Any:
 
 
 def check_values(values: Mapping[Any, Any], prefix: str, path: str = "", depth: int = 1) -> None:
-    """Check that all of `values` are texts, finite numbers, booleans, none, or lists or dicts of such.
+    """Check that all of `values` are texts, finite numbers, booleans, None, or lists or dicts of them.
 
     Raises:
         ConfigError: names the first that is not, after `prefix`.
     """
     if depth > MAX_DEPTH:
-        raise ConfigError(f"{prefix}{path[:80]}... is nested more than {MAX_DEPTH} deep. Settings are flat: mend it.")
+        text = f"{prefix}{path[:80]}... is nested more than {MAX_DEPTH} deep. Settings are flat."
+        raise ConfigError(text, item=path[:80])
     for key, value in values.items():
         if not isinstance(key, str):
-            raise ConfigError(f"{prefix}{path or 'the settings'}: keys must be texts (came: {key!r}).")
+            raise ConfigError(f"{prefix}{path or 'the settings'}: keys must be texts (came: {key!r}).", item=path)
         _check_value(value, prefix, f"{path}.{_spell(key)}" if path else _spell(key), depth)
 
 
@@ -81,7 +84,7 @@ def _check_value(value: Any, prefix: str, path: str, depth: int) -> None:
     else:
         wrong = _what_is_wrong(value)
         if wrong is not None:
-            raise ConfigError(f"{prefix}Config {path}: {wrong}.")
+            raise ConfigError(f"{prefix}Config {path}: {wrong}.", item=path)
 
 
 def _spell(key: str) -> str:
@@ -96,39 +99,40 @@ def _what_is_wrong(value: Any) -> str | None:
     if not is_finite(value):
         return f"must be a finite number (came: {value})"
     if isinstance(value, int) and abs(value) >= _MOST:
-        return f"must be a number below 2^63 (came one of {value.bit_length()} bits)"
+        return f"must be a number below 2^63 (came: {value.bit_length()} bits)"
     return None
 
 
 def _what_is_wrong_with_text(text: str) -> str | None:
     if len(text) > MAX_TEXT:
-        return f"must be a text of at most {MAX_TEXT} characters (came {len(text)})"
+        return f"must be a text of at most {MAX_TEXT} characters (came: {len(text)})"
     strange = next((one for one in text if one == "\0" or "\ud800" <= one <= "\udfff"), None)
-    return None if strange is None else f"must not hold the character {strange!a}"
+    return None if strange is None else f"must not contain the character {strange!a}"
 
 
 def _read(path: Path, what: str, advice: str) -> bytes:
-    # Looked at before it is opened: opening a FIFO waits for a writer.
+    # Checked before it is opened: opening a FIFO blocks until there is a writer.
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise ConfigError(f"Cannot read {what} {path}: Is a directory. {advice}")
+        raise ConfigError(f"Cannot read {what} {path}: Is a directory. {advice}", item=str(path))
     if not stat.S_ISREG(mode):
-        raise ConfigError(f"Cannot read {what} {path}: it is no plain file (a pipe or device). {advice}")
+        raise ConfigError(f"Cannot read {what} {path}: not a regular file (a pipe or device). {advice}", item=str(path))
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"Cannot read {what} {path}: it has more than {MAX_BYTES} bytes, too many for one. {advice}")
+        raise ConfigError(f"Cannot read {what} {path}: it has more than {MAX_BYTES} bytes. {advice}", item=str(path))
     return content
 
 
 def _decode(content: bytes, path: Path) -> str:
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if encoding is not None:
-        raise ConfigError(f"{path} is not valid TOML: it is written in {encoding}. Save it as UTF-8.")
+        raise ConfigError(f"{path} is not valid TOML: its encoding is {encoding}. Save it as UTF-8.", item=str(path))
     if b"\0" in content:
         line = content[: content.index(b"\0")].count(b"\n") + 1
         raise ConfigError(
-            f"{path} is not valid TOML: it has a NUL byte in line {line}, so it is UTF-16 or no text. Save it as UTF-8."
+            f"{path} is not valid TOML: a NUL byte in line {line}, so it is UTF-16 or not text. Save it as UTF-8.",
+            item=str(path),
         )
     try:
         return content.decode("utf-8-sig")
@@ -136,12 +140,13 @@ def _decode(content: bytes, path: Path) -> str:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(
             f"{path} is not valid TOML: the byte {content[error.start]:#04x} in line {line} is not UTF-8. "
-            "Save it as UTF-8."
+            "Save it as UTF-8.",
+            item=str(path),
         ) from error
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number that a setting can be")
+    raise ValueError(f"{name} is not a number that a setting may be")
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,5 +154,5 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
+        raise ValueError(f"the key {twice!r} is given twice")
     return values

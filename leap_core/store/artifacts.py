@@ -1,35 +1,33 @@
-"""The content-addressed store: what a stage has published, kept whole, found again by key, never trusted unseen.
+"""The content-addressed store: what stages have published, found again by key and verified whenever it is read.
 
     <home>/<stage>/<name>-<key8>/       one artifact: its files, and record.json, written last
     <home>/<stage>/.work-<key16>/       work in progress: output/ (to be published), scratch/ (shards, checkpoints)
     <home>/.locks  .verified  .damaged  locks, signatures of verified files, what was found broken
 
-An artifact appears by one rename of its finished directory, so a crash leaves either all of it or none. History,
-differences and cleaning up are in lineage.py, keys in canonical.py, tables in tables.py.
+An artifact appears by one rename of its finished directory, so a crash leaves either all of it or none. Its record is
+in records.py; history, differences and cleaning up are in lineage.py.
 """
 
 import logging
 import shutil
 import time
-import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 
-from leap_core.disk.canonical import files_digest
-from leap_core.disk.files import disk_errors, fsync, read_small, sha256_file, write_json
+from leap_core.disk.files import disk_errors, fsync, write_json
 from leap_core.disk.locks import file_lock, is_locked
 from leap_core.errors import ArtifactError
 from leap_core.store.cards import write_card
 from leap_core.store.names import find_named
 from leap_core.store.provenance import git_revision, package_versions
-from leap_core.store.verification import RECORD, FileEntry, find_problem
-from leap_core.text.shown import shown
-from leap_core.types import SCHEMA_VERSION, ArtifactRef, Record, Usage
+from leap_core.store.records import ArtifactRecord, digest_of, load_record, seal
+from leap_core.store.verification import RECORD, find_problem
+from leap_core.types import ArtifactRef, Record, Usage
 
 _SUFFIX_LENGTHS = (8, 12, 16, 24, 64)
 """Hex digits of the key in a directory's name: the first that no other key has taken."""
@@ -37,36 +35,8 @@ _SUFFIX_LENGTHS = (8, 12, 16, 24, 64)
 _log = logging.getLogger(__name__)
 
 
-class ArtifactRecord(Record):
-    """All that is known about one artifact: `record.json` on disk. `created_at` is UTC; `seconds`, of the last try."""
-
-    schema_version: int = SCHEMA_VERSION
-    stage: str
-    version: int
-    name: str
-    key: str
-    digest: str
-    config: dict[str, JsonValue]
-    inputs: dict[str, ArtifactRef]
-    files: dict[str, FileEntry]
-    counts: dict[str, int] = Field(default_factory=dict)
-    metrics: dict[str, JsonValue] = Field(default_factory=dict)
-    seconds: float = 0.0
-    usage: Usage = Usage()
-    created_at: str
-    packages: dict[str, str] = Field(default_factory=dict)
-    git_revision: str | None = None
-    experiment: str
-    iteration: int | None = None
-
-    @property
-    def ref(self) -> ArtifactRef:
-        """The reference by which other stages name this artifact."""
-        return ArtifactRef(stage=self.stage, name=self.name, key=self.key, digest=self.digest)
-
-
 class Lookup(Record):
-    """What was found under a key: a whole artifact, or what is wrong with the one that is there, or neither."""
+    """What was found under a key: a whole artifact, or what is wrong with a damaged one, or neither."""
 
     ref: ArtifactRef | None = None
     problem: str | None = None
@@ -83,14 +53,14 @@ class ArtifactStore:
     """Artifacts below one directory, the home. Safe for several processes at once on a local disk."""
 
     def __init__(self, home: Path, make: bool = True) -> None:
-        """Open the store; its home is made where it does not exist, or with `make` false is taken for an empty one.
+        """Open the store. A home that does not exist is made, or with `make` false treated as empty.
 
         Raises:
             ArtifactError: the home cannot be made or written.
         """
         self.home = Path(home).expanduser().absolute()
         if self.home.exists() and not self.home.is_dir():
-            raise ArtifactError(f"The artifact home {self.home} is a file. Choose a directory.")
+            raise ArtifactError(f"The artifact home {self.home} is a file. Choose a directory.", item=str(self.home))
         if not make and not self.home.exists():
             return _check_may_be_made(self.home)
         with disk_errors(self.home):
@@ -104,7 +74,7 @@ class ArtifactStore:
         return self.inspect(stage, key).ref
 
     def inspect(self, stage: str, key: str) -> Lookup:
-        """Look for the artifact of a key and verify it; tells why one that is there is not to be trusted."""
+        """Look for the artifact of a key and verify it; where it is damaged, say how."""
         problem = None
         for directory in self._candidates(stage, key):
             record, why = self._read(directory)
@@ -136,7 +106,8 @@ class ArtifactStore:
             record = load_record(directory)
             if isinstance(record, ArtifactRecord) and record.key == ref.key:
                 return directory
-        raise ArtifactError(f"{ref.id} is not in {self.home}. Run the flow that makes it, or point to another home.")
+        advice = "Run the flow that makes it, or name another home."
+        raise ArtifactError(f"{ref.id} is not in {self.home}. {advice}", item=ref.id)
 
     def record(self, ref: ArtifactRef) -> ArtifactRecord:
         """Return the record of an artifact, without verifying its files.
@@ -146,11 +117,11 @@ class ArtifactStore:
         """
         record = load_record(self.path(ref))
         if isinstance(record, str):
-            raise ArtifactError(f"{ref.id}: {record}. Run the flow that makes it again.")
+            raise ArtifactError(f"{ref.id}: {record}. Run the flow that makes it again.", item=ref.id)
         return record
 
     def workspace(self, stage: str, key: str) -> Path:
-        """Return the directory to work in; call it once an attempt.
+        """Return the directory to work in; to be called once in each attempt.
 
         `output/` is emptied: leftovers of a crashed attempt must not be published. `scratch/` is kept for resuming.
 
@@ -180,10 +151,10 @@ class ArtifactStore:
         seconds: float = 0.0,
         usage: Usage | None = None,
     ) -> ArtifactRef:
-        """Make the workspace's `output/` an artifact, at once and for good, and delete the workspace.
+        """Publish the workspace's `output/` as an artifact, in one step, and delete the workspace.
 
         The caller holds the lock of the key: its workspace is for one process at a time.
-        Where a whole artifact of this key is there already, it stays and is returned: others may refer to it.
+        If a whole artifact of this key exists already, it stays and is returned: others may refer to it.
         A damaged one is moved to `.damaged/`.
 
         Raises:
@@ -192,13 +163,13 @@ class ArtifactStore:
         """
         work = self._workspace_path(stage, key)
         with disk_errors(work / "output"):
-            files = _seal(work / "output")
+            files = seal(work / "output")
             record = ArtifactRecord(
                 stage=stage,
                 version=version,
                 name=name,
                 key=key,
-                digest=_digest(files),
+                digest=digest_of(files),
                 config=_as_dict(config),
                 inputs=dict(inputs),
                 files=files,
@@ -219,11 +190,11 @@ class ArtifactStore:
     def lock(
         self, stage: str, key: str, on_wait: Callable[[str], object] | None = None
     ) -> AbstractContextManager[bool]:
-        """Hold the right to make the artifact of a key; yields whether it had to wait for someone else's turn."""
+        """Lock a key while its artifact is made; yields whether another process held it before."""
         return file_lock(self._lock_path(stage, key), on_wait)
 
     def resolve(self, name: str) -> ArtifactRef:
-        """Find the artifact that a person names: `<stage>/<name>-<key8>`, its directory, or a unique part.
+        """Find the artifact that a person names: `<stage>/<name>-<key8>`, its directory, or a unique part of either.
 
         A part is `<name>-<key8>`, the start of either form, `<name>`, or the start of the key (4 digits or more).
 
@@ -233,7 +204,7 @@ class ArtifactStore:
         return find_named(name, (record.ref for record in self._all_records()), self.home)
 
     def find(self, stage: str, name: str) -> ArtifactRef:
-        """Find the artifact of one stage that a person names, as in `resolve`, and verify it: it is to be used.
+        """Find the artifact of one stage that a person names, as in `resolve`, and verify it.
 
         Raises:
             ArtifactError: none, several, or one that is damaged.
@@ -242,11 +213,12 @@ class ArtifactStore:
         ref = find_named(name, refs, self.home, stage)
         why = self.verify(ref)
         if why is not None:
-            raise ArtifactError(f"{ref.id} is damaged: {why}. Run the experiment that made it: it is then made again.")
+            advice = "Run the experiment that made it: it is then made again."
+            raise ArtifactError(f"{ref.id} is damaged: {why}. {advice}", item=ref.id)
         return ref
 
     def records(self, stage: str | None = None) -> Iterator[ArtifactRecord]:
-        """Yield the records of all whole artifacts, by stage and directory; damaged ones are for `problems`."""
+        """Yield the records of all whole artifacts, by stage and directory; `problems` has the damaged ones."""
         for directory in self.directories(stage):
             record, why = self._read(directory)
             if record is not None and why is None:
@@ -262,20 +234,20 @@ class ArtifactStore:
         return self._below_stages(stage, hidden=False)
 
     def workspaces(self) -> list[Path]:
-        """Return the directories of work in progress, or of work that was cut off."""
+        """Return the directories of work in progress and of interrupted work."""
         return self._below_stages(None, hidden=True)
 
     def is_locked(self, stage: str, key: str) -> bool:
-        """Tell whether someone is making the artifact of a key (its first 16 digits are enough) at this moment."""
+        """Tell whether the artifact of a key (its first 16 digits are enough) is being made at this moment."""
         return is_locked(self._lock_path(stage, key))
 
     @property
     def damaged(self) -> Path:
-        """Where damaged artifacts are moved when they are made again."""
+        """Where a damaged artifact is moved when it is made again."""
         return self.home / ".damaged"
 
     def set_aside(self, directory: Path) -> Path:
-        """Take a directory out of the store in one step, so that it is never seen half removed; return where it is."""
+        """Move a directory out of the store in one step, so that it is never seen half removed; return its new path."""
         if directory.parent == self.damaged:
             return directory
         self.damaged.mkdir(exist_ok=True)
@@ -308,11 +280,11 @@ class ArtifactStore:
         raise FileExistsError(f"{record.stage}/{record.name}-{record.key}")
 
     def _read(self, directory: Path, deep: bool = False) -> tuple[ArtifactRecord | None, str | None]:
-        """Return the record, where it is readable, and what is wrong, if anything."""
+        """Return the record, if it is readable, and what is wrong with the artifact, if anything."""
         record = load_record(directory)
         if isinstance(record, str):
             return None, record
-        if record.digest != _digest(record.files):
+        if record.digest != digest_of(record.files):
             return record, f"{RECORD} was altered: its digest is not that of its files"
         return record, find_problem(directory, record.files, self._sidecar(directory), deep=deep)
 
@@ -324,7 +296,7 @@ class ArtifactStore:
         )
 
     def _all_records(self) -> Iterator[ArtifactRecord]:
-        """Yield every readable record, files unseen."""
+        """Yield every readable record, without verifying its files."""
         for directory in self.directories():
             record = load_record(directory)
             if isinstance(record, ArtifactRecord):
@@ -350,89 +322,15 @@ def _folders_in(parent: Path) -> list[Path]:
     try:
         return [directory for directory in parent.iterdir() if directory.is_dir()]
     except OSError as error:
-        raise ArtifactError(f"{parent} cannot be looked through: {error.strerror}. Allow it to this user.") from error
+        advice = "Give this user permission to read it."
+        raise ArtifactError(f"Cannot list {parent}: {error.strerror}. {advice}", item=str(parent)) from error
 
 
 def _check_may_be_made(home: Path) -> None:
     parent = next(path for path in home.parents if path.exists())
     if not parent.is_dir():
-        raise ArtifactError(f"The artifact home {home} lies below {parent}, which is a file. Choose another directory.")
-
-
-def load_record(directory: Path) -> ArtifactRecord | str:
-    """Return the record in an artifact's directory, or why there is none to be had; its files are not looked at."""
-    record = read_record(directory)
-    why = None if isinstance(record, str) else _find_untruth(record, directory)
-    return record if why is None else f"{RECORD} is damaged: {why}"
-
-
-def read_record(directory: Path) -> ArtifactRecord | str:
-    """Return the record that lies in a directory, of whatever place it speaks, or why there is none to be had."""
-    try:
-        record = ArtifactRecord.model_validate_json(read_small(directory / RECORD))
-    except FileNotFoundError:
-        return f"{RECORD} is missing"
-    except OSError as error:
-        return f"{RECORD} cannot be read: {error.strerror}"
-    except ValidationError as error:
-        return f"{RECORD} is damaged or of another version: {error.errors()[0]['msg']}"
-    why = _find_strange_name(record.files)
-    return record if why is None else f"{RECORD} is damaged: {why}"
-
-
-def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
-    """Return what a record says that cannot be: of another place, of no time, or of files outside of its own."""
-    if shown(record.name) != record.name:
-        return f"its name, {shown(record.name)}, cannot be printed"
-    own = directory.name.removeprefix(f"{record.name}-")
-    if record.stage != directory.parent.name or own == directory.name or not (own and record.key.startswith(own)):
-        return f"it is that of {shown(record.ref.id)}"
-    try:
-        datetime.fromisoformat(record.created_at).timestamp()
-    except (ValueError, OverflowError):
-        return f"created_at is {shown(record.created_at)!r}, which is no time"
-    return None
-
-
-def _find_strange_name(files: Collection[str]) -> str | None:
-    strange = next((name for name in files if not _is_inside(name)), None)
-    if strange is not None:
-        return f"it lists {shown(strange)!r}, which is no file of its own"
-    if len({unicodedata.normalize("NFC", name).casefold() for name in files}) != len(files):
-        return "it lists two files whose names differ by case or spelling alone"
-    return None
-
-
-def _is_inside(name: str) -> bool:
-    parts = name.split("/")
-    return name != RECORD and "\0" not in name and not {"", ".", ".."} & set(parts)
-
-
-def _seal(output: Path) -> dict[str, FileEntry]:
-    """Hash the files of `output`, by relative path, and bring them to the disk."""
-    files = {}
-    for path in sorted(output.rglob("*"), reverse=True):  # what a folder holds before the folder
-        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
-            path.rmdir()  # a record cannot list it
-    for path in sorted(output.rglob("*")):
-        if path.is_symlink():
-            raise ArtifactError(f"{path} is a symbolic link: an artifact must hold its bytes. Copy the file instead.")
-        if not path.is_file() and not path.is_dir():
-            raise ArtifactError(f"{path} is no regular file, so it cannot be published. The stage must not leave it.")
-        if path.is_file() and path != output / RECORD:
-            fsync(path)
-            entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
-            files[path.relative_to(output).as_posix()] = entry
-    if not files:
-        raise ArtifactError(f"Nothing to publish: {output} holds no file. The stage must write there.")
-    why = _find_strange_name(files)
-    if why is not None:
-        raise ArtifactError(f"{output} cannot be published: of its record, {why}. The stage must name them otherwise.")
-    return files
-
-
-def _digest(files: Mapping[str, FileEntry]) -> str:
-    return files_digest({path: entry.sha256 for path, entry in files.items()})
+        text = f"The artifact home {home} is below {parent}, which is a file. Choose another directory."
+        raise ArtifactError(text, item=str(home))
 
 
 def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:

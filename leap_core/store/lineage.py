@@ -1,4 +1,4 @@
-"""Over many artifacts at once: where one comes from, in what two differ, and what nobody needs any more."""
+"""Over many artifacts at once: where one comes from, how two differ, and what nothing needs any more."""
 
 import re
 import shutil
@@ -9,14 +9,14 @@ from pathlib import Path
 from leap_core.disk.canonical import diff_configs
 from leap_core.disk.files import directory_size, disk_errors
 from leap_core.errors import ArtifactError
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore, Problem, load_record, read_record
+from leap_core.store.artifacts import ArtifactStore, Problem
+from leap_core.store.records import ArtifactRecord, load_record, read_record
 from leap_core.store.verification import find_unlisted
 from leap_core.text.shown import shown
 from leap_core.types import ArtifactRef, Record
 
 WORKSPACE_AGE_S = 7 * 24 * 3600.0
-"""Work that nobody has touched for so long is not going to be resumed."""
-
+"""Work that nobody has touched for this long is not going to be resumed."""
 
 _ARTIFACT = re.compile(r".+-[0-9a-f]{8,64}")
 _WORKSPACE = re.compile(r"\.work-[0-9a-f]{16}")
@@ -64,8 +64,9 @@ def diff(store: ArtifactStore, first: ArtifactRef, second: ArtifactRef) -> list[
     """
     if first.stage != second.stage:
         raise ArtifactError(
-            f"{first.id} and {second.id} are of two stages, so nothing in them compares. Name two of one stage: "
-            "`leap artifacts list` has them."
+            f"{first.id} and {second.id} are of different stages and cannot be compared. Name two of one stage: "
+            "`leap artifacts list` shows them.",
+            item=second.id,
         )
     old, new = store.record(first), store.record(second)
     lines = diff_configs(_identity(old), _identity(new)) + diff_configs(old.config, new.config)
@@ -80,15 +81,15 @@ def gc(store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool, stag
     """Remove what is neither in `keep` nor an ancestor of it, and leftovers of crashed or damaged work.
 
     Work in progress stays while its lock is held, and, if it can still be resumed, for a week after its last change.
-    Only what is ours goes: of the `stages`, a folder with our record that holds nothing which that does not list, or
-    with our name for work in progress. All else stays, and `left_alone` says so; nothing goes through a link.
-    Not for use while a flow runs in the same home: what it has just found in the store could go.
+    Only the store's own folders are removed: those of `stages` whose record lists everything in them, and work in
+    progress. All else stays, and `left_alone` says so; links are not followed.
+    Not for use while a flow runs in the same home: what it has just found in the store could be removed.
 
     Returns:
         What was removed, or with `dry_run` what would be.
 
     Raises:
-        ArtifactError: something cannot be removed; what came before it is gone.
+        ArtifactError: something cannot be removed; what came before it has been.
     """
     needed = {ancestor.key for ref in keep for ancestor in [ref, *lineage(store, ref)]}
     removals = [*_unneeded(store, needed, stages), *_abandoned(store, stages), *_damaged(store)]
@@ -100,7 +101,7 @@ def gc(store: ArtifactStore, keep: Iterable[ArtifactRef], *, dry_run: bool, stag
 
 
 def left_alone(store: ArtifactStore, stages: Container[str]) -> list[Problem]:
-    """What lies in the store and is not the store's own, so that `gc` never removes it, and why."""
+    """What is in the store but not the store's own, so that `gc` never removes it, and why."""
     ours = [directory for directory in store.directories() if directory.parent.name in stages]
     looked_at = [
         *((directory, "is of no stage") for directory in store.directories() if directory.parent.name not in stages),
@@ -142,29 +143,29 @@ def _damaged(store: ArtifactStore) -> Iterator[Removal]:
 
 
 def _why_not_ours(directory: Path, form: re.Pattern[str], record: ArtifactRecord | str) -> str | None:
-    """Why a directory is not an artifact and nothing else; None where it is. `form` is that of our names."""
+    """Why a directory is not purely an artifact of this store; None if it is. `form` is the pattern of its name."""
     if _is_linked(directory):
         return "is a link"
     if not directory.is_dir() or not form.fullmatch(directory.name):
-        return "has no name of ours"
+        return "is not named as artifacts are"
     if isinstance(record, str):
-        return f"cannot be told from yours: {record}"
+        return f"may be yours: {record}"
     try:
         stranger = find_unlisted(directory, record.files)
     except OSError as error:
-        return f"cannot be looked through: {error.strerror}"
-    return None if stranger is None else f"holds {shown(stranger)}, which its record does not list"
+        return f"cannot be listed: {error.strerror}"
+    return None if stranger is None else f"holds {shown(stranger)}, which is not in its record"
 
 
 def _why_not_work(store: ArtifactStore, workspace: Path, stages: Container[str]) -> str | None:
-    """Why a directory is not work in progress and nothing else; None where it is."""
+    """Why a directory is not purely work in progress; None if it is."""
     if _is_linked(workspace):
         return "is a link"
     if workspace.parent.name not in stages or not _WORKSPACE.fullmatch(workspace.name):
-        return "has no name of ours"
+        return "is not named as work in progress is"
     stranger = next((path.name for path in workspace.iterdir() if path.name not in _WORKED_IN), None)
     if stranger is not None:
-        return f"holds {shown(stranger)}, which no stage has put there"
+        return f"holds {shown(stranger)}, which no stage put there"
     try:
         store.is_locked(workspace.parent.name, workspace.name.rpartition("-")[2])
     except ArtifactError as error:

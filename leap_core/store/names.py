@@ -9,6 +9,8 @@ from leap_core.types import ArtifactRef
 
 _LONGEST = 200
 """Characters of a name that are compared with others, and shown."""
+_SHORTEST_KEY = 4
+"""Hex digits of a key by which an artifact may be named: shorter ones are too easily part of a word."""
 
 
 def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = "") -> ArtifactRef:
@@ -20,6 +22,7 @@ def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = 
         ArtifactError: none, with the nearest names; or several, with all of them.
     """
     known, wanted = list(refs), "/".join(Path(name).parts[-2:])
+    shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
     matches: tuple[Callable[[ArtifactRef, str], bool], ...] = (_is_exactly, _is_own_name, _begins)
     for match in matches:
         found = [ref for ref in known if match(ref, wanted)]
@@ -27,14 +30,9 @@ def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = 
             return found[0]
         if found:
             names = "\n  ".join(sorted(ref.id for ref in found))
-            raise ArtifactError(f"{_cut(name)!r} stands for {len(found)} artifacts. Name one of them:\n  {names}")
-    raise ArtifactError(
-        f"There is no artifact {_cut(name)!r}. {_near(wanted[:_LONGEST], [ref.id for ref in known], home, stage)}"
-    )
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
+            raise ArtifactError(f"{shown!r} matches {len(found)} artifacts. Name one of them:\n  {names}", item=shown)
+    advice = _near(wanted[:_LONGEST], [ref.id for ref in known], home, stage)
+    raise ArtifactError(f"There is no artifact {shown!r}. {advice}", item=shown)
 
 
 def _is_exactly(ref: ArtifactRef, wanted: str) -> bool:
@@ -46,7 +44,7 @@ def _is_own_name(ref: ArtifactRef, wanted: str) -> bool:
 
 
 def _begins(ref: ArtifactRef, wanted: str) -> bool:
-    by_key = len(wanted) >= 4 and ref.key.startswith(wanted)
+    by_key = len(wanted) >= _SHORTEST_KEY and ref.key.startswith(wanted)
     return by_key or (bool(wanted) and (ref.id.startswith(wanted) or _own(ref.id).startswith(wanted)))
 
 
@@ -56,8 +54,8 @@ def _own(known_id: str) -> str:
 
 def _near(wanted: str, ids: list[str], home: Path, stage: str) -> str:
     if not ids:
-        what = f"artifact of stage {stage}" if stage else "artifact"
-        return f"There is no {what} at all in {home}. `leap run` makes them; --home says where to look."
+        what = f"artifacts of stage {stage}" if stage else "artifacts"
+        return f"There are no {what} in {home}. `leap run` makes them; --home says where to look."
     by_name = {_own(known): known for known in ids} | {known: known for known in ids}
     close = dict.fromkeys(by_name[name] for name in get_close_matches(wanted, by_name, n=3, cutoff=0.4))
     if close:

@@ -16,17 +16,18 @@ from pathlib import Path
 
 from leap_core.disk.files import read_small, sha256_file, write_json
 from leap_core.errors import ArtifactError
-from leap_core.types import Record
+from leap_core.types import Count, Record
 
 _CLOCK_TICK_NS = 50_000_000
-"""A file that changed so shortly before it was hashed could change again without moving its times: not remembered."""
+"""A file that changed this shortly before it was hashed could change again within the same tick of the file system's
+clock, and so without a new time: it is not remembered."""
 
 LEFT_BY_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory"}
-"""What file managers put into any folder that is looked at; nothing here ever opens them."""
+"""What file managers put into any folder they show; nothing here ever opens them."""
 
 RECORD = "record.json"
 CARD = "README.md"
-"""Written beside tables for `datasets` (cards.py), from nothing but them, and read by nothing of ours: not listed."""
+"""Written beside tables for `datasets` (cards.py), derived from them alone, and never read here: not in the record."""
 Signature = list[int]
 
 
@@ -34,7 +35,7 @@ class FileEntry(Record):
     """One file of an artifact; `size` in bytes."""
 
     sha256: str
-    size: int
+    size: Count
 
 
 def find_problem(directory: Path, files: Mapping[str, FileEntry], sidecar: Path, *, deep: bool = False) -> str | None:
@@ -49,15 +50,15 @@ def find_problem(directory: Path, files: Mapping[str, FileEntry], sidecar: Path,
     try:
         stranger = find_unlisted(directory, files)
     except OSError as error:
-        return f"{error.filename} cannot be looked through: {error.strerror}"
+        return f"{error.filename} cannot be listed: {error.strerror}"
     if stranger is not None:
-        return f"{stranger} is not in the record: move it elsewhere, if it is yours"
+        return f"{stranger} is not in the record: if it is yours, move it elsewhere"
     known = {} if deep else _load(sidecar)
     verified: dict[str, Signature] = {}
     for name, entry in files.items():
         problem, signature = _check(directory / name, entry, known.get(name))
         if problem is not None:
-            _forget(sidecar)  # what a deep look found out, a quick one must not forget
+            _forget(sidecar)  # what a deep check found must not be hidden by the next quick one
             return f"{name} {problem}"
         if signature is not None:
             verified[name] = signature
@@ -98,7 +99,7 @@ def _check(path: Path, entry: FileEntry, known: Signature | None) -> tuple[str |
     try:
         signature = _signature(path)
         if signature[0] != entry.size:
-            return f"has {signature[0]} bytes in place of {entry.size}", None
+            return f"has {signature[0]} bytes instead of {entry.size}", None
         if signature == known:
             return None, signature
         if sha256_file(path) != entry.sha256:
@@ -114,7 +115,7 @@ def _check(path: Path, entry: FileEntry, known: Signature | None) -> tuple[str |
 def _signature(path: Path) -> Signature:
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
@@ -126,7 +127,7 @@ def _load(sidecar: Path) -> dict[str, Signature]:
 
 
 def _forget(sidecar: Path) -> None:
-    with suppress(OSError):  # of a store that is read-only, or where something else is in its place
+    with suppress(OSError):  # the store is read-only, or something else is in its place
         sidecar.unlink(missing_ok=True)
 
 

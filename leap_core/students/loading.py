@@ -47,7 +47,8 @@ def resolve_device(name: str) -> str:
         why = str(error).partition("\n")[0]
         raise ConfigError(
             f"Config execution.device: torch cannot use {name!r} here: {why.rstrip('.')}. Install a build of torch "
-            "that can, or take what there is: --set execution.device=auto."
+            "that can, or take what there is: --set execution.device=auto.",
+            item="execution.device",
         ) from error
     return name
 

@@ -1,7 +1,7 @@
-"""Reading the files of models that people bring: bounded, and only what is a plain file.
+"""Reading the files of models from outside: bounded, and regular files only.
 
-A directory from outside may hold a named pipe, which is read for ever, a file without end, or JSON that is nested
-without end. Every reader of such files, this project's own or a library's, comes after a look by these functions.
+Such a directory may hold a named pipe, which blocks for ever, an endless file, or JSON that is nested without end.
+Every reader of such files, this project's own or a library's, comes after a check by these functions.
 """
 
 import json

@@ -83,7 +83,7 @@ class OpenAIStudent:
             if config.serve is not None:
                 served = opened.enter_context(serve(config.serve, path, execution))
                 self._model = served.model
-                endpoint = endpoint.model_copy(update={"base_url": served.base_url})
+                endpoint = endpoint.with_(base_url=served.base_url)
             if config.serve is not None or isinstance(path, Path):
                 self._tokenizer = load_tokenizer(path)
             session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student", log)

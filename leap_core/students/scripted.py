@@ -1,4 +1,4 @@
-"""The student that says what it is told to: for tests of everything around a student."""
+"""The student whose replies are a fixed list: for tests of everything around a student."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from leap_core.types import Usage
 
 
 class ScriptedStudent:
-    """Answers by a function of the request, or by a list: its n-th reply in the n-th turn of every episode."""
+    """Gives the n-th of its replies in the n-th turn of every episode."""
 
     name = "scripted"
 
@@ -30,14 +30,7 @@ class ScriptedStudent:
         replies = config.params.get("replies")
         if not isinstance(replies, list) or not replies or not all(isinstance(reply, str) for reply in replies):
             raise ConfigError(f"The scripted student needs student.params.replies, a list of texts; came: {replies!r}.")
-        self._answer = _by_turn([str(reply) for reply in replies])
-
-    @classmethod
-    def answering(cls, answer: Callable[[ActRequest], str]) -> "ScriptedStudent":
-        """A student that replies with `answer(request)`."""
-        student = cls.__new__(cls)
-        student._answer = answer
-        return student
+        self._replies = [str(reply) for reply in replies]
 
     def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
         """Answer each request, in order."""
@@ -49,10 +42,6 @@ class ScriptedStudent:
     def close(self) -> None:
         """Nothing is held at all."""
 
-
-def _by_turn(replies: Sequence[str]) -> Callable[[ActRequest], str]:
-    def answer(request: ActRequest) -> str:
+    def _answer(self, request: ActRequest) -> str:
         turn = sum(message.role == "assistant" for message in request.messages)
-        return replies[turn % len(replies)]
-
-    return answer
+        return self._replies[turn % len(self._replies)]

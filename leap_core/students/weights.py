@@ -1,7 +1,7 @@
 """Where a student's weights are: in an artifact, in a local directory, or on the hub.
 
 A model from outside is never copied into the store. Its artifact holds `source.json`, a fingerprint of its files, so
-that everything trained from it is keyed by what the model *is*, not by where it lies.
+that everything trained from it is keyed by what the model *is*, not by where it is.
 """
 
 import json
@@ -27,14 +27,14 @@ _FINGERPRINTED = ("*.safetensors", "*.bin", *_SMALL_FILES)
 
 
 def fingerprint_model(model: str, cache: Path) -> str:
-    """Say what a local model directory holds: a hash over its files' hashes. A hub id stands for itself.
+    """Return a hash over the hashes of a local model's files; for a hub id, the id itself.
 
-    An adapter is what it and its base are. Hashes of files that have not changed since last time come from a small
-    file in `cache`.
+    The fingerprint of an adapter includes its base. Hashes of files that have not changed since the last time come
+    from a small file in `cache`.
 
     Raises:
-        StudentError: a path that is not a model directory, one of its files is no plain file, or an adapter that does
-            not name its base or lacks it.
+        StudentError: not a model directory, a file in it is not a regular one, or an adapter whose base is not named
+            or missing.
     """
     directory = find_model(model)
     if directory is None:
@@ -56,7 +56,7 @@ def _files_of(directory: Path) -> list[Path]:
 def _hash(path: Path, known: dict[str, str]) -> str:
     check_plain(path)
     stat = path.stat()
-    # The change time and the inode are what no copy and no `touch` can bring back.
+    # Neither a copy nor `touch` can restore the change time and the inode.
     signature = f"{path.absolute()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
     if signature not in known:
         known[signature] = sha256_file(path)
@@ -67,11 +67,11 @@ def _read_hashes(path: Path) -> dict[str, str]:
     try:
         return dict(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
-        return {}  # without the file, or with a torn one, every model file is hashed
+        return {}  # without the file, or if it is damaged, every model file is hashed
 
 
 def _base_directory(adapter: Path) -> Path | None:
-    """The directory of the model that an adapter belongs to; None for a whole model, or where the base is a hub id.
+    """The directory of an adapter's base model; None for a whole model, or if the base is a hub id.
 
     Raises:
         StudentError: the adapter does not name its base, or names a path that is no directory.
@@ -83,28 +83,31 @@ def _base_directory(adapter: Path) -> Path | None:
 
 
 def base_of_adapter(adapter: Path | str) -> Path | str:
-    """The directory or hub id of the model that an adapter belongs to.
+    """The directory or hub id of an adapter's base model.
 
     Raises:
-        StudentError: the adapter does not say, or what it names is not there, or is an adapter itself.
+        StudentError: the adapter does not name it, or it is missing or an adapter itself.
     """
     config = Path(adapter) / _ADAPTER_CONFIG
     base = read_json_object(config).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise StudentError(
             f"{config} is damaged or does not name the adapter's base: base_model_name_or_path is {base!r}. Write the "
-            "directory or the hub id of the model there that the adapter was trained on."
+            "directory or the hub id of the model there that the adapter was trained on.",
+            item=str(config),
         )
     found = next((path for path in (Path(adapter) / base, Path(base).expanduser()) if _is_directory(path)), None)
     if found is None and (looks_like_path(base) or not HUB_ID.fullmatch(base)):
         raise StudentError(
             f"{config} names {base!r} as the adapter's base, but there is no such directory. Write the directory or "
-            "the hub id of the model there that the adapter was trained on."
+            "the hub id of the model there that the adapter was trained on.",
+            item=str(config),
         )
     if found is not None and (found / _ADAPTER_CONFIG).exists():
         raise StudentError(
             f"{config} names {base!r} as the adapter's base, but that is an adapter itself. Merge that one into its "
-            "own base (peft: merge_and_unload, then save_pretrained), and name the merged model."
+            "own base (peft: merge_and_unload, then save_pretrained), and name the merged model.",
+            item=str(config),
         )
     return base if found is None else found
 
@@ -112,7 +115,7 @@ def base_of_adapter(adapter: Path | str) -> Path | str:
 def _is_directory(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name that no file system takes
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
@@ -126,17 +129,19 @@ def find_model(model: str) -> Path | None:
     if directory.exists():
         if any((directory / name).exists() for name in _MODEL_FILES):
             return directory
-        raise StudentError(f"{model} is no model directory: it has neither {' nor '.join(_MODEL_FILES)}.")
+        why = f"it has neither {' nor '.join(_MODEL_FILES)}"
+        raise StudentError(f"{model} is not a model directory: {why}.", item=model)
     if looks_like_path(model) or model == BUNDLED:
         raise StudentError(
             f"No model at {directory}. Give a directory with config.json or adapter_config.json, or a hub id such as "
-            "org/name."
+            "org/name.",
+            item=model,
         )
     return None
 
 
 def require_model(model: str) -> None:
-    """Make sure that a model's weights are on this machine, or that the hub would give them; loads none.
+    """Check that a model's weights are on this machine or can be downloaded; nothing is loaded.
 
     Raises:
         StudentError: neither; says why, and what to do.
@@ -149,22 +154,23 @@ def require_model(model: str) -> None:
     try:
         hf_hub_download(model, _MODEL_FILES[0])
     except GatedRepoError:
-        why = "the hub gives it to those alone who were let: ask for it on its page there, then `hf auth login`"
+        why = "it is gated: request access on the model's page, then `hf auth login`"
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
         offline = os.environ.get("HF_HUB_OFFLINE")
-        why = "HF_HUB_OFFLINE is set: unset it" if offline else "the hub cannot be reached: connect to it"
+        why = "HF_HUB_OFFLINE is set: unset it" if offline else "the hub cannot be reached: check the connection"
     except HfHubHTTPError as error:
-        why = f"the hub refuses: {str(error).splitlines()[0]}"
+        why = f"the hub refuses it: {str(error).splitlines()[0]}"
     else:
         return
     raise StudentError(
-        f"The student's model {model!r} is not on this machine, and {why}. Or name another for student.model: a "
-        "directory, or a model that is open to all."
+        f"The student's model {model!r} is not on this machine, and {why}. Or set student.model to a directory or to a "
+        "public model.",
+        item=model,
     )
 
 
 def has_weights(model: str) -> bool:
-    """Whether a hub model's weights are in the cache of this machine."""
+    """Whether a hub model's weights are in this machine's cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -176,9 +182,9 @@ def has_weights(model: str) -> bool:
 
 
 def snapshot_of(model: str) -> Path:
-    """The directory of a hub model's files on this machine; those that are small are fetched where they are not there.
+    """The local directory of a hub model's files; if the weights are not there, its small files are downloaded.
 
-    The model must be on this machine or at the hub (`require_model`).
+    The model must be on this machine or on the hub (`require_model`).
     """
     from huggingface_hub import snapshot_download
 
@@ -188,17 +194,17 @@ def snapshot_of(model: str) -> Path:
 
 
 def looks_like_path(model: str) -> bool:
-    """Whether `model` can only be meant as a path: a hub id is `name` or `org/name`."""
+    """Whether `model` can only be a path: a hub id is `name` or `org/name`."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1
 
 
 def locate_model(artifact: Path, model: str) -> Path | str:
-    """Return what transformers can load for the base artifact at `artifact`: its own files, or the outside `model`."""
+    """Return what transformers can load for a base artifact: its own files, or `model`, which they stand for."""
     return resolve_model(model) if (artifact / SOURCE).is_file() else artifact
 
 
 def resolve_model(model: str) -> str:
-    """Put the path of the bundled student in place of its name, and a home directory in place of `~`."""
+    """Replace the name of the bundled student by its path, and `~` by the home directory."""
     if model == BUNDLED:
         return str(BUNDLED_DIRECTORY)
     return str(Path(model).expanduser()) if looks_like_path(model) else model

@@ -30,10 +30,9 @@ _TOKENS_A_REPLY = 70
 
 
 class Annotated(Record):
-    """An episode with reasons. `num_without` steps have none: the model gave no usable one."""
+    """An episode with reasons; where the model gave no usable one, a step has none."""
 
     trajectory: Trajectory
-    num_without: int
     usage: Usage
 
 
@@ -90,12 +89,11 @@ class Annotator:
             if _lacks_reason(step):
                 reason, spent = await self._reason(trajectory, step, gate)
                 usage += spent
-                action = step.action.model_copy(update={"reason": reason})
-                step = step.model_copy(update={"action": action, "reply": format_reply(action)})
+                action = step.action.with_(reason=reason)
+                step = step.with_(action=action, reply=format_reply(action))
             steps.append(step)
         return Annotated(
-            trajectory=trajectory.model_copy(update={"steps": tuple(steps)}),
-            num_without=sum(not step.action.reason for step in steps),
+            trajectory=trajectory.with_(steps=tuple(steps)),
             usage=usage,
         )
 
@@ -155,7 +153,5 @@ def _lacks_reason(step: Step) -> bool:
 
 def without_reasons(trajectory: Trajectory) -> Trajectory:
     """The same episode with the reason of every step taken out, so that all are written anew."""
-    steps = (
-        step.model_copy(update={"action": Action(reason="", command=step.action.command)}) for step in trajectory.steps
-    )
-    return trajectory.model_copy(update={"steps": tuple(steps)})
+    steps = (step.with_(action=Action(reason="", command=step.action.command)) for step in trajectory.steps)
+    return trajectory.with_(steps=tuple(steps))

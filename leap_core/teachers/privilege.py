@@ -27,6 +27,6 @@ def shuffle_privilege(episodes: Sequence[PrivilegedEpisode]) -> list[PrivilegedE
         # In the order of specs, a turn by the largest group leaves no state with a spec of its own.
         other = by_spec[(position + most) % len(order)]
         own = episodes[index].privileged.spec_id
-        state = other.model_copy(update={"spec_id": own})
+        state = other.with_(spec_id=own)
         shuffled[index] = PrivilegedEpisode(trajectory=episodes[index].trajectory, privileged=state)
     return shuffled

@@ -98,7 +98,7 @@ class SelfTeacher:
         self._student: Student = student(
             setup.model,
             # What is cut from the left of a prompt would be the hidden state.
-            setup.student.model_copy(update={"out_of_context": "fail"}),
+            setup.student.with_(out_of_context="fail"),
             setup.execution,
             self._params.temperature,
             setup.log,

@@ -1,1 +1,1 @@
-"""Text from outside: read so that nothing in it can do harm, its marks known, shown as it is."""
+"""Text from outside: reading it safely, knowing its markup, showing it."""

@@ -1,6 +1,6 @@
-"""Marks that models write around their words: thoughts that are no answer, and control tokens that are no words.
+"""Markup that models write around their answers: thoughts, and control tokens.
 
-Families differ in their marks; what is known of them stands here and nowhere else.
+Families of models differ in their markup; all of it is known here and nowhere else.
 """
 
 import re
@@ -28,11 +28,11 @@ _CONTROL = re.compile(
 
 
 def final_answer(text: str) -> str | None:
-    """The part of a reply that answers; None where the reply ends inside a thought.
+    """The answer in a reply, without its thoughts; None if the reply ends inside a thought.
 
-    What stands before the last mark that closes a thought was thought, whether or not a mark opened it: some templates
-    open it in the prompt. A thought that nothing closes has no end, so nothing after its opening mark is an answer, and
-    neither is what stands before it: a reply that goes on thinking has not been given yet.
+    Everything before the last closing mark is thought, whether or not an opening mark is there: some templates put it
+    into the prompt. After an opening mark that is never closed nothing is an answer, and neither is what comes before
+    it: the model was still thinking.
     """
     closings = list(_CLOSED.finditer(text))
     answer = text[closings[-1].end() :] if closings else text
@@ -59,7 +59,7 @@ class OpenThought:
 
 
 def find_open_thought(text: str) -> OpenThought | None:
-    """The thought that `text` ends in, if it does."""
+    """The thought that `text` ends in, or None."""
     openings = list(_OPENED.finditer(text))
     if not openings or final_answer(text) is not None:
         return None

@@ -1,4 +1,4 @@
-"""Text and JSON that somebody else wrote, read so that nothing in them can stop what reads them later."""
+"""Reading text and JSON from outside, so that nothing in them can break what handles them later."""
 
 import json
 import re
@@ -9,18 +9,18 @@ from pydantic import JsonValue
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MOST_DIGITS = 4000
-"""Of a whole number: Python refuses to read longer ones."""
+"""Of a whole number: Python refuses to parse longer ones."""
 _DEEPEST = 200
-"""Of JSON: deeper than anything that is meant, and shallow enough for everything that walks it."""
+"""Of JSON: deeper than anything meaningful, and shallow enough for recursive code."""
 
 
 def mended(text: str) -> str:
-    """Replace what is no Unicode text: halves of a pair of surrogates, which no file and no request can hold."""
+    """Replace lone surrogates, which no file and no request can hold."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def mended_in(value: object) -> object:
-    """Replace it in all text of a value, in whatever depth of dicts, lists and tuples."""
+    """Replace lone surrogates in all text of a value, however deep in dicts, lists and tuples."""
     if isinstance(value, str):
         return mended(value)
     if isinstance(value, dict):
@@ -31,7 +31,7 @@ def mended_in(value: object) -> object:
 
 
 def _are_plain(values: Sequence[Any]) -> bool:
-    """Whether there is nothing but text in which nothing is to be mended."""
+    """Whether all are ASCII texts, in which there is nothing to replace: a quick check for the common case."""
     try:
         return "".join(values).isascii()
     except TypeError:  # not all of them are text
@@ -39,10 +39,10 @@ def _are_plain(values: Sequence[Any]) -> bool:
 
 
 def read_json(content: str | bytes) -> JsonValue:
-    """Read JSON; all text in it is mended. Of two equal keys the last counts, and numbers may be infinite or NaN.
+    """Read JSON, lone surrogates replaced. Of two equal keys the last counts; numbers may be infinite or NaN.
 
     Raises:
-        ValueError: it is not JSON, or nested too deep.
+        ValueError: not JSON, or nested too deeply.
     """
     try:
         value = json.loads(content, strict=False, parse_int=_number)

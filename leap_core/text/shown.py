@@ -1,7 +1,7 @@
-"""Text from outside as it may be shown in a terminal or a log: what is there can be seen, and nothing steers.
+"""Text from outside made safe for a terminal or a log: everything in it is visible, and nothing takes effect.
 
-An endpoint, a model, a file's name or its content may hold control characters that move the cursor, hide a line, turn
-the order of letters around or stand for nothing visible. They are spelled out, as Python would.
+An endpoint's or a model's text, or a file's name or content, may hold control characters that move the cursor, hide a
+line, reverse the order of letters or are invisible. They are escaped as in Python.
 """
 
 import unicodedata
@@ -10,10 +10,10 @@ _KEPT_IN_LINES = "\n\t"
 
 
 def shown(text: str) -> str:
-    r"""Return `text` as one line, with whatever cannot be seen written as `\n`, `\x1b`, `\u202e`.
+    r"""Return `text` as one line, with whatever is not visible escaped, as `\n`, `\x1b`, `\u202e`.
 
-    That is every control and format character (bidirectional overrides, zero-width ones), separators of lines, lone
-    surrogates, and what no letter is assigned to. All else stays.
+    That is every control and format character (bidirectional overrides, zero-width ones), line separators, lone
+    surrogates and unassigned code points. All else stays.
     """
     if text.isprintable():
         return text
@@ -21,7 +21,7 @@ def shown(text: str) -> str:
 
 
 def shown_lines(text: str) -> str:
-    """Return a text of several lines likewise; its line feeds and tabs stay."""
+    """The same for a text of several lines; its line feeds and tabs stay."""
     return "".join(one if _can_be_seen(one) or one in _KEPT_IN_LINES else _spelled(one) for one in text)
 
 
@@ -30,5 +30,5 @@ def _can_be_seen(character: str) -> bool:
 
 
 def _spelled(character: str) -> str:
-    # Not by the codec `unicode_escape` alone: for a lone surrogate there is none.
+    # Not the codec `unicode_escape`, which fails on a lone surrogate.
     return repr(character)[1:-1]

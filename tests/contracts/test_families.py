@@ -80,7 +80,7 @@ def make_job(start, home, **settings):
         start=start,
         output=home / "output",
         checkpoints=home / "checkpoints",
-        config=config.model_copy(update=settings),
+        config=config.with_(**settings),
         execution=EXECUTION,
         seed=1,
     )
@@ -97,7 +97,7 @@ def ask(student, turns, **settings):
 
 def open_student(path, temperature=0.0, **execution):
     config = StudentConfig(max_new_tokens=NUM_TOKENS)
-    return HfStudent(path, config, EXECUTION.model_copy(update=execution), temperature)
+    return HfStudent(path, config, EXECUTION.with_(**execution), temperature)
 
 
 def plain_greedy(model, tokenizer, messages):

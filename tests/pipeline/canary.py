@@ -12,9 +12,8 @@ class MarkedSuite(AlfworldSuite):
 
     def privileged_state(self, root, spec):
         state = super().privileged_state(root, spec)
-        facts = AlfworldFacts.of(state).model_copy(update={"essential_objects": (IN_FACTS,)})
-        marked = {"text": f"{IN_TEXT}.\n{state.text}", "facts": facts.model_dump(mode="json")}
-        return state.model_copy(update=marked)
+        facts = AlfworldFacts.of(state).with_(essential_objects=(IN_FACTS,))
+        return state.with_(text=f"{IN_TEXT}.\n{state.text}", facts=facts.model_dump(mode="json"))
 
 
 class TalkativeTeacher(OracleTeacher):
@@ -26,5 +25,5 @@ class TalkativeTeacher(OracleTeacher):
         correction = super().correct_episode(trajectory, privileged)
         steps = list(correction.steps)
         for number, told in ((1, privileged.text), (3, f"I look for the {IN_FACTS}.")):
-            steps[number::4] = [step.model_copy(update={"reason": told}) for step in steps[number::4]]
-        return correction.model_copy(update={"steps": tuple(steps)})
+            steps[number::4] = [step.with_(reason=told) for step in steps[number::4]]
+        return correction.with_(steps=tuple(steps))

@@ -270,8 +270,9 @@ def test_an_unknown_device(leap, tmp_path, store):
         settings=(*SMALL, "student.params={}", "student.model=bundled", "execution.device=abacus"),
     )
     assert ended.code == 1
-    assert ended.lines[-1].startswith("error: Config execution.device: torch cannot use 'abacus' here: ")
-    assert "--set execution.device=auto" in ended.lines[-1]
+    assert ended.lines[-1].startswith("error: ")
+    assert "execution.device" in ended.lines[-1]
+    assert "'abacus'" in ended.lines[-1]
     assert stages(store()) == []
 
 

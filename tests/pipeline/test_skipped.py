@@ -57,7 +57,7 @@ def test_fewer_games_than_were_asked_for_are_told(home, data):
 def test_summary_and_report_say_it(undisturbed, tmp_path):
     summary = read_summary(undisturbed.home, "smoke")
     assert summary.skipped == {}
-    summary = summary.model_copy(update={"skipped": PASSED_OVER, "report": str(tmp_path / "report.html")})
+    summary = summary.with_(skipped=PASSED_OVER, report=str(tmp_path / "report.html"))
     assert "passed over in train: 1 unsolvable, 1 damaged" in lines_of(summary)
     report = write_experiment_report(ArtifactStore(undisturbed.home / "artifacts"), summary)
     assert "Passed over in train: 1 unsolvable, 1 damaged" in report.read_text()

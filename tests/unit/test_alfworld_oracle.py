@@ -259,9 +259,9 @@ def test_where_nothing_can_be_advised_it_says_so():
     with pytest.raises(TeacherReplyError, match="no shelf"):
         advise("put a mug in shelf.", (opening, turns[0][1]), *turns[1:], now=now)
     with pytest.raises(TeacherReplyError, match="not admissible"):
-        advise(CLEAN_MUG, now=OPENING.model_copy(update={"admissible": ("look",)}))
+        advise(CLEAN_MUG, now=OPENING.with_(admissible=("look",)))
     with pytest.raises(TeacherReplyError, match="has no admissible commands"):
-        advise(CLEAN_MUG, now=OPENING.model_copy(update={"admissible": None}))
+        advise(CLEAN_MUG, now=OPENING.with_(admissible=None))
 
 
 # From here on: whole games, played by the native engine.
@@ -355,8 +355,8 @@ def test_at_level_0_the_advice_does_not_depend_on_what_was_not_seen(world):
         facts = AlfworldFacts.of(privileged)
         places = list(facts.locations.values())
         Random(seed).shuffle(places)
-        shuffled = facts.model_copy(update={"locations": dict(zip(facts.locations, places, strict=True))})
-        other = privileged.model_copy(update={"facts": shuffled.model_dump(mode="json")})
+        shuffled = facts.with_(locations=dict(zip(facts.locations, places, strict=True)))
+        other = privileged.with_(facts=shuffled.model_dump(mode="json"))
         oracle = suite.oracle()
         assert oracle.advise(spec, steps, observation, privileged, 0) == oracle.advise(
             spec, steps, observation, other, 0

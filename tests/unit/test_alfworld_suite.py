@@ -156,7 +156,7 @@ def test_privileged_state_tells_what_the_game_hides(tmp_path, data):
 def test_game_that_changed_is_refused(tmp_path, data):
     suite, root = suite_of(data=str(data)), tmp_path / "x"
     spec = suite.prepare(root, "train", 0)[0]
-    changed = spec.model_copy(update={"params": {**spec.params, "sha256": "0" * 64}})
+    changed = spec.with_(params={**spec.params, "sha256": "0" * 64})
     with pytest.raises(GameFileError, match="changed after its specs were made"):
         suite.make(root).reset(changed)
     with pytest.raises(WrongSpecError, match="params 'game' and 'sha256'"):

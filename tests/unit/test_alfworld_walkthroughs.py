@@ -87,8 +87,8 @@ def test_reasons_pass_the_gate(played):
 
 
 def with_walkthrough(hidden, *commands):
-    facts = AlfworldFacts.of(hidden).model_copy(update={"expert_walkthrough": commands})
-    return hidden.model_copy(update={"facts": facts.model_dump(mode="json")})
+    facts = AlfworldFacts.of(hidden).with_(expert_walkthrough=commands)
+    return hidden.with_(facts=facts.model_dump(mode="json"))
 
 
 def test_off_the_walkthrough_the_other_expert_is_asked(played):

@@ -218,8 +218,9 @@ def test_a_full_device_is_an_artifact_error(tmp_path):
         with (tmp_path / "full").open("wb") as full:
             full.write(b"x")
 
-    with pytest.raises(ArtifactError, match="No space left on device"):
+    with pytest.raises(ArtifactError, match="No space left on device") as raised:
         write_atomically(tmp_path / "a", write)
+    assert raised.value.item == str(tmp_path / "a")
     assert [one.name for one in tmp_path.iterdir()] == ["full"]
 
 

@@ -41,21 +41,22 @@ def test_models_and_enums_count_as_their_json_form():
 @pytest.mark.parametrize(
     ("value", "place"),
     [
-        ({"a": {1, 2}}, "value.a is a set"),
-        ({"a": [0.0, math.nan]}, r"value.a\[1\] is nan"),
-        ({"a": -math.inf}, "value.a is -inf"),
-        ({"a": b"x"}, "value.a is a bytes"),
-        ({"a": {"b": object()}}, "value.a.b is a object"),
-        ({"a": Path("/tmp")}, "value.a is a .*Path"),
-        ({"a": {1: "x"}}, "value.a has the key 1, a int"),
-        ({"a": "\ud800"}, "value.a is text that is not valid Unicode"),
-        (Setting(rate=math.nan), "value.rate is nan"),
-        (lambda: 0, "value is a function"),
+        ({"a": {1, 2}}, "value.a"),
+        ({"a": [0.0, math.nan]}, "value.a[1]"),
+        ({"a": -math.inf}, "value.a"),
+        ({"a": b"x"}, "value.a"),
+        ({"a": {"b": object()}}, "value.a.b"),
+        ({"a": Path("/tmp")}, "value.a"),
+        ({"a": {1: "x"}}, "value.a"),
+        ({"a": "\ud800"}, "value.a"),
+        (Setting(rate=math.nan), "value.rate"),
+        (lambda: 0, "value"),
     ],
 )
 def test_what_has_no_exact_form_is_refused_with_its_place(value, place):
-    with pytest.raises(ConfigError, match=place):
+    with pytest.raises(ConfigError) as raised:
         canonical_json(value)
+    assert raised.value.item == place
 
 
 def test_equal_values_give_equal_text_and_others_do_not():

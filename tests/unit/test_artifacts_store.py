@@ -2,14 +2,18 @@
 
 import json
 import os
+import time
 from datetime import datetime, timedelta
 
 import pytest
 from artifact_tools import publish
 
 from leap_core.disk.canonical import stage_key
+from leap_core.disk.files import sha256_file
 from leap_core.errors import ArtifactError
-from leap_core.store.artifacts import ArtifactRecord, ArtifactStore
+from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.records import ArtifactRecord
+from leap_core.store.verification import FileEntry, find_problem
 from leap_core.types import SCHEMA_VERSION, Usage
 
 KEY = "ab12cd34" + "0" * 56
@@ -153,7 +157,7 @@ def edit_the_record(directory):
 
 DAMAGE = {
     "a.txt was altered": [flip_a_byte, flip_a_byte_and_restore_the_times, swap_the_file],
-    "a.txt has 6 bytes in place of 5": [lambda directory: (directory / "a.txt").write_text("alphaa")],
+    "a.txt has 6 bytes": [lambda directory: (directory / "a.txt").write_text("alphaa")],
     "a.txt is missing": [lambda directory: (directory / "a.txt").unlink()],
     "record.json is missing": [lambda directory: (directory / "record.json").unlink()],
     "record.json is damaged": [lambda directory: (directory / "record.json").write_text('{"stage": "ro')],
@@ -225,15 +229,18 @@ def test_verify_tells_when_an_artifact_was_made_again_with_other_bytes(store):
 def test_verify_and_path_tell_of_an_artifact_that_is_not_there(store, home, tmp_path):
     ref = publish(ArtifactStore(tmp_path / "other"), {"a": "1"})
     assert f"is not in {home}" in store.verify(ref)
-    with pytest.raises(ArtifactError, match=ref.id):
+    with pytest.raises(ArtifactError) as raised:
         store.path(ref)
+    assert raised.value.item == ref.id
 
 
 @pytest.mark.parametrize("make", [lambda output: None, lambda output: (output / "link").symlink_to("/etc/hostname")])
 def test_an_empty_output_or_a_link_is_not_published(store, make):
-    make(store.workspace("rollout", KEY) / "output")
-    with pytest.raises(ArtifactError, match=r"Nothing to publish|is a symbolic link"):
+    output = store.workspace("rollout", KEY) / "output"
+    make(output)
+    with pytest.raises(ArtifactError) as raised:
         store.publish("rollout", KEY, "demo", version=1, config={}, inputs={}, experiment="demo")
+    assert raised.value.item == str(next(output.iterdir(), output))
     assert store.lookup("rollout", KEY) is None
 
 
@@ -254,10 +261,11 @@ def test_a_record_refuses_fields_it_does_not_know(store):
 
 def test_a_home_that_is_a_file_or_lies_below_one_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtifactError, match=r"is a file\. Choose a directory"):
-        ArtifactStore(tmp_path / "file")
-    with pytest.raises(ArtifactError, match=r"Cannot write .*below: .*choose another artifact home"):
-        ArtifactStore(tmp_path / "file" / "below")
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        for make in (True, False):
+            with pytest.raises(ArtifactError) as raised:
+                ArtifactStore(home, make=make)
+            assert raised.value.item == str(home)
 
 
 def test_a_home_is_made_with_its_parents(tmp_path):
@@ -270,9 +278,6 @@ def test_a_home_that_is_only_looked_into_is_not_made(tmp_path):
     assert (list(store.records()), store.problems(), store.workspaces()) == ([], [], [])
     assert store.lookup("specs", "0" * 64) is None
     assert list(tmp_path.iterdir()) == []
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ArtifactError, match=r"lies below .*file, which is a file"):
-        ArtifactStore(tmp_path / "file" / "below", make=False)
 
 
 def test_naming_an_artifact_by_any_unique_part(store):
@@ -282,6 +287,33 @@ def test_naming_an_artifact_by_any_unique_part(store):
     for name in (one.id, own, "demo-i1", "rollout/demo-i1", one.key, one.key[:6], one.id[:-2], str(store.path(one))):
         assert store.resolve(name) == one
     assert store.resolve("rollout/demo-i2") == other
+
+
+def test_four_digits_of_a_key_are_a_name_and_three_are_not(store):
+    ref = publish(store, {"a": "1"}, name="demo")
+    assert store.resolve(ref.key[:4]) == ref
+    with pytest.raises(ArtifactError) as raised:
+        store.resolve(ref.key[:3])
+    assert raised.value.item == ref.key[:3]
+
+
+@pytest.mark.parametrize(("age_ns", "is_remembered"), [(50_000_000, False), (50_000_001, True)])
+@pytest.mark.parametrize("hours", [None, 1, -1], ids=["written", "dated ahead", "dated back"])
+def test_a_file_that_has_just_changed_is_not_remembered_as_verified(
+    tmp_path, monkeypatch, hours, age_ns, is_remembered
+):
+    """Within a tick of the clock it could change again without moving its times."""
+    path, sidecar = tmp_path / "files" / "a", tmp_path / "sidecar.json"
+    path.parent.mkdir()
+    path.write_text("1")
+    if hours is not None:
+        dated = path.stat().st_mtime_ns + hours * 3600 * 10**9
+        os.utime(path, ns=(dated, dated))
+    newest = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns)
+    monkeypatch.setattr(time, "time_ns", lambda: newest + age_ns)
+    entry = FileEntry(sha256=sha256_file(path), size=1)
+    assert find_problem(path.parent, {"a": entry}, sidecar) is None
+    assert sidecar.exists() == is_remembered
 
 
 def test_an_ambiguous_name_lists_its_candidates(store):
@@ -298,16 +330,16 @@ def test_an_exact_name_goes_before_a_longer_one(store):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(store):
-    with pytest.raises(ArtifactError, match=r"There is no artifact at all in .* `leap run` makes them"):
+    with pytest.raises(ArtifactError, match="`leap run`"):
         store.resolve("demo")
     ref = publish(store, {"a": "1"}, name="baseline")
-    with pytest.raises(ArtifactError, match=f"Did you mean {ref.id}"):
+    with pytest.raises(ArtifactError, match=ref.id):
         store.resolve("baselin" + ref.id[-9:])
-    with pytest.raises(ArtifactError, match="There are 1; `leap artifacts list` shows them"):
+    with pytest.raises(ArtifactError, match="`leap artifacts list`"):
         store.resolve("///")
-    with pytest.raises(ArtifactError, match=f"There are 1; `leap artifacts list {ref.stage}` shows them"):
+    with pytest.raises(ArtifactError, match=f"`leap artifacts list {ref.stage}`"):
         store.find(ref.stage, "///")
-    with pytest.raises(ArtifactError, match="There is no artifact of stage training at all"):
+    with pytest.raises(ArtifactError, match="stage training"):
         store.find("training", "demo")
 
 
@@ -371,9 +403,11 @@ def test_a_record_lists_only_files_of_its_own(store, name):
 
 
 def test_a_lock_that_is_a_pipe_is_told(store):
-    os.mkfifo(store.home / ".locks" / f"rollout-{KEY[:16]}.lock")
-    with pytest.raises(ArtifactError, match="not a regular file"), store.lock("rollout", KEY):
+    pipe = store.home / ".locks" / f"rollout-{KEY[:16]}.lock"
+    os.mkfifo(pipe)
+    with pytest.raises(ArtifactError) as raised, store.lock("rollout", KEY):
         pass
+    assert raised.value.item == str(pipe)
 
 
 def test_a_folder_in_the_place_of_the_card_is_a_stranger(home):
@@ -386,9 +420,11 @@ def test_a_folder_in_the_place_of_the_card_is_a_stranger(home):
 
 def test_a_pipe_that_a_stage_leaves_is_not_published(home):
     store = ArtifactStore(home)
-    os.mkfifo(store.workspace("rollout", "a" * 64) / "output" / "pipe")
-    with pytest.raises(ArtifactError, match="no regular file"):
+    pipe = store.workspace("rollout", "a" * 64) / "output" / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ArtifactError) as raised:
         store.publish("rollout", "a" * 64, "one", version=1, config={}, inputs={}, experiment="one")
+    assert raised.value.item == str(pipe)
 
 
 def test_folders_within_folders_that_hold_nothing_are_no_part_of_an_artifact(home):
@@ -405,7 +441,7 @@ def test_names_that_differ_by_case_alone_are_not_published(home):
     output = store.workspace("rollout", "a" * 64) / "output"
     for name in ("Model", "model"):
         (output / name).write_text("text")
-    with pytest.raises(ArtifactError, match="differ by case"):
+    with pytest.raises(ArtifactError, match=str(output)):
         store.publish("rollout", "a" * 64, "one", version=1, config={}, inputs={}, experiment="one")
 
 
@@ -415,4 +451,4 @@ def test_a_name_that_would_forge_a_line_is_damage(home):
     path = store.path(ref) / "record.json"
     path.write_text(path.read_text().replace('"name": "demo"', '"name": "demo\\nok"'))
     (problem,) = store.problems()
-    assert "cannot be printed" in problem.why
+    assert "not printable" in problem.why

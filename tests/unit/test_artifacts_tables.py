@@ -93,9 +93,9 @@ TRAJECTORIES = [
     ),
 ]
 JUDGED = [
-    TRAJECTORIES[0].model_copy(update={"score_parts": {"type": 1.0, "attributes": 1 / 3}}),
+    TRAJECTORIES[0].with_(score_parts={"type": 1.0, "attributes": 1 / 3}),
     TRAJECTORIES[1],
-    TRAJECTORIES[2].model_copy(update={"suspicion": "changed by /.gitignore"}),
+    TRAJECTORIES[2].with_(suspicion="changed by /.gitignore"),
 ]
 CORRECTIONS = [
     Correction(
@@ -146,7 +146,7 @@ TABLES = [
     (write_trajectories, read_trajectories, TRAJECTORIES),
     (write_trajectories, read_trajectories, JUDGED),
     (write_corrections, read_corrections, CORRECTIONS),
-    (write_turn_rows, read_turn_rows, [ROW, ROW.model_copy(update={"admissible": ("x",), "student_logprob": -1.5})]),
+    (write_turn_rows, read_turn_rows, [ROW, ROW.with_(admissible=("x",), student_logprob=-1.5)]),
 ]
 
 
@@ -258,39 +258,44 @@ def test_more_records_than_one_row_group_holds(tmp_path):
 def test_a_missing_table_is_named(name, tmp_path):
     write_trajectories(tmp_path, TRAJECTORIES)
     (tmp_path / name).unlink()
-    with pytest.raises(ArtifactError, match=f"{name} is missing"):
+    with pytest.raises(ArtifactError) as raised:
         read_trajectories(tmp_path)
+    assert raised.value.item == str(tmp_path / name)
 
 
 def test_a_torn_table_is_named(tmp_path):
     write_specs(tmp_path, SPECS)
     path = tmp_path / "specs.parquet"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ArtifactError, match=r"specs\.parquet is not readable as Parquet"):
+    with pytest.raises(ArtifactError) as raised:
         read_specs(tmp_path)
+    assert raised.value.item == str(path)
 
 
 def test_another_table_in_its_place_is_refused(tmp_path):
     write_privileged(tmp_path, STATES)
     (tmp_path / "privileged.parquet").rename(tmp_path / "specs.parquet")
-    with pytest.raises(ArtifactError, match="does not hold Spec rows: expected the columns id string, env"):
+    with pytest.raises(ArtifactError, match="id string, env string") as raised:
         read_specs(tmp_path)
+    assert raised.value.item == str(tmp_path / "specs.parquet")
 
 
 def test_another_schema_version_is_refused(tmp_path):
     write_specs(tmp_path, SPECS)
     table = pq.read_table(tmp_path / "specs.parquet")
     pq.write_table(table.replace_schema_metadata({"leap.schema_version": "0"}), tmp_path / "specs.parquet")
-    with pytest.raises(ArtifactError, match="schema version 0; this code reads"):
+    with pytest.raises(ArtifactError, match="version 0") as raised:
         read_specs(tmp_path)
+    assert raised.value.item == str(tmp_path / "specs.parquet")
 
 
 def test_steps_of_other_episodes_are_refused(tmp_path):
     write_trajectories(tmp_path / "one", TRAJECTORIES)
     write_trajectories(tmp_path / "two", TRAJECTORIES[1:])
     (tmp_path / "two" / "steps.parquet").replace(tmp_path / "one" / "steps.parquet")
-    with pytest.raises(ArtifactError, match="expected 4 rows of steps"):
+    with pytest.raises(ArtifactError) as raised:
         read_trajectories(tmp_path / "one")
+    assert raised.value.item == str(tmp_path / "one")
 
 
 def test_a_value_that_the_record_forbids_is_refused(tmp_path):
@@ -299,8 +304,9 @@ def test_a_value_that_the_record_forbids_is_refused(tmp_path):
         content: str
 
     write_records(tmp_path / "m.parquet", Loose, [Loose(role="nobody", content="")])
-    with pytest.raises(ArtifactError, match="a row that is no Message"):
+    with pytest.raises(ArtifactError, match="Message") as raised:
         read_records(tmp_path / "m.parquet", Message)
+    assert raised.value.item == str(tmp_path / "m.parquet")
 
 
 def test_a_field_without_a_column_type_is_an_error_of_the_programmer():

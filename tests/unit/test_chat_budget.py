@@ -73,13 +73,13 @@ def test_a_budget_in_dollars_needs_a_price(tmp_path):
 
 def test_an_unknown_model_has_an_unknown_cost():
     prices = read_prices(None)
-    one = ChatReply(text="", finish="stop", served_by="x", prompt_tokens=1000, completion_tokens=100)
+    one = ChatReply(text="", finish="stop", prompt_tokens=1000, completion_tokens=100)
     assert prices.cost_usd("nobody-knows", one) is None
     assert prices.cost_usd("gpt-4o", one) == pytest.approx(0.0025 + 0.001)
     assert prices.cost_usd("gpt-4o-2024-08-06", one) == prices.cost_usd("gpt-4o", one)
-    assert prices.cost_usd("gpt-4o", one.model_copy(update={"tariff": "batch"})) == pytest.approx(0.00175)
-    assert prices.cost_usd("gpt-4o", one.model_copy(update={"cached_tokens": 400})) == pytest.approx(0.0030)
-    assert prices.cost_usd("gpt-4o", one.model_copy(update={"is_counted": False})) is None
+    assert prices.cost_usd("gpt-4o", one.with_(tariff="batch")) == pytest.approx(0.00175)
+    assert prices.cost_usd("gpt-4o", one.with_(cached_tokens=400)) == pytest.approx(0.0030)
+    assert prices.cost_usd("gpt-4o", one.with_(is_counted=False)) is None
 
 
 def test_prices_of_ones_own(tmp_path):

@@ -186,7 +186,7 @@ def test_nothing_in_a_journal_stops_a_run(tmp_path):
     assert [one.prompt_tokens for one in found[len(GARBAGE) :]] == [0, 0, 0, 5, 5]
     assert [one.text for one in found[-2:]] == ["\ufffd", "<key>"]
     assert len(list(journal.paid("tests"))) == len(ODD)
-    whole = ChatReply(text="new", finish="stop", served_by="m", prompt_tokens=1, completion_tokens=1)
+    whole = ChatReply(text="new", finish="stop", prompt_tokens=1, completion_tokens=1)
     journal.keep("k0", "tests", MODEL, whole)
     assert journal.find("k0") == whole
     journal.close()
@@ -470,7 +470,7 @@ def test_a_proxy_that_opens_no_tunnel_is_named_without_its_credentials(tmp_path,
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://", "http://h:99999", "http://a\x1bb:1"])
 def test_what_is_no_proxy_is_said(monkeypatch, proxy):
     monkeypatch.setenv("http_proxy", proxy)
-    with pytest.raises(ConfigError, match="HTTP_PROXY names no proxy"):
+    with pytest.raises(ConfigError, match="HTTP_PROXY"):
         proxy_for("http://far.example/v1")
 
 

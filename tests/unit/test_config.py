@@ -22,24 +22,21 @@ def test_overrides_are_json_or_text():
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "item"),
     [
-        ("training.learnin_rate=1", "Did you mean 'training.learning_rate'"),
-        ("trainig.epochs=1", "Did you mean 'training'"),
-        ("training.lora.rnk=1", "Did you mean 'training.lora.rank'"),
-        ("training.epochs", "not of the form"),
-        ("experiment.x=1", "is a value, not a section"),
+        ("training.epochs", "training.epochs"),
+        ("experiment.x=1", "experiment.x"),
         ("training.epochs=-1", "training.epochs"),
-        ("training.epochs=many", "came: 'many'"),
+        ("training.epochs=many", "training.epochs"),
         ("correction.level=33", "correction.level"),
-        ("environment.num_train=5", "raise environment.num_train"),
         ("experiment=Not A Name", "experiment"),
     ],
 )
-def test_bad_overrides_are_refused_with_advice(override, message):
+def test_a_bad_override_is_refused_by_name(override, item):
     with pytest.raises(ConfigError) as raised:
         load_config(find_preset("demo"), [override])
-    assert message in str(raised.value)
+    assert raised.value.item == item
+    assert item in str(raised.value)
 
 
 def test_the_defaults_of_an_environment_lie_below_the_preset(tmp_path):
@@ -63,41 +60,64 @@ def test_an_override_of_the_environment_brings_its_defaults(tmp_path):
     assert load_config(path, ["environment.name=nowhere"]).environment.max_steps == 20
 
 
+@pytest.mark.parametrize(
+    ("override", "item", "meant"),
+    [
+        ("training.learnin_rate=1", "training.learnin_rate", "training.learning_rate"),
+        ("trainig.epochs=1", "trainig", "training"),
+        ("training.lora.rnk=1", "training.lora.rnk", "training.lora.rank"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest(override, item, meant):
+    with pytest.raises(UnknownNameError) as raised:
+        load_config(find_preset("demo"), [override])
+    assert raised.value.item == item
+    assert f"{meant!r}" in str(raised.value)
+
+
+def test_settings_that_do_not_fit_together_are_all_named():
+    with pytest.raises(ConfigError) as raised:
+        load_config(find_preset("demo"), ["environment.num_train=5"])
+    assert "environment.num_train" in str(raised.value)
+    assert "demonstrations" in str(raised.value)
+
+
 def test_a_section_cannot_be_a_value():
-    with pytest.raises(ConfigError, match="training"):
+    with pytest.raises(ConfigError) as raised:
         parse_config({"training": 3})
+    assert raised.value.item == "training"
 
 
 def test_unknown_preset_suggests():
-    with pytest.raises(UnknownNameError, match="Did you mean 'demo'"):
+    with pytest.raises(UnknownNameError, match="'demo'") as raised:
         find_preset("dem")
+    assert raised.value.item == "dem"
 
 
-def test_broken_or_missing_file(tmp_path):
-    path = tmp_path / "broken.toml"
-    with pytest.raises(ConfigError, match="Cannot read"):
-        load_config(path)
-    path.write_text("# to be written\n")
-    with pytest.raises(ConfigError, match="sets nothing"):
+@pytest.mark.parametrize("content", [None, "# to be written\n", "seed = = 3"])
+def test_a_broken_empty_or_missing_file_is_named(tmp_path, content):
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError) as raised:
         load_config(path, ["seed=3"])
-    path.write_text("seed = = 3")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        load_config(path)
+    assert raised.value.item == str(path)
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "told"),
+    ("endpoint", "named"),
     [
-        ({"base_url": "https://user:password@host/v1"}, "plain address"),
-        ({"base_url": "https://host/v1?key=1"}, "plain address"),
-        ({"base_url": "localhost:8000"}, "http://"),
-        ({"query": {"subscription-key": "1"}}, "must not hold a secret"),
-        ({"api_key_env": "sk-proj-12345"}, "never the key itself"),
+        ({"base_url": "https://user:password@host/v1"}, "base_url"),
+        ({"base_url": "https://host/v1?key=1"}, "base_url"),
+        ({"base_url": "localhost:8000"}, "base_url"),
+        ({"query": {"subscription-key": "1"}}, "'subscription-key'"),
+        ({"api_key_env": "sk-proj-12345"}, "api_key_env"),
         ({"api_key": "sk-1"}, "execution.teacher.api_key"),
     ],
 )
-def test_a_secret_in_the_configuration_is_refused(endpoint, told):
-    with pytest.raises(ConfigError, match=told) as caught:
+def test_a_secret_in_the_configuration_is_refused(endpoint, named):
+    with pytest.raises(ConfigError, match=named) as caught:
         parse_config({"execution": {"teacher": endpoint}})
+    assert caught.value.item.startswith("execution.teacher")
     assert "password@" not in str(caught.value)
     assert "sk-1" not in str(caught.value)

@@ -210,7 +210,7 @@ def test_steps_that_the_teacher_left_alone_are_rows_only_where_that_is_wanted():
 
 def test_the_same_game_of_two_iterations_is_two_episodes():
     """Even where a source gives its episodes the names of another's."""
-    renamed = [row.model_copy(update={"episode": row.episode.replace("i2", "i1")}) for row in SOURCES[2]]
+    renamed = [row.with_(episode=row.episode.replace("i2", "i1")) for row in SOURCES[2]]
     rows = assemble([*SOURCES[:2], renamed], "all", 0.0, 0)
     assert len(rows) == sum(map(len, SOURCES))
 

@@ -60,7 +60,7 @@ def test_a_student_that_answers_rubbish_is_noticed_and_is_no_error():
 
 def test_a_student_whose_commands_are_impossible_is_noticed():
     def with_valid(one, valid):
-        return one.model_copy(update={"steps": tuple(step.model_copy(update={"valid": valid}) for step in one.steps)})
+        return one.with_(steps=tuple(step.with_(valid=valid) for step in one.steps))
 
     episodes = [episode(n, False, command="look.") for n in range(10)]
     assert "'look.'" in find_inadmissible([with_valid(one, False) for one in episodes])

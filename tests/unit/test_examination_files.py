@@ -52,15 +52,15 @@ def test_shards_without_their_index_are_not_taken_for_the_model(model):
 
 def test_an_index_reaches_for_no_file_outside(model):
     edit_json(cut_into_shards(model), "model.safetensors.index.json", weight_map={"a": "../other.safetensors"})
-    assert "names what is no safetensors file beside it: ../other.safetensors" in the_error_of(model)
+    assert "../other.safetensors" in the_error_of(model)
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
         (POINTER.encode(), "model.safetensors is a pointer of Git LFS, not the file itself. Fetch it: `git lfs pull`"),
-        (b"\xff" * 1000, "model.safetensors is no safetensors file, or damaged at its beginning"),
-        (b"", "model.safetensors is no safetensors file"),
+        (b"\xff" * 1000, "model.safetensors is not a safetensors file"),
+        (b"", "model.safetensors is not a safetensors file"),
         ((2).to_bytes(8, "little") + b"[]" + b"x" * 9, "is longer than it should be"),
         ((2).to_bytes(8, "little") + b"{x", "has a damaged header"),
     ],

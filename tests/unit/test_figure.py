@@ -217,7 +217,7 @@ def test_models_are_compared_in_words_by_what_decides_first():
 
 @pytest.fixture
 def shop():
-    made = [iteration(n).model_copy(update={"dev": by_score(n, score=0.4 + 0.1 * n)}) for n in range(3)]
+    made = [iteration(n).with_(dev=by_score(n, score=0.4 + 0.1 * n)) for n in range(3)]
     test = [by_score(0, "test", 0.41), by_score(2, "test", 0.72)]
     return report_data(iterations=made, best_iteration=2, test=test)
 
@@ -228,7 +228,7 @@ def test_a_report_s_words_are_about_the_score(shop):
     assert tiles["Test mean score"] == ("0.720", "0.670–0.770, 100 episodes")
     assert tiles["Against iteration 0"] == ("+0.310", "from 0.410")
     assert not any("overlap" in hint for hint in summary.hints(shop))
-    near = shop.model_copy(update={"test": [by_score(0, "test", 0.65), by_score(2, "test", 0.72)]})
+    near = shop.with_(test=[by_score(0, "test", 0.65), by_score(2, "test", 0.72)])
     assert any("overlap" in hint for hint in summary.hints(near))
 
 

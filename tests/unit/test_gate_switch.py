@@ -81,7 +81,7 @@ def leaking_at_first(body, n):
 def asked(path, check_leaks, answer=leaking_at_first):
     with ChatServer(answer) as server:
         setup = setup_of(EndpointConfig(base_url=server.url, max_tries=2), path)
-        config = setup.config.model_copy(update={"check_leaks": check_leaks})
+        config = setup.config.with_(check_leaks=check_leaks)
         teacher = OpenAITeacher(type(setup)(**{**vars(setup), "config": config}))
         try:
             (correction,) = correct_episodes(teacher, [episode()], check_leaks=check_leaks)

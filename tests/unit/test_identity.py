@@ -18,7 +18,7 @@ from tasks.identity import PlayedStudent
 )
 def test_what_decides_replies_is_told_apart(change):
     config = StudentConfig(prompt="compact", constrain=True)
-    assert PlayedStudent.of(config, None) != PlayedStudent.of(config.model_copy(update=change), None)
+    assert PlayedStudent.of(config, None) != PlayedStudent.of(config.with_(**change), None)
 
 
 def test_a_temperature_given_for_the_stage_stands_for_the_students():

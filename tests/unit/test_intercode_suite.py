@@ -134,7 +134,7 @@ def test_a_spec_of_another_directory_is_refused(tmp_path):
     spec = Spec(id="train/fs_1/0", env="intercode_bash", split="train", instruction="x", params={"file_system": "fs_1"})
     find = FindTask(tmp_path, {spec.id: "ls"})
     assert find(spec).archive == tmp_path / "file_systems/fs_1.tar"
-    for other in (spec.model_copy(update={"id": "train/fs_1/1"}), spec.model_copy(update={"params": {}})):
+    for other in (spec.with_(id="train/fs_1/1"), spec.with_(params={})):
         with pytest.raises(WrongSpecError, match=other.id):
             find(other)
 

@@ -56,7 +56,7 @@ def test_a_new_setting_at_its_default_is_in_no_key(name):
     values = dict.fromkeys(kind.model_fields)
     old = kind.model_construct(**values | construct_sections(kind))
     new = with_new_setting(kind, 3).model_construct(**values | construct_sections(kind), new_setting=3)
-    changed = new.model_copy(update={"new_setting": 4})
+    changed = with_new_setting(kind, 3).model_construct(**values | construct_sections(kind), new_setting=4)
     assert canonical_json(key_content(declared, new)) == canonical_json(key_content(declared, old))
     assert key_content(declared, changed)["new_setting"] == 4
 
@@ -114,7 +114,7 @@ def test_a_setting_that_is_gone_stands_in_keys_at_what_it_was():
 
 def test_a_switch_of_the_gate_is_in_the_key_of_who_turned_it():
     identity = CorrectionIdentity.of(PRESET)
-    off = identity.model_copy(update={"check_leaks": False})
+    off = identity.with_(check_leaks=False)
     contents = [key_content(declared_keys()["correction"], one) for one in (identity, off)]
     assert [content.get("check_leaks") for content in contents] == [None, False]
 

@@ -126,28 +126,31 @@ def test_the_base_of_an_adapter_may_be_on_the_hub(fingerprint, tmp_path):
 )
 def test_an_adapter_that_does_not_name_its_base_is_refused(fingerprint, tmp_path, config):
     adapter = write_model(tmp_path / "adapter", {"adapter_config.json": config})
-    with pytest.raises(StudentError, match=r"adapter_config\.json (is damaged|holds list)"):
+    with pytest.raises(StudentError, match=r"adapter_config\.json"):
         fingerprint(adapter)
 
 
 def test_an_adapter_whose_base_is_gone_is_refused(fingerprint, tmp_path):
     adapter = write_adapter(tmp_path / "adapter", str(tmp_path / "gone"))
-    with pytest.raises(StudentError, match=r"gone.* no such directory"):
+    with pytest.raises(StudentError, match="gone") as raised:
         fingerprint(adapter)
+    assert raised.value.item == str(adapter / "adapter_config.json")
 
 
 @pytest.mark.parametrize("model", ["/no/such/model", "./model", "~/no-such-model", "a/b/c"])
 def test_a_path_that_leads_nowhere_is_not_taken_for_a_hub_id(fingerprint, model):
     for look in (find_model, fingerprint):
-        with pytest.raises(StudentError, match="No model at"):
+        with pytest.raises(StudentError) as raised:
             look(model)
+        assert raised.value.item == model
 
 
 def test_a_directory_or_file_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file"):
-        with pytest.raises(StudentError, match=r"neither config\.json nor adapter_config\.json"):
+        with pytest.raises(StudentError) as raised:
             find_model(str(path))
+        assert raised.value.item == str(path)
 
 
 def test_a_model_is_found_by_its_path_its_short_path_or_its_name(model, tmp_path, monkeypatch):
@@ -196,5 +199,6 @@ def test_a_model_without_weights_is_not_there(hub, files):
 
 
 def test_a_model_that_cannot_be_had_is_named_with_what_to_do(hub):
-    with pytest.raises(StudentError, match=r"'org/none' is not on this machine, and HF_HUB_OFFLINE is set: unset it"):
+    with pytest.raises(StudentError, match="HF_HUB_OFFLINE") as raised:
         require_model("org/none")
+    assert raised.value.item == "org/none"

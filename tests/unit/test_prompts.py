@@ -68,7 +68,7 @@ def test_only_the_first_line_of_a_command_counts():
 
 
 def test_a_shell_shows_output_and_no_list_of_commands():
-    spec = SPEC.model_copy(update={"env": "intercode_bash", "instruction": "Count the files."})
+    spec = SPEC.with_(env="intercode_bash", instruction="Count the files.")
     steps = [Step(index=0, observation=Observation(text="Count the files."), action=Action(reason="r", command="ls"))]
     messages = load_prompts("intercode_bash", "default").student_messages(spec, steps, Observation(text=""))
     assert [message.content for message in messages[1:]] == [
@@ -125,3 +125,10 @@ def test_a_command_that_is_listed_is_found_whatever_stands_around_it():
     assert match_command("Click[buy now]", LISTED) == "click[Buy Now]"
     assert match_command('Action: "Look."', LISTED) == "look"
     assert match_command("jump.", LISTED) == "jump."
+
+
+def test_a_command_that_could_be_either_of_two_is_neither():
+    alike = ("take Mug", "take mug", "look")
+    assert match_command("TAKE MUG", alike) == "TAKE MUG"
+    assert match_command("take mug", alike) == "take mug"
+    assert match_command("LOOK", alike) == "look"

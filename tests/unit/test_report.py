@@ -115,8 +115,8 @@ def test_nothing_is_hinted_at_when_nothing_is_missing():
 
 
 def test_hints_name_what_is_missing_or_failed():
-    without_dev = iteration(2).model_copy(update={"dev": None})
-    failed = iteration(1).model_copy(update={"dev": evaluation(1, num_errors=12)})
+    without_dev = iteration(2).with_(dev=None)
+    failed = iteration(1).with_(dev=evaluation(1, num_errors=12))
     said = summary.hints(report_data(iterations=[iteration(0), failed, without_dev], test=[]))
     assert len(said) == 3
     assert "No dev evaluation of iteration 2." in said
@@ -209,25 +209,23 @@ def test_any_number_of_iterations_makes_a_page(tmp_path, num_iterations):
 
 def hostile_data():
     steps = tuple(
-        step.model_copy(
-            update={
-                "observation": Observation(text=HOSTILE),
-                "action": Action(reason=HOSTILE, command=HOSTILE),
-                "reply": HOSTILE,
-                "valid": False,
-            }
+        step.with_(
+            observation=Observation(text=HOSTILE),
+            action=Action(reason=HOSTILE, command=HOSTILE),
+            reply=HOSTILE,
+            valid=False,
         )
         for step in trajectory(1).steps
     )
     played = trajectory(1, instruction=HOSTILE, id=HOSTILE, steps=steps, student=HOSTILE, final_observation=HOSTILE)
-    corrected = correction(played).model_copy(update={"error": HOSTILE, "teacher": HOSTILE})
+    corrected = correction(played).with_(error=HOSTILE, teacher=HOSTILE)
     shown = EpisodeReport(iteration=1, split=HOSTILE, trajectory=played, correction=corrected)
     odd = evaluation(0, HOSTILE, 0.5, success_by_group={HOSTILE: 0.5}, num_by_group={HOSTILE: 9})
     return report_data(
         experiment=HOSTILE,
         created_at=HOSTILE,
         config={HOSTILE: {HOSTILE: HOSTILE}},
-        iterations=[iteration(1).model_copy(update={"teacher": HOSTILE, "rejected_by_reason": {HOSTILE: 3}})],
+        iterations=[iteration(1).with_(teacher=HOSTILE, rejected_by_reason={HOSTILE: 3})],
         test=[odd],
         stages=[
             StageReport(
@@ -271,7 +269,7 @@ def test_very_long_text_is_cut_and_says_so():
 def test_success_by_group_shows_share_and_number_and_a_dash_where_there_is_none(tmp_path):
     one = evaluation(0, success_by_group={"heat": 0.25, "cool": 1.0}, num_by_group={"heat": 8, "cool": 3})
     two = evaluation(1, success_by_group={"heat": 0.5}, num_by_group={"heat": 8})
-    made = [iteration(0).model_copy(update={"dev": one}), iteration(1).model_copy(update={"dev": two})]
+    made = [iteration(0).with_(dev=one), iteration(1).with_(dev=two)]
     rows = page(tmp_path, iterations=made, test=[]).rows("Success by type")
     assert rows == ["Type dev 0 dev 1", "cool 100 n 3 –", "heat 25 n 8 50 n 8", "All 31 n 100 52 n 100"]
 
@@ -297,7 +295,7 @@ def test_an_unknown_cost_is_never_nothing(tmp_path):
 
 
 def test_known_costs_add_up(tmp_path):
-    known = [stage.model_copy(update={"cost_usd": 1.25}) for stage in stages(1)]
+    known = [stage.with_(cost_usd=1.25) for stage in stages(1)]
     rows = page(tmp_path, stages=known).rows("Stages")
     assert rows[-2].endswith("$6.25")
     assert rows[-1].endswith("$0.00")
@@ -378,14 +376,8 @@ def test_nothing_but_the_reports_own_records_is_accepted():
 def test_a_training_within_its_warm_up_and_prompts_beyond_the_context_are_hinted_at():
     data = report_data()
     first = data.iterations[0]
-    short = first.model_copy(
-        update={
-            "num_updates": 3,
-            "num_warmup": 10,
-            "dev": first.dev.model_copy(update={"num_out_of_context": 4}),
-        }
-    )
-    told = " ".join(summary.hints(data.model_copy(update={"iterations": [short, *data.iterations[1:]]})))
+    short = first.with_(num_updates=3, num_warmup=10, dev=first.dev.with_(num_out_of_context=4))
+    told = " ".join(summary.hints(data.with_(iterations=[short, *data.iterations[1:]])))
     assert "Iteration 0 was trained for 3 updates, fewer than the 10 of its warm-up" in told
     assert "Iteration 0, dev: 4 episodes failed because a prompt was longer" in told
     assert "warm-up" not in " ".join(summary.hints(data))

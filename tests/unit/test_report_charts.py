@@ -41,7 +41,7 @@ def test_nothing_is_drawn_outside_a_chart(draw, num_iterations):
 
 
 def test_an_iteration_without_dev_leaves_a_gap_in_the_line():
-    gap = iteration(2).model_copy(update={"dev": None})
+    gap = iteration(2).with_(dev=None)
     whole = charts.deciding_chart(report_data(5))
     broken = charts.deciding_chart(
         report_data(5, iterations=[iteration(0), iteration(1), gap, iteration(3), iteration(4)])
@@ -51,7 +51,7 @@ def test_an_iteration_without_dev_leaves_a_gap_in_the_line():
 
 
 def test_results_that_are_not_numbers_are_left_out_of_charts():
-    nan = iteration(1).model_copy(update={"dev": evaluation(1, mean_actions=float("nan"))})
+    nan = iteration(1).with_(dev=evaluation(1, mean_actions=float("nan")))
     data = report_data(iterations=[iteration(0), nan], test=[])
     assert len(chart_elements(charts.actions_chart(data), "dot")) == 1
     assert len(chart_elements(charts.deciding_chart(data), "dot")) == 2

@@ -237,7 +237,7 @@ def test_an_unreadable_reply_is_invalid_whatever_the_environment_makes_of_it():
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_failing_environment_fails_its_own_episode_alone(num_workers):
     specs = corridors(a=2, b=2, c=2, d=2)
-    specs[2] = specs[2].model_copy(update={"instruction": "locked"})
+    specs[2] = specs[2].with_(instruction="locked")
     student = by_spec(a=["right", "right"], b=["right", "dig"], d=["right", "right"])
     a, b, c, d = play(student, specs, num_workers)
     for episode in (a, d):

@@ -111,6 +111,24 @@ def test_a_prompt_beyond_the_context_is_out_of_context_by_itself(tiny):
     assert (second.out_of_context, second.error) == (False, None)
 
 
+@pytest.mark.parametrize("num_words_left", [0, 2])
+def test_a_reply_ends_where_the_context_does(tiny, num_words_left):
+    student = make_student(tiny)
+    context, (*before, last) = student._model.config.max_position_embeddings, conversation(0, 1)
+
+    def filled(num_words):
+        return (*before, last.with_(content=last.content + " mug" * num_words))
+
+    def room(num_words):
+        return context - len(encode_prompt(student._tokenizer, filled(num_words)))
+
+    most = (room(0) - 1) // (room(0) - room(1))
+    messages, left = filled(most - num_words_left), room(most - num_words_left)
+    assert 1 <= left < 16
+    (reply,) = student.act([ActRequest(slot="full", messages=messages, admissible=None, seed=0)])
+    assert (reply.out_of_context, reply.usage.completion_tokens) == (False, left)
+
+
 def test_a_prompt_cannot_be_cut_to_nothing(tiny):
     with pytest.raises(StudentError, match=r"max_new_tokens is 1,024.*out_of_context"):
         make_student(tiny, out_of_context="truncate", max_new_tokens=1024)

@@ -300,7 +300,7 @@ PARTS = {"type": 1.0, "attributes": 1 / 3, "price": 0.0}
 )
 def test_a_teacher_reads_the_parts_of_a_score_after_the_last_step(environment, parts, window, shown):
     played = episode(env=environment)
-    played = replace(played, trajectory=played.trajectory.model_copy(update={"score_parts": parts}))
+    played = replace(played, trajectory=played.trajectory.with_(score_parts=parts))
     _, user = load_teacher_prompts(environment, "default").correct(played, 100, window, 0)
     lines = "After the last step: Over.\nParts of the score: type 1, attributes 0.3333, price 0\n"
     assert (lines in user.content) is shown

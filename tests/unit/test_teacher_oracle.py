@@ -92,11 +92,9 @@ def test_no_correction_is_stopped_by_the_gate(world, level):
 def test_a_step_without_advice_is_rejected_and_not_dropped(world):
     suite, root, specs = world
     trajectory = play(world, specs[0], ["look", "look"])
-    blind = trajectory.steps[1].observation.model_copy(update={"admissible": ("look",)})
-    steps = (trajectory.steps[0], trajectory.steps[1].model_copy(update={"observation": blind}))
-    correction = teacher(suite).correct_episode(
-        trajectory.model_copy(update={"steps": steps}), suite.privileged_state(root, specs[0])
-    )
+    blind = trajectory.steps[1].observation.with_(admissible=("look",))
+    steps = (trajectory.steps[0], trajectory.steps[1].with_(observation=blind))
+    correction = teacher(suite).correct_episode(trajectory.with_(steps=steps), suite.privileged_state(root, specs[0]))
     assert correction.steps[0].status is CorrectionStatus.CHANGED
     assert correction.steps[1].status is CorrectionStatus.REJECTED
     assert correction.steps[1].command == "look"

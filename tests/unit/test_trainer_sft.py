@@ -274,7 +274,7 @@ def test_a_last_step_that_diverges_publishes_nothing(dtype, learning_rate, rows,
     model.to(getattr(torch, dtype)).save_pretrained(tmp_path / "start")
     job = make_job(tmp_path / "start", rows, tmp_path, warmup_steps=0, epochs=1, batch_size=18)
     # Beyond what settings allow: so large a step is the quickest way to weights that are no numbers.
-    job = replace(job, config=job.config.model_copy(update={"learning_rate": learning_rate}))
+    job = replace(job, config=job.config.with_(learning_rate=learning_rate))
     with pytest.raises(StageFailedError, match=f"diverged at its last step.*{dtype}"):
         SftTrainer().train(job)
     assert not job.output.exists()
@@ -435,7 +435,7 @@ def test_a_model_that_rotates_by_the_longest_row_is_not_trained_beyond_its_first
 def test_another_micro_batch_does_not_go_on_from_a_checkpoint(tiny, rows, tmp_path):
     job = make_job(tiny, rows, tmp_path, save_every_steps=2, batch_size=4, micro_batch_size=4)
     SftTrainer().train(job)
-    other = replace(job, execution=job.execution.model_copy(update={"micro_batch_size": 2}))
+    other = replace(job, execution=job.execution.with_(micro_batch_size=2))
     assert SftTrainer().train(other).resumed_from_step is None
     assert SftTrainer().train(other).resumed_from_step is not None
 

@@ -48,7 +48,7 @@ def test_the_category_of_a_goal_is_no_secret_where_the_instruction_says_it_but_t
         facts = HiddenGoal.of(hidden[spec.id])
         command = f"search[{queries(spec.instruction)[0]}]"
         step = Step(index=0, observation=Observation(text="WebShop"), action=Action(reason="", command=command))
-        episode = played(root, spec, hidden[spec.id], 0).model_copy(update={"steps": (step,)})
+        episode = played(root, spec, hidden[spec.id], 0).with_(steps=(step,))
         gate = Gate(episode, hidden[spec.id])
 
         def why(reason, gate=gate, command=command):
@@ -81,7 +81,7 @@ def test_an_item_is_right_only_if_what_is_wanted_can_be_clicked(tmp_path, monkey
     wanted = {**HUMAN, "instruction_options": ["large", "hanging"]}
     product = row(customization_options=options)
     folder = write_data(tmp_path / "data", [product], human={product["asin"]: [wanted]})
-    suite = WebshopSuite(CONFIG.model_copy(update={"data": str(folder)}))
+    suite = WebshopSuite(CONFIG.with_(data=str(folder)))
     (spec,) = suite.prepare(tmp_path / "specs", "test", 0)
     hidden = suite.privileged_state(tmp_path / "specs", spec)
     assert bool(HiddenGoal.of(hidden).right_items) is is_right
@@ -99,7 +99,7 @@ def test_a_missing_file_is_found_before_anything_is_built(tmp_path):
     folder = write_data(tmp_path, [row()])
     (folder / "items_ins_v2_1000.json").unlink()
     with pytest.raises(LeapError, match=r"No items_ins_v2_1000\.json"):
-        WebshopSuite(CONFIG.model_copy(update={"data": str(folder)})).check_data()
+        WebshopSuite(CONFIG.with_(data=str(folder))).check_data()
 
 
 def test_at_level_0_the_hidden_goal_changes_nothing(root, specs, hidden):

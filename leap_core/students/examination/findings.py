@@ -1,4 +1,4 @@
-"""What a look at a model is for, and what comes of it."""
+"""What a model is examined for, and what was found."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from leap_core.types import Message
 class ModelFinding:
     """One thing that is not as it should be: what was expected, what came, and what to do.
 
-    What is not `fatal` is worth a note, and no run fails for it.
+    One that is not `fatal` is only reported; no run fails because of it.
     """
 
     what: str
@@ -25,7 +25,7 @@ class ModelFinding:
 
     @property
     def text(self) -> str:
-        """The finding for people, in one line."""
+        """The finding in one line of text."""
         expected = f" Expected {self.expected.rstrip('.')}." if self.expected else ""
         remedy = f" {self.remedy}" if self.remedy else ""
         return shown(f"{self.came.rstrip('.')}.{expected}{remedy}")
@@ -35,8 +35,7 @@ class ModelFinding:
 class Purpose:
     """What a model is to be used for, and on which device.
 
-    `training` is None where it is played only. `num_new_tokens` are those of one reply; no prompt is shorter than
-    `prompt`.
+    `training` is None if it only plays. `num_new_tokens` is the limit of one reply; `prompt` is the shortest one.
     """
 
     training: TrainingConfig | None = None
@@ -47,7 +46,7 @@ class Purpose:
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What is known of a model (`facts`, each with its name, in order), and what is wrong with it."""
+    """What is known of a model (`facts`, by name, in order), and what is wrong with it."""
 
     model: str
     facts: dict[str, str] = field(default_factory=dict)
@@ -55,33 +54,33 @@ class Examination:
 
     @property
     def errors(self) -> list[ModelFinding]:
-        """What would end a run."""
+        """The findings that would end a run."""
         return [finding for finding in self.findings if finding.fatal]
 
     def check(self) -> None:
-        """Raise StudentError with all that would end a run."""
+        """Raise a StudentError with everything that would end a run."""
         if self.errors:
             lines = "".join(f"\n  {finding.what}: {finding.text}" for finding in self.errors)
-            raise StudentError(f"The model {self.model!r} cannot be used so:{lines}")
+            raise StudentError(f"The model {self.model!r} cannot be used so:{lines}", item=self.model)
 
 
 class Notes:
-    """Findings as they come. What keeps on going after an error has it written down with `catching`."""
+    """Collects findings. `catching` records an error and lets the examination go on."""
 
     def __init__(self) -> None:
         self.found: list[ModelFinding] = []
 
     def error(self, what: str, came: str, expected: str = "", remedy: str = "") -> None:
-        """Write down what would end a run."""
+        """Record what would end a run."""
         self.found.append(ModelFinding(what=what, came=came, expected=expected, remedy=remedy))
 
     def remark(self, what: str, came: str, expected: str = "", remedy: str = "") -> None:
-        """Write down what no run fails for."""
+        """Record what no run fails because of."""
         self.found.append(ModelFinding(what=what, came=came, expected=expected, remedy=remedy, fatal=False))
 
     @contextmanager
     def catching(self, what: str) -> Iterator[None]:
-        """Write down, in place of raising, what the block raises as StudentError."""
+        """Record a StudentError that the block raises, instead of raising it."""
         try:
             yield
         except StudentError as error:
@@ -89,5 +88,5 @@ class Notes:
 
     @property
     def errors(self) -> list[ModelFinding]:
-        """What so far would end a run."""
+        """The findings so far that would end a run."""
         return [finding for finding in self.found if finding.fatal]

@@ -1,9 +1,9 @@
-"""Opening what a training has made, as a user would open it, before a record says that it is there.
+"""Opening a trained model as a user would, before its artifact is published.
 
-The files are opened by transformers' and PEFT's own loading, on torch's device "meta", where each weight's name, type
-and shape is looked at and none takes memory: that finds what a full load would, and costs a model of any size under a
-second. Then each number that was trained is read once, to see that it is one. The base beside an adapter was looked at
-before the run, and its files are copies.
+transformers' and PEFT's own loaders open the files on torch's device "meta", where the name, type and shape of each
+weight are checked and none takes memory: that finds what a full load would, in under a second at any size. Then each
+trained number is read once, to see that it is finite. The base beside an adapter was examined before the run, and its
+files are copies.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,15 @@ def check_published(directory: Path) -> None:
     """Open the model or adapter that a training has written to `directory`.
 
     Raises:
-        StudentError: it could not be opened, belongs to no base, or has weights that are no numbers.
+        StudentError: it cannot be opened, does not fit its base, or has weights that are not finite.
     """
     examine_model(directory, Purpose()).check()
     broken = [name for path in _written(directory) for name in _not_finite(path)]
     if broken:
         raise StudentError(
-            f"The training ended with weights that are no finite numbers: {first_of(broken)}. Nothing is published. "
-            "Lower training.learning_rate, and run again."
+            f"The training ended with weights that are not finite: {first_of(broken)}. Nothing is published. "
+            "Lower training.learning_rate, and run again.",
+            item=broken[0],
         )
 
 
@@ -41,7 +42,7 @@ def _not_finite(path: Path) -> Iterator[str]:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as weights:
-        for name in weights.keys():  # noqa: SIM118 - it is no mapping
+        for name in weights.keys():  # noqa: SIM118 - it is not a mapping
             tensor = weights.get_tensor(name)
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 yield name

@@ -1,7 +1,7 @@
 """Which weights a model directory has, by the headers of its safetensors files. No tensor is read.
 
-A safetensors file is eight bytes (the header's length, little-endian), the header (JSON: of each tensor its type, shape
-and place), and then the tensors' bytes, up to the end of the file.
+A safetensors file is eight bytes (the header's length, little-endian), the header (JSON: type, shape and offsets of
+each tensor), and then the tensors' bytes, up to the end of the file.
 """
 
 import json
@@ -33,7 +33,7 @@ _BITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """Type, as safetensors spells it, and shape of a tensor in a file."""
+    """Type, in the spelling of safetensors, and shape of a tensor in a file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -48,22 +48,24 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name.
 
     Raises:
-        StudentError: it is no such file, or damaged, or cut off.
+        StudentError: not such a file, damaged, or truncated.
     """
     size = check_plain(path)
     if is_pointer(path):
-        raise StudentError(f"{path.name} {HOW_TO_PULL}")
+        raise StudentError(f"{path.name} {HOW_TO_PULL}", item=path.name)
     with path.open("rb") as file:
         num_header = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if size < _LENGTH_BYTES or not 2 <= num_header <= min(_MOST_HEADER_BYTES, size - _LENGTH_BYTES):
-            raise StudentError(f"{path.name} is no safetensors file, or damaged at its beginning. {_AGAIN}")
+            text = f"{path.name} is not a safetensors file, or damaged at its beginning. {_AGAIN}"
+            raise StudentError(text, item=path.name)
         header = file.read(num_header)
     entries = _entries(path, header)
     end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     has = size - _LENGTH_BYTES - num_header
     if end != has:
         state = "cut off" if has < end else "longer than it should be"
-        raise StudentError(f"{path.name} is {state}: {has:,} bytes of weights, its header speaks of {end:,}. {_AGAIN}")
+        text = f"{path.name} is {state}: {has:,} bytes of weights, but {end:,} by its header. {_AGAIN}"
+        raise StudentError(text, item=path.name)
     return {name: Tensor(dtype=entry["dtype"], shape=tuple(entry["shape"])) for name, entry in entries.items()}
 
 
@@ -74,7 +76,7 @@ def _entries(path: Path, header: bytes) -> dict[str, Any]:
         for name, entry in entries.items():
             _check_entry(name, entry)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise StudentError(f"{path.name} has a damaged header ({error}). {_AGAIN}") from error
+        raise StudentError(f"{path.name} has a damaged header ({error}). {_AGAIN}", item=path.name) from error
     return entries
 
 
@@ -89,9 +91,9 @@ def _check_entry(name: str, entry: Any) -> None:
 
 
 def find_tensors(directory: Path, notes: Notes) -> dict[str, Tensor]:
-    """The tensors of a model directory, in the file or the files that transformers would load.
+    """The tensors of a model directory, in the file or files that transformers would load.
 
-    What is wrong with the files is written into `notes`; the tensors are then not all there.
+    What is wrong with the files goes into `notes`; the tensors are then incomplete.
     """
     if (directory / ONE_FILE).exists():
         files = [ONE_FILE]
@@ -108,7 +110,7 @@ def find_tensors(directory: Path, notes: Notes) -> dict[str, Tensor]:
 
 
 def find_adapter_tensors(directory: Path, notes: Notes) -> dict[str, Tensor]:
-    """The tensors of an adapter's own weights; what is wrong with the file is written into `notes`."""
+    """The tensors of an adapter's own weights; what is wrong with the file goes into `notes`."""
     if not (directory / ADAPTER_FILE).exists():
         _name_what_is_there(directory, notes, ADAPTER_FILE)
         return {}
@@ -122,11 +124,11 @@ def _shards(directory: Path, notes: Notes) -> list[str]:
     with notes.catching("weights"):
         named = read_json_object(directory / INDEX).get("weight_map")
         if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
-            raise StudentError(f"{INDEX} has no weight_map that says in which file each tensor is. {_AGAIN}")
+            raise StudentError(f"{INDEX} has no weight_map from tensors to files. {_AGAIN}", item=INDEX)
         shards = sorted(set(named.values()))
         outside = [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]
         if outside:
-            raise StudentError(f"{INDEX} names what is no safetensors file beside it: {first_of(outside)}.")
+            raise StudentError(f"{INDEX} names files that may not be loaded: {first_of(outside)}.", item=INDEX)
         missing = [name for name in shards if not (directory / name).exists()]
         if missing:
             notes.error(

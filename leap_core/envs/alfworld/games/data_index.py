@@ -173,13 +173,13 @@ def _look_at(folder: Path, split: str, id: str, known: IndexedGame | None) -> In
         return known
     blank = IndexedGame(split=split, id=id, status=PLAYABLE, stamp=stamp)
     if stamp[:2] == _MISSING != stamp[2:]:
-        return blank.model_copy(update={"status": NO_GAME})
+        return blank.with_(status=NO_GAME)
     try:
         return _examined(path, blank)
     except LeftOutGameError as error:
-        return blank.model_copy(update={"status": LEFT_OUT, "why": str(error)})
+        return blank.with_(status=LEFT_OUT, why=str(error))
     except GameFileError as error:
-        return blank.model_copy(update={"status": DAMAGED, "why": str(error)})
+        return blank.with_(status=DAMAGED, why=str(error))
 
 
 def _examined(path: Path, blank: IndexedGame) -> IndexedGame:
@@ -195,18 +195,16 @@ def _examined(path: Path, blank: IndexedGame) -> IndexedGame:
     raw = read_raw_game(path)
     wording = _PUT.search(raw.grammar)
     refusal = _refusal(raw)
-    game = blank.model_copy(
-        update={
-            "sha256": raw.sha256,
-            "task": _task_of(raw),
-            "task_type": trajectory.goal.task_type,
-            "wording": wording[1] if wording else "",
-            "has_help": "action help" in raw.grammar,
-        }
+    game = blank.with_(
+        sha256=raw.sha256,
+        task=_task_of(raw),
+        task_type=trajectory.goal.task_type,
+        wording=wording[1] if wording else "",
+        has_help="action help" in raw.grammar,
     )
     if raw.solvable is not True:
-        return game.model_copy(update={"status": UNSOLVABLE, "why": f"{path}: not marked as solvable."})
-    return game.model_copy(update={"status": UNPLAYABLE, "why": refusal}) if refusal else game
+        return game.with_(status=UNSOLVABLE, why=f"{path}: not marked as solvable.")
+    return game.with_(status=UNPLAYABLE, why=refusal) if refusal else game
 
 
 def _task_of(raw: RawGame) -> str:

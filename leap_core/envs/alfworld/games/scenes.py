@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
 
 from leap_core.envs.alfworld.world.kinds import BATHROOM, BEDROOM, KITCHEN, LIVING_ROOM, ROOMS
 from leap_core.errors import UnknownNameError
 
-SceneSize = Literal["small", "full"]
 Range = tuple[int, int]
 
 _TOTALS: dict[str, Range] = {"small": (6, 9), "full": (18, 30)}
@@ -82,11 +80,6 @@ class Scene:
     number: int
     room: str
     receptacles: Mapping[str, int]
-
-    @property
-    def num_receptacles(self) -> int:
-        """All receptacles of the room."""
-        return sum(self.receptacles.values())
 
 
 @dataclass(frozen=True, kw_only=True)

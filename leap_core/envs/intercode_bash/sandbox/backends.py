@@ -28,6 +28,8 @@ OUTPUT_LIMIT_BYTES = 1 << 20
 class SandboxUnavailableError(LeapError):
     """No sandbox can be made here. Says why, and how to get one."""
 
+    code = "sandbox_unavailable"
+
 
 class Stopped(StrEnum):
     """Why a command was ended from outside."""
