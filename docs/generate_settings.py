@@ -1,6 +1,6 @@
 """Writes docs/settings-reference.md from the settings' own types, defaults and descriptions.
 
-    python docs/generate_settings.py
+python docs/generate_settings.py
 """
 
 import re

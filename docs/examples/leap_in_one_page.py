@@ -1,6 +1,6 @@
 """LEAP on one page: the whole loop with `leap_core` alone, without Prefect, cache or command line.
 
-    python docs/examples/leap_in_one_page.py /tmp/one-page [rollout.num_episodes=40 ...]
+python docs/examples/leap_in_one_page.py /tmp/one-page [rollout.num_episodes=40 ...]
 """
 
 import sys
@@ -21,13 +21,14 @@ from leap_core.trainers.base import TrainingJob
 from leap_core.types import Spec, Split, Trajectory
 
 values = {
+    "num_iterations": 2,
     "environment": {"name": "alfworld", "max_steps": 15, "num_train": 120, "num_dev": 20},
     "student": {"prompt": "compact", "max_new_tokens": 96, "constrain": True},
     "demonstrations": {"num_episodes": 60},
     "rollout": {"num_episodes": 40},
     "training": {"method": "full", "learning_rate": 1.5e-3, "epochs": 3, "batch_size": 16, "precision": "fp32"},
 }
-home, num_iterations = Path(sys.argv[1]), 2
+home = Path(sys.argv[1])
 for override in sys.argv[2:]:
     apply_override(values, override)
 config = parse_config(values)
@@ -79,7 +80,7 @@ episodes = [demonstrate(environment, oracle, spec, privileged[spec.id], level, m
 sources = [demonstration_rows(successful(episodes), prompts, level)]
 model = train(sources, BUNDLED_DIRECTORY, 0)
 
-for iteration in range(num_iterations + 1):
+for iteration in range(config.num_iterations + 1):
     if iteration > 0:
         # Iteration i: play, let the privileged teacher correct what failed, learn from all corrections so far.
         first = len(shown) + (iteration - 1) * config.rollout.num_episodes
@@ -91,9 +92,7 @@ for iteration in range(num_iterations + 1):
         ]
         corrections = correct_episodes(load_teacher(set_up_teacher(config, model)), failed)
         pairs = zip(failed, corrections, strict=True)
-        sources.append(
-            [row for f, c in pairs for row in correction_rows(f.trajectory, c, f.privileged, prompts, {})]
-        )
+        sources.append([row for f, c in pairs for row in correction_rows(f.trajectory, c, f.privileged, prompts, {})])
         model = train(sources, model, iteration)
     result = summarise(play(model, "dev", specs["dev"], iteration, 0.0), iteration, "dev", 0.95)
     print(f"iteration {iteration}: success {result.success:.2f} of {result.num_episodes} episodes on dev")
