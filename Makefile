@@ -30,8 +30,9 @@ format: environment  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: environment  ## Build the pages of docs/ into site/
+docs: environment  ## Write the page of all settings, build the pages of docs/ into site/
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/generate_settings.py
 	$(BIN)/python -m mkdocs build --strict
 
 release-check: environment  ## Build sdist and wheel, check both, run `smoke` from the wheel outside the checkout

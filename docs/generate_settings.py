@@ -27,8 +27,8 @@ HEAD = """# Every setting
 PARAMS_HEAD = """
 ## Settings of one kind alone
 
-`environment.params`, `student.params`, `correction.params` and the like hold what only one kind of environment, student, teacher
-or trainer understands.
+`environment.params`, `student.params`, `correction.params` and the like hold what only one kind of environment,
+student, teacher or trainer understands.
 """
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", dict: "table", tuple: "list"}
 

@@ -1,14 +1,9 @@
 """Every `leap` command of the pages runs, on the home of one run of `smoke`; what is not run says why on its page."""
 
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 from leap_command import leap_here
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from markdown_pages import PAGES, ROOT, SHELL, blocks_of, commands_of
 
 pytestmark = pytest.mark.slow
