@@ -30,18 +30,23 @@ PARAMS_HEAD = """
 `environment.params`, `student.params`, `correction.params` and the like hold what only one kind of environment,
 student, teacher or trainer understands.
 """
+_OWNERS = {"envs": "Environment", "students": "Student", "teachers": "Teacher", "trainers": "Trainer"}
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", dict: "table", tuple: "list"}
 
 
 def render() -> str:
     """The whole page."""
     parts = [HEAD, *_sections(LeapConfig, ""), PARAMS_HEAD]
-    for kind in sorted(_params(), key=lambda kind: kind.__module__):
-        *_, package, module = kind.__module__.split(".")
-        where = module if module not in ("suite", "params") else package
-        parts.append(f"\n### {kind.__name__.removesuffix('Params')} ({where})\n\n{_first_line(kind)}\n")
-        parts.append(_table(kind))
+    parts += [f"\n### {_title(kind)}\n\n{_first_line(kind)}\n{_table(kind)}" for kind in _params()]
     return "".join(parts)
+
+
+def _title(kind: type[Section]) -> str:
+    """What the settings of one kind belong to: `Environment webshop`, `Teacher openai`."""
+    _, package, name, *_ = kind.__module__.split(".")
+    if package != "envs":
+        name = re.sub("(Student|Teacher|Trainer)?Params$", "", kind.__name__).lower()
+    return f"{_OWNERS[package]} {name}"
 
 
 def _sections(section: type[Section], path: str) -> Iterator[str]:
