@@ -25,5 +25,5 @@ def test_the_commands_of_a_page(undisturbed, page, tmp_path, monkeypatch):
     for program, *arguments in TO_RUN[page]:
         assert program == "leap", "mark the fence as not run, and say why"
         done = leap_here(*arguments, LEAP_HOME=str(home))
-        # `leap doctor` exits with 1 where this machine lacks something.
-        assert done.returncode in ((0, 1) if arguments[0] == "doctor" else (0,)), (arguments, done.stderr)
+        # `leap doctor` exits with 1 where this machine lacks something; that is no error.
+        assert done.returncode == 0 or (arguments[0] == "doctor" and not done.stderr), (arguments, done.stderr)
