@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile
 HOME_DIR ?= data
 
-.PHONY: help demo test test-fast check format environment benchmark clean
+.PHONY: help demo test test-fast check format docs release-check environment benchmark clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,15 +20,24 @@ test: environment  ## All tests
 test-fast: environment  ## Tests that take less than a few seconds each
 	$(PYTEST) -m "not slow"
 
-check: environment  ## Lint, format, strict types, import direction, size of files and functions
+check: environment  ## Lint, format, strict types, import direction, sizes, dependencies, links and commands of the pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py tests/unit/test_house.py
+	$(BIN)/python -m pytest -q tests/unit/test_import_direction.py tests/unit/test_house.py tests/unit/test_packaging.py tests/unit/test_docs.py
 
 format: environment  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: environment  ## Write the page of all settings, build the pages of docs/ into site/
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
+	$(BIN)/python docs/generate_settings.py
+	$(BIN)/python -m mkdocs build --strict
+
+release-check: environment  ## Build sdist and wheel, check both, run `smoke` from the wheel outside the checkout
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[release]"
+	.ci/release-check $(BIN)/python
 
 benchmark: environment  ## Speed ratios, each measured in one run
 	$(BIN)/python -m tests.benchmarks.bench_rollout

@@ -1,4 +1,4 @@
-"""Flow `pretrain-base`: makes the tiny base student that is bundled in data/base_student.
+"""Flow `pretrain-base`: makes the tiny base student that is bundled in leap_core/students/bundled.
 
 Run it again only if the environment's texts or the expert's words change: `python -m flows.pretrain_base`.
 """

@@ -158,9 +158,15 @@ class DatasetConfig(Section):
 class LoraSection(Section):
     """Low-rank adapters (paper: rank 128, alpha 64, dropout 0.05)."""
 
-    rank: Annotated[int, Within(1, 8192, "beyond the width of a layer an adapter is no low rank")] = 128
-    alpha: Annotated[int, Within(1, 2**16, "updates are scaled by alpha / rank")] = 64
-    dropout: Annotated[float, Within(1e-6, 0.95, "what is dropped is not learned from", or_zero=True)] = 0.05
+    rank: Annotated[int, Within(1, 8192, "beyond the width of a layer an adapter is no low rank")] = Field(
+        128, description="Rank of the adapter's matrices."
+    )
+    alpha: Annotated[int, Within(1, 2**16, "updates are scaled by alpha / rank")] = Field(
+        64, description="Scale of the adapter's updates, as a multiple of 1 / rank."
+    )
+    dropout: Annotated[float, Within(1e-6, 0.95, "what is dropped is not learned from", or_zero=True)] = Field(
+        0.05, description="Share of the adapter's inputs that are dropped while training."
+    )
     target_modules: Pattern | Annotated[tuple[Text, ...], Field(strict=False, min_length=1, max_length=1000)] = Field(
         "all-linear", description="Names of modules, or one regular expression for them."
     )
@@ -172,12 +178,20 @@ class TrainingConfig(Section):
     trainer: Text = Field("sft", description="Kind of trainer.")
     method: Literal["full", "lora"] = Field("lora", description="Train all weights, or a low-rank adapter.")
     lora: LoraSection = LoraSection()
-    learning_rate: LearningRate = 3e-5
-    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_steps: Annotated[int, Within(0, 100_000, "no training has more steps to warm up for")] = 10
+    learning_rate: LearningRate = Field(3e-5, description="Highest learning rate, reached after the warm-up.")
+    lr_scheduler: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the learning rate falls after the warm-up."
+    )
+    warmup_steps: Annotated[int, Within(0, 100_000, "no training has more steps to warm up for")] = Field(
+        10, description="Updates over which the learning rate rises from 0."
+    )
     warmup_share: Share | None = Field(None, description="Warm up for this share of all updates instead.")
-    max_grad_norm: Annotated[float, Within(1e-6, 1e6, "gradients are scaled down to this norm")] = 0.3
-    weight_decay: Annotated[float, Within(1e-9, 10, "more shrinks all weights to nothing", or_zero=True)] = 0.0
+    max_grad_norm: Annotated[float, Within(1e-6, 1e6, "gradients are scaled down to this norm")] = Field(
+        0.3, description="Gradients with a larger norm are scaled down to it."
+    )
+    weight_decay: Annotated[float, Within(1e-9, 10, "more shrinks all weights to nothing", or_zero=True)] = Field(
+        0.0, description="Decoupled weight decay of AdamW."
+    )
     epochs: Epochs = Field(1.0, description="Passes over the rows in iterations 1, 2, ...")
     bootstrap_epochs: Epochs | None = Field(None, description="Passes in iteration 0; none: the same as epochs.")
     bootstrap_learning_rate: LearningRate | None = Field(None, description="Iteration 0; none: learning_rate.")
@@ -302,7 +316,7 @@ class LeapConfig(Section):
     experiment: str = Field(
         "leap", pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100, description="Name; lower case, digits, - and _."
     )
-    seed: Seed = 0
+    seed: Seed = Field(0, description="Seed of games, samples, splits and training.")
     num_iterations: Annotated[int, Within(0, 1000, "each plays and trains anew")] = Field(
         3, description="LEAP iterations after behaviour cloning."
     )

@@ -36,11 +36,14 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def git_revision() -> str | None:
-    """Return the commit of this working tree, with `+changes` where tracked files differ; None outside git."""
+    """Return the commit of this working tree, with `+changes` where tracked files differ; None where there is none.
+
+    An installed package may lie inside somebody else's repository, whose commit says nothing about this code.
+    """
     here = Path(__file__).parent
-    commit = _git(here, "rev-parse", "HEAD")
-    if commit is None:
+    if _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None
+    commit = _git(here, "rev-parse", "HEAD")
     changed = _git(here, "status", "--porcelain", "--untracked-files=no")
     return f"{commit}+changes" if changed else commit
 

@@ -18,7 +18,7 @@ from leap_core.students.model_files import check_plain, read_json_object
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 TINY = "tiny"
 BUNDLED = "bundled"
-BUNDLED_DIRECTORY = Path(__file__).parents[2] / "data" / "base_student"
+BUNDLED_DIRECTORY = Path(__file__).parent / "bundled"
 SOURCE = "source.json"
 _BASE, _ADAPTER_CONFIG = "base", "adapter_config.json"
 _MODEL_FILES = ("config.json", _ADAPTER_CONFIG)

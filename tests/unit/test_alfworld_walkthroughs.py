@@ -9,7 +9,7 @@ from leap_core.envs.alfworld.expert.walkthroughs import explain
 from leap_core.envs.alfworld.oracle import AlfworldOracle
 from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.suite import AlfworldSuite
-from leap_core.errors import UnknownNameError
+from leap_core.errors import ConfigError
 from leap_core.gate.realizability import apply_gate
 from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Correction, CorrectionStatus, StepCorrection
@@ -106,7 +106,7 @@ def test_off_the_walkthrough_the_other_expert_is_asked(played):
 
 def test_which_expert(tmp_path):
     assert isinstance(AlfworldSuite(EnvironmentConfig(data=str(tmp_path))).oracle(), AlfworldOracle)
-    with pytest.raises(UnknownNameError, match="Did you mean 'walkthrough'"):
+    with pytest.raises(ConfigError, match=r"environment\.params\.expert"):
         AlfworldSuite(EnvironmentConfig(data=str(tmp_path), params={"expert": "walktrough"}))
 
 

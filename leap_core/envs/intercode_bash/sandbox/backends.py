@@ -142,7 +142,7 @@ def require(backend: Backend) -> None:
     if problem is not None:
         raise SandboxUnavailableError(
             f"The sandbox backend {backend.name!r} does not work here: {problem} Commands of a model are never run "
-            "outside a sandbox. `leap doctor intercode` looks at all backends."
+            "outside a sandbox. `leap doctor intercode_bash` looks at all backends."
         )
 
 

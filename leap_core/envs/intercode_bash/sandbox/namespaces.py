@@ -376,5 +376,5 @@ def find_tool(tool: str) -> str | None:
 def _tool(name: str) -> str:
     path = find_tool(name)
     if path is None:
-        raise SandboxUnavailableError(f"The program {name!r} is missing. Run `leap doctor intercode`.")
+        raise SandboxUnavailableError(f"The program {name!r} is missing. Run `leap doctor intercode_bash`.")
     return path
