@@ -1,5 +1,6 @@
 """Stage `random-play`: narrated random episodes, which the bundled base student is pre-trained on."""
 
+from contextlib import closing
 from random import Random
 
 from leap_core.config import Section
@@ -34,14 +35,13 @@ def _play(work: StageWork[RandomPlayIdentity]) -> StageReport:
     narrate = suite.narrator()
     if narrate is None:
         raise ConfigError(f"environment.name is {suite.name!r}, whose suite offers no narrator of random play.")
-    environment, rng = suite.make(work.inputs["specs"]), Random(identity.seed)
-    prompts = load_prompts(suite.name, identity.prompt)
+    prompts, rng = load_prompts(suite.name, identity.prompt), Random(identity.seed)
     rows = []
-    for spec in read_specs(work.inputs["specs"]):
-        for number in range(identity.episodes_per_spec):
-            played = narrate(environment, spec, rng.randint(*NUM_STEPS), rng)
-            rows += demonstration_rows([played.model_copy(update={"id": f"{played.id}/{number}"})], prompts, 0)
-    environment.close()
+    with closing(suite.make(work.inputs["specs"])) as environment:
+        for spec in read_specs(work.inputs["specs"]):
+            for number in range(identity.episodes_per_spec):
+                played = narrate(environment, spec, rng.randint(*NUM_STEPS), rng)
+                rows += demonstration_rows([played.model_copy(update={"id": f"{played.id}/{number}"})], prompts, 0)
     write_turn_rows(work.output, rows)
     return StageReport(counts={"steps": len(rows)})
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -110,10 +111,9 @@ def _play(environment: str) -> Finding:
         with TemporaryDirectory() as directory:
             root = Path(directory)
             spec = suite.prepare(root, "train", 0)[0]
-            player = suite.make(root)
             state = suite.privileged_state(root, spec)
-            played = demonstrate(player, oracle, spec, state, oracle.levels[-1], _MOST_STEPS)
-            player.close()
+            with closing(suite.make(root)) as player:
+                played = demonstrate(player, oracle, spec, state, oracle.levels[-1], _MOST_STEPS)
     except LeapError as error:
         return Finding(what=environment, ok=False, text=str(error))
     does = "does" if played.success else "does not manage"
