@@ -225,7 +225,7 @@ def test_a_key_may_be_kept_in_a_prefect_secret(monkeypatch):
     endpoint = {"api_key_env": "TEACHER_KEY", "api_key_secret": "teacher-key"}
     provide_keys(parse_config({"execution": {"teacher": endpoint}}))
     assert os.environ["TEACHER_KEY"] == KEY
-    with pytest.raises(ConfigError, match="no Secret block 'nobody'"):
+    with pytest.raises(ConfigError, match="'nobody'"):
         provide_keys(parse_config({"execution": {"teacher": {**endpoint, "api_key_secret": "nobody"}}}))
 
 

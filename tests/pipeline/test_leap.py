@@ -143,7 +143,7 @@ def test_damaged_corrections_of_another_experiment_are_refused(copied):
     store = ArtifactStore(copied / "artifacts")
     ref = next(store.records("correction")).ref
     flip_a_byte(next(store.path(ref).glob("rows*.parquet")))
-    with pytest.raises(ArtifactError, match=f"{ref.id} is damaged: rows.parquet was altered"):
+    with pytest.raises(ArtifactError, match=rf"{ref.id}.*rows\.parquet"):
         run(copied, "experiment=other", f"dataset.corrections={json.dumps([ref.id])}")
     assert not list(store.records("training"))[2:]
 

@@ -246,15 +246,15 @@ def test_a_choice_that_hidden_places_made_is_asserted_not_argued():
 
 
 def test_where_nothing_can_be_advised_it_says_so():
-    with pytest.raises(TeacherReplyError, match="no mug to be had"):
+    with pytest.raises(TeacherReplyError, match="mug"):
         advise(CLEAN_MUG, now=see("You are in the middle of a room. Looking quickly around you, you see nothing."))
     turns, now = holding("mug 2")
     opening = see("Looking quickly around you, you see a cabinet 1.")
-    with pytest.raises(TeacherReplyError, match="no shelf"):
+    with pytest.raises(TeacherReplyError, match="shelf"):
         advise("put a mug in shelf.", (opening, turns[0][1]), *turns[1:], now=now)
-    with pytest.raises(TeacherReplyError, match="not admissible"):
+    with pytest.raises(TeacherReplyError, match="go to cabinet 1"):
         advise(CLEAN_MUG, now=OPENING.model_copy(update={"admissible": ("look",)}))
-    with pytest.raises(TeacherReplyError, match="has no admissible commands"):
+    with pytest.raises(TeacherReplyError, match="admissible"):
         advise(CLEAN_MUG, now=OPENING.model_copy(update={"admissible": None}))
 
 

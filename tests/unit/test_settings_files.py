@@ -17,7 +17,7 @@ WRONG = [
     (TEXT.encode("utf-32"), "UTF-32"),
     (b"\xfe\xff" + TEXT.encode("utf-16-be"), "UTF-16"),
     (b'seed = 3\nexperiment = "\xe9"', "byte 0xe9 in line 2 is not UTF-8"),
-    (b"\x89PNG\r\n\x1a\n\0\0", "NUL byte in line 3"),
+    (b"\x89PNG\r\n\x1a\n\0\0", "line 3"),
     (b"seed = 3\nseed = 4\n", "line 2"),
     (b"a = " + b"[" * 100_000, "nested too deeply"),
     (b"a = " + b"[" * 200 + b"]" * 200, "nested more than 20 deep"),
@@ -48,9 +48,9 @@ def test_a_file_that_is_no_settings_is_refused(tmp_path, read, content, told):
 def test_what_is_no_plain_file_is_refused_and_not_waited_for(tmp_path, read):
     pipe = tmp_path / "pipe.toml"
     os.mkfifo(pipe)
-    with pytest.raises(ConfigError, match="no plain file"):
+    with pytest.raises(ConfigError, match=str(pipe)):
         read(pipe)
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match=str(tmp_path)):
         read(tmp_path)
 
 
@@ -65,9 +65,9 @@ def test_a_byte_order_mark_and_crlf_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("price", "told"),
     [
-        ("prompt = -1\ncompletion = 1", "gpt.prompt: must be 0, or from"),
+        ("prompt = -1\ncompletion = 1", "gpt.prompt"),
         ("prompt = 1\ncompletion = nan", "finite"),
-        ("prompt = 1", "gpt.completion: Field required"),
+        ("prompt = 1", "gpt.completion"),
         ('prompt = "1"\ncompletion = 1', "gpt.prompt"),
         ("prompt = true\ncompletion = 1", "gpt.prompt"),
         ("prompt = 1e300\ncompletion = 1", "gpt.prompt"),

@@ -112,7 +112,7 @@ def test_a_prompt_beyond_the_context_is_out_of_context_by_itself(tiny):
 
 
 def test_a_prompt_cannot_be_cut_to_nothing(tiny):
-    with pytest.raises(StudentError, match=r"max_new_tokens is 1,024.*out_of_context"):
+    with pytest.raises(StudentError, match=r"student\.max_new_tokens"):
         make_student(tiny, out_of_context="truncate", max_new_tokens=1024)
 
 
@@ -257,7 +257,7 @@ def test_a_damaged_model_is_an_error(tiny, tmp_path):
     shutil.copytree(tiny, broken)
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(StudentError, match="could not be loaded"):
+    with pytest.raises(StudentError, match=str(broken)):
         make_student(broken)
 
 
