@@ -53,7 +53,7 @@ def shared_server():
     """Settings that name the tests' Prefect server, for the many tests that are not about starting one."""
     from prefect.settings import PREFECT_API_URL
 
-    return {"PREFECT_API_URL": PREFECT_API_URL.value()}
+    return {"PREFECT_API_URL": PREFECT_API_URL.value() or "http://127.0.0.1:1/no-server-in-fast-tests"}
 
 
 def start(*arguments, prefix=(), command=LEAP, **more):

@@ -114,6 +114,7 @@ class ForgetfulTrainer:
         )
 
 
+@pytest.mark.slow
 def test_a_training_publishes_nothing_that_does_not_open(whole, tmp_path, monkeypatch):
     monkeypatch.setitem(TRAINERS, "forgetful", f"{__name__}:ForgetfulTrainer")
     settings = (*SETTINGS, f"student.model={whole}", "training.trainer=forgetful")

@@ -17,6 +17,8 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from alfworld_games import write_game
 
+pytestmark = pytest.mark.slow
+
 PASSED_OVER = {"train": {"unsolvable": 1, "damaged": 1}}
 
 
@@ -53,7 +55,6 @@ def test_fewer_games_than_were_asked_for_are_told(home, data):
     assert warning.startswith("specs-train: warning: 28 specs")
 
 
-@pytest.mark.slow
 def test_summary_and_report_say_it(undisturbed, tmp_path):
     summary = read_summary(undisturbed.home, "smoke")
     assert summary.skipped == {}

@@ -40,7 +40,7 @@ def finish(process):
     return output
 
 
-@pytest.mark.parametrize("lines", [1, 2, 5])
+@pytest.mark.parametrize("lines", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
 def test_a_process_killed_while_it_publishes_leaves_only_whole_artifacts(home, lines):
     process = start(
         """
