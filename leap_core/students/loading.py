@@ -64,9 +64,9 @@ def is_adapter(path: Path | str) -> bool:
 
 @contextmanager
 def wrapping_in_adapter() -> Iterator[None]:
-    """To make a `PeftModel` in, without a warning that no user can heed.
+    """A context to make a `PeftModel` in, without a warning that users can do nothing about.
 
-    PEFT 0.21 asks transformers 5.23 for a property by the name that is on its way out.
+    PEFT 0.21 reads a property of transformers 5.23 under its deprecated name.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -194,7 +194,7 @@ def _has_code(directory: Path) -> bool:
 
 
 def _check_tokenizer_files(directory: Path) -> None:
-    """Raise StudentError where a file that transformers would read as JSON has no end, or no bottom."""
+    """Raise StudentError where a file that transformers would read as JSON is too large or nested too deep."""
     for name in _TOKENIZER_JSON:
         if (directory / name).exists():
             read_json_object(directory / name)

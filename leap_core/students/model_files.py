@@ -1,7 +1,7 @@
 """Reading the files of models that people bring: bounded, and only what is a plain file.
 
-A directory from outside may hold a named pipe, which is read for ever, a file without end, or JSON that is nested
-without end. Every reader of such files, this project's own or a library's, comes after a look by these functions.
+A directory from outside may hold a named pipe, on which a reader blocks for ever, an endless file, or JSON nested
+without limit. These functions check such files before anything else reads them, this project or a library.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The student that says what it is told to: for tests of everything around a student."""
+"""A student that gives scripted replies: for tests of everything around a student."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
