@@ -75,7 +75,7 @@ def make_job(start, home, **settings):
         precision="fp32",
         learning_rate=3e-2,
         warmup_steps=0,
-        epochs=2,
+        epochs=1,
         batch_size=2,
         max_length=one_regime_length(AutoConfig.from_pretrained(start)) or 1000,
         max_truncated_share=0.9,
