@@ -264,7 +264,7 @@ def test_where_nothing_can_be_advised_it_says_so():
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
-    suite = AlfworldSuite(EnvironmentConfig(engine="native", num_train=36, num_test=18))
+    suite = AlfworldSuite(EnvironmentConfig(engine="native", num_train=18, num_test=12))
     return suite, root, [spec for split in ("train", "test") for spec in suite.prepare(root, split, 11)]
 
 

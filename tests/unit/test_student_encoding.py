@@ -151,7 +151,7 @@ def tried(template):
         "no words at all",
         "{{ messages[0].content }}",
         "{{ 1 / 0 }}" + CHATML,
-        CHATML.replace("message['content']", "message['content'][:100]"),
+        tried(CHATML.replace("message['content']", "message['content'][:100]")),
         tried("{% include 'x' %}"),
         tried("{% for i in range(10 ** 9) %}a{% endfor %}" + CHATML),
         tried("{{ messages[0].nothing.there }}" + CHATML),
