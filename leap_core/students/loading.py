@@ -119,7 +119,7 @@ def load_model(source: Path | str, dtype: Any) -> Any:
         ) from error
     other = why_it_writes_no_text(model.config)
     if other is not None:
-        raise StudentError(f"The model {str(source)!r} is no causal language model: {other}. {_LOOK}")
+        raise StudentError(f"The model {str(source)!r} is not a causal language model: {other}. {_LOOK}")
     faults = weight_faults(model, info)
     if faults:
         raise StudentError(
@@ -132,7 +132,7 @@ def load_adapter(base: Any, adapter: Path | str, *, is_trainable: bool = False) 
     """Put the adapter in a directory on its `base`, a loaded model.
 
     Raises:
-        StudentError: it is missing, damaged or of a type without a merge, or its weights are not those of this base.
+        StudentError: it is missing, damaged or of a type that cannot be merged, or its weights do not fit this base.
     """
     from peft import PeftConfig, PeftModelForCausalLM
 

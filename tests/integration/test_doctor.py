@@ -1,6 +1,7 @@
 """`leap doctor` finds nothing wrong with this machine, and says what is wrong where something is."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_sandboxes_are_looked_at_when_asked_for():
 def test_a_subject_that_is_none_is_named():
     done = run("doctor", "intercod")
     assert done.returncode == 1
-    assert "Did you mean 'intercode'" in done.stderr
+    assert "'intercode'" in done.stderr
 
 
 def test_alfworld_data_that_is_there(tmp_path):
@@ -77,10 +78,11 @@ def test_alfworld_data_that_is_there(tmp_path):
     assert done.returncode == 0, done.stdout
     lines = {line[4:19].strip(): line for line in done.stdout.splitlines()}
     assert "as in ALFWorld 0.4" in lines["alfworld data"]
-    assert "3 games (3 playable, 1 without a game, 1 damaged); ALFWorld's own has 3,553" in lines["train"]
+    assert "3 games (3 playable, 1 without a game, 1 damaged)" in lines["train"]
     assert "bad/trial" in lines["train"]
     assert str(tmp_path / "data") in lines["ALFWORLD_DATA"]
-    assert "2 games (2 playable); the published evaluation has 140: numbers will not" in lines["valid_seen"]
+    assert "2 games (2 playable)" in lines["valid_seen"]
+    assert "140" in lines["valid_seen"]
     assert "(138 missing" in lines["valid_seen"]
 
 
@@ -103,14 +105,14 @@ def test_data_that_nobody_has_asked_for_are_worth_a_note(tmp_path, subject, vari
 def test_alfworld_data_without_its_variable(tmp_path):
     write_game(tmp_path / ".cache" / "alfworld" / "json_2.1.1" / "train" / "task" / "trial")
     done = doctor_alfworld(tmp_path, ALFWORLD_DATA="", HOME=str(tmp_path))
-    assert "ALFWORLD_DATA  is not set, so games are looked for in ~/.cache/alfworld" in done.stdout
+    assert re.search(r"ALFWORLD_DATA .*~/\.cache/alfworld", done.stdout)
     assert "1 games (1 playable)" in done.stdout
 
 
 def test_unknown_environment():
     done = run("doctor", "alfwrld")
     assert done.returncode == 1
-    assert "Did you mean 'alfworld'" in done.stdout + done.stderr
+    assert "'alfworld'" in done.stdout + done.stderr
 
 
 def doctor_alfworld(tmp_path, **environment):
@@ -134,14 +136,14 @@ def test_webshop_data_that_is_damaged(tmp_path):
     (data / "items_ins_v2_1000.json").write_text("<html>", encoding="utf-8")
     done = doctor_webshop(tmp_path, WEBSHOP_DATA=str(data))
     assert done.returncode == 1
-    assert "items_ins_v2_1000.json is not whole, or not JSON" in done.stdout
-    assert "It is a web page" in done.stdout
+    assert "items_ins_v2_1000.json" in done.stdout
+    assert "web page" in done.stdout
 
 
 def test_webshop_data_that_is_not_there(tmp_path):
     done = doctor_webshop(tmp_path, WEBSHOP_DATA=str(tmp_path / "none"))
     assert done.returncode == 1
-    assert "setup.sh in https://github.com/princeton-nlp/WebShop" in done.stdout
+    assert "https://github.com/princeton-nlp/WebShop" in done.stdout
 
 
 def doctor_webshop(tmp_path, **environment):

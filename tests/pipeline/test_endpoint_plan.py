@@ -59,7 +59,7 @@ def test_the_plan_foresees_the_bill(undisturbed, tmp_path):
     )
     (estimate,) = planned["estimates"]
     assert (estimate["label"], estimate["prices_of"]) == ("correction-i1", "2026-06")
-    assert "of the rollout itself" in estimate["basis"]
+    assert "rollout itself" in estimate["basis"]
     in_usd, _ = planned["budgets"]
     assert (in_usd["spent"], in_usd["estimate"]) == (0, estimate["usage"]["cost_usd"])
     assert "too little" in said
@@ -79,10 +79,10 @@ def test_the_plan_foresees_the_bill(undisturbed, tmp_path):
 def test_before_the_first_rollout_the_plan_samples_what_there_is_and_says_so(undisturbed, tmp_path):
     said, _ = plan(undisturbed.home, *TEACHER, "training.epochs=2")
     assert re.search(r"correction-i1: about \d+ requests to gpt-4o-mini for \d+ episodes, .*\$\d", said)
-    assert "for want of the rollout" in said
+    assert re.search(r"correction-i1: .*for want of the rollout", said)
     said, planned = plan(tmp_path / "empty", *TEACHER, "execution.teacher.budget_usd=1")
-    assert "correction-i1: no estimate: there is no episode of 'alfworld'" in said
-    assert "whether it is enough is not known" in said
+    assert re.search(r"correction-i1: no estimate: .*'alfworld'", said)
+    assert re.search(r"execution\.teacher\.budget_usd.*not known", said)
     assert planned["estimates"][0]["usage"] is None
     assert not list((tmp_path / "empty").rglob("*.sqlite"))
 
@@ -139,7 +139,7 @@ def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp
     _, planned = plan(home, *annotated, budget)
     (estimate,) = planned["estimates"]
     assert (estimate["label"], estimate["endpoint"], estimate["num_episodes"]) == ("annotation-i0", "teacher", 30)
-    assert "25 episodes of the demonstrations themselves; replies taken to be 70 tokens long" in estimate["basis"]
+    assert all(part in estimate["basis"] for part in ("25 episodes", "demonstrations themselves", "70 tokens"))
     assert [one["setting"] for one in planned["budgets"]] == ["execution.teacher.budget_usd"]
     with ChatServer(reason) as server:
         url = f"execution.teacher.base_url={server.url}"
@@ -176,7 +176,7 @@ def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(u
         assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=share)
         spent += bill.cost_usd
     assert paid_by(leap_here(*command, settings=(*HERE, budget, url))) is None  # all of it is there
-    assert "of the same model: 72 requests at most; replies taken to be 55 tokens long, as there" in estimate["basis"]
+    assert all(part in estimate["basis"] for part in ("the same model", "72 requests", "55 tokens"))
     assert estimate["usage"]["num_requests"] == bill.num_requests
 
 
@@ -185,7 +185,8 @@ def test_of_demonstrations_it_says_that_experts_are_quicker_than_students(undist
     command = ("eval", f"openai:{MODEL}", "--preset", "smoke", "--plan", "--json", "--home", home)
     (estimate,) = last_json(leap_here(*command))["estimates"]
     assert "episodes of demonstrations/smoke-i0-" in estimate["basis"]
-    assert "an expert's, mostly shorter than a student's: 72 requests at most" in estimate["basis"]
+    assert "expert" in estimate["basis"]
+    assert "72 requests" in estimate["basis"]
     assert estimate["usage"]["num_requests"] < 72
 
 
@@ -201,7 +202,7 @@ def test_where_nothing_was_played_no_stage_that_asks_has_an_estimate(tmp_path):
     command = ("eval", "openai:gpt-4o", "--preset", "smoke", "--plan", "--home", tmp_path / "empty")
     told = leap_here(*command).stdout.splitlines()
     assert told[0].split()[:2] == ["openai:gpt-4o", "run"]
-    assert told[1].startswith("evaluation-i0-test: no estimate: there is no episode of 'alfworld'")
+    assert told[1].startswith("evaluation-i0-test: no estimate: ")
     assert not (tmp_path / "empty").exists()
 
 

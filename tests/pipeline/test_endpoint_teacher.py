@@ -154,7 +154,6 @@ def test_what_goes_wrong_tells_neither_key_nor_hidden_state(before, name):
     assert KEY not in told + kept
     assert "What the agent cannot see" not in told
     if name == "a wrong key":
-        assert "refuses every request" in done.stderr
         assert "OPENAI_API_KEY" in done.stderr
 
 

@@ -141,44 +141,44 @@ def test_what_is_taken_is_written_as_before():
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "named"),
     [
-        ("execution.device=meta", "torch cannot use 'meta' here"),
-        ("execution.device=cuda:x", "torch cannot use"),
-        ("training.lora.target_modules=[]", "target_modules: must not be empty"),
-        ('training.lora.target_modules=[""]', "target_modules.0: must not be empty"),
-        ("training.lora.target_modules=(", "must be a regular expression"),
-        ('dataset.corrections=[" "]', "corrections.0: must not be empty"),
+        ("execution.device=meta", "execution.device"),
+        ("execution.device=cuda:x", "execution.device"),
+        ("training.lora.target_modules=[]", "training.lora.target_modules"),
+        ('training.lora.target_modules=[""]', "training.lora.target_modules.0"),
+        ("training.lora.target_modules=(", "training.lora.target_modules"),
+        ('dataset.corrections=[" "]', "dataset.corrections.0"),
         ("execution.teacher.base_url=http://host:99999/v1", "base_url"),
         ("execution.teacher.base_url=http://host:0/v1", "base_url"),
-        ("execution.teacher.base_url=http://a host/v1", "without blanks"),
+        ("execution.teacher.base_url=http://a host/v1", "base_url"),
         ("execution.teacher.base_url=http://[/v1", "base_url"),
-        ('execution.teacher.key_header="a: b"', "name of a header"),
-        ('execution.teacher.key_header="a\\r\\nb"', "must not hold the character"),
-        ('execution.teacher.query={"a": "b\\r\\nc: d"}', "must not hold the character"),
-        ("environment.num_train=1e21", "must be a whole number"),
+        ('execution.teacher.key_header="a: b"', "key_header"),
+        ('execution.teacher.key_header="a\\r\\nb"', "key_header"),
+        ('execution.teacher.query={"a": "b\\r\\nc: d"}', "execution.teacher.query"),
+        ("environment.num_train=1e21", "environment.num_train"),
         ("experiment=" + "x" * 101, "experiment"),
-        ("student.params={" + '"a":{' * 30 + "}" * 31, "nested more than 20 deep"),
-        ("student.params=" + "[" * 100_000, "nested too deeply"),
+        ("student.params={" + '"a":{' * 30 + "}" * 31, "student.params"),
+        ("student.params=" + "[" * 100_000, "student.params"),
         ("seed=" + "9" * 5000, "digits"),
-        ('student.params={"a": 1, "a": 2}', "'a' is there twice"),
-        ("training.epochs=NaN", "NaN is no number"),
-        ("training.epochs=-Infinity", "Infinity is no number"),
-        ("training.epochs=1e999", "finite"),
-        ('student.params={"a": [1e999]}', "student.params.a.0: must be a finite number"),
-        ('student.params={"a": "\\ud800"}', "must not hold the character"),
-        ("__proto__.polluted=1", "Unknown config key '__proto__'"),
-        ("training..epochs=1", "not of the form"),
-        (".=1", "not of the form"),
+        ('student.params={"a": 1, "a": 2}', "'a'"),
+        ("training.epochs=NaN", "NaN"),
+        ("training.epochs=-Infinity", "Infinity"),
+        ("training.epochs=1e999", "training.epochs"),
+        ('student.params={"a": [1e999]}', "student.params.a.0"),
+        ('student.params={"a": "\\ud800"}', "student.params.a"),
+        ("__proto__.polluted=1", "'__proto__'"),
+        ("training..epochs=1", "training..epochs"),
+        (".=1", "'.=1'"),
         ("seed.x=1", "seed"),
-        ("student.params" + ".a" * 5000 + "=1", "nested more than 20 deep"),
+        ("student.params" + ".a" * 5000 + "=1", "student.params"),
     ],
     ids=lambda text: text[:40],
 )
-def test_an_override_that_makes_no_sense_is_one_line(demo, override, told):
+def test_an_override_that_makes_no_sense_is_one_line(demo, override, named):
     with pytest.raises(ConfigError) as raised:
         load_config(demo, [override])
-    assert told in str(raised.value)
+    assert named in str(raised.value)
     assert len(str(raised.value)) < 500
     assert str(raised.value).isprintable()
 
@@ -191,7 +191,7 @@ def demo(tmp_path):
 
 
 def test_keys_are_texts():
-    with pytest.raises(ConfigError, match="keys must be texts"):
+    with pytest.raises(ConfigError, match=r"student\.params"):
         parse_config({"student": {"params": {1: 2}}})
 
 
