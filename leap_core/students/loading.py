@@ -119,7 +119,7 @@ def load_model(source: Path | str, dtype: Any) -> Any:
         ) from error
     other = why_it_writes_no_text(model.config)
     if other is not None:
-        raise StudentError(f"The model {str(source)!r} is not a causal language model: {other}. {_LOOK}")
+        raise StudentError(f"The model {str(source)!r} is no causal language model: {other}. {_LOOK}")
     faults = weight_faults(model, info)
     if faults:
         raise StudentError(
