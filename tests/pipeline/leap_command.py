@@ -52,7 +52,7 @@ def environment(**more):
 def shared_server():
     """Settings that name the tests' Prefect server, for the many tests that are not about starting one.
 
-    None in fast tests, which end before a server is asked for.
+    There is none for fast tests, which only plan and look.
     """
     from prefect.settings import PREFECT_API_URL
 

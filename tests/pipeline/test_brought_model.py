@@ -29,9 +29,9 @@ def broken(whole, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        ("run", "smoke"),
+        pytest.param(("run", "smoke"), marks=pytest.mark.slow),
         ("plan", "smoke"),
-        ("eval", "base", "--preset", "smoke"),
+        pytest.param(("eval", "base", "--preset", "smoke"), marks=pytest.mark.slow),
         ("eval", "base", "--preset", "smoke", "--plan"),
     ],
 )
@@ -46,6 +46,7 @@ def test_all_that_is_wrong_is_told_before_anything_is_made(broken, tmp_path, com
     assert list(ArtifactStore(home / "artifacts").records()) == []
 
 
+@pytest.mark.slow
 def test_training_as_it_is_set_is_looked_at_too(whole, tmp_path):
     settings = (*SETTINGS, f"student.model={whole}", "training.method=lora", 'training.lora.target_modules=["q_prj"]')
     done = leap_here("run", "smoke", "--home", tmp_path, settings=settings)
