@@ -65,6 +65,7 @@ def test_a_process_killed_while_it_publishes_leaves_only_whole_artifacts(home, l
     assert store.workspaces() == []
 
 
+@pytest.mark.slow
 def test_of_several_processes_that_want_the_same_one_computes_and_the_others_reuse_it(home):
     script = """
         with store.lock("rollout", KEY) as waited:

@@ -64,6 +64,7 @@ def test_models_that_rotate_by_the_longest_row_are_known_by_their_ropes(tmp_path
     assert one_regime_length(make_family("llama3", tmp_path / "dynamic", rope_parameters=dynamic)[0].config) == 2048
 
 
+@pytest.mark.slow
 def test_an_adapter_on_a_model_in_bf16_keeps_all_that_it_learned(tmp_path):
     """A sum of 8 bits has no room for a small update: it must be computed beside the base."""
     model, _ = make_family("llama3", tmp_path / "base")

@@ -51,7 +51,7 @@ def plain_reply(model, tokenizer, asked, temperature, limit=16):
 
 
 @pytest.mark.parametrize("admissible", [None, COMMANDS])
-@pytest.mark.parametrize("temperature", [0, 0.8])
+@pytest.mark.parametrize("temperature", [pytest.param(0, marks=pytest.mark.slow), 0.8])
 def test_replies_are_those_of_plain_generation_over_turns(tiny, temperature, admissible):
     from transformers import AutoModelForCausalLM
 
