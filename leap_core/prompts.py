@@ -90,7 +90,7 @@ def format_reply(action: Action) -> str:
 
 
 def read_reply(text: str, admissible: Sequence[str] | None) -> Action | None:
-    """Read any student's reply, as it is meant; None where it names no command, or is still a thought when it ends.
+    """Read a student's reply leniently; None where it names no command, or ends inside a thought.
 
     A student that was taught the form is read by it: `REASON: ... ACTION: ...`. In the words of one that plays as it
     is, labels may be missing, marked up or in another case, the command may be quoted or in a fence, or all of it may

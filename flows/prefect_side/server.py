@@ -171,12 +171,13 @@ def set_damaged_aside(directory: Path, log: Callable[[str], object]) -> None:
     log(f"Prefect's database was damaged ({why}). It is kept in {aside}; a new one is begun. No result was in it.")
 
 
-def find_damage(database: Path) -> str | None:
+def find_damage(database: Path, patience_s: float = 5.0) -> str | None:
     """What SQLite finds wrong with a database. One that is missing, empty, locked or of another version is whole."""
     if not database.is_file():
         return None
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        address = f"{database.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=patience_s)) as connection:
             found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:
         # The lowest byte is the kind of error.

@@ -25,7 +25,7 @@ _MONEY = re.compile(
     re.IGNORECASE,
 )
 _FEWEST_DIGITS = 2
-"""Of a number that no sign, unit or decimal shows to be an amount: less are counts, as in "the 2 items"."""
+"""Bare numbers (no sign, unit or decimals) below this are taken for counts, as in "the 2 items"."""
 
 
 def amounts_of(value: float | str) -> Iterator[Decimal]:

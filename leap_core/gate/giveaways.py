@@ -94,7 +94,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _number(token: str, before: str, following: str) -> str:
-    """The digits that a token stands for, "" where it is no number. "One" mostly is none: "a mug. One of them"."""
+    """The digits that a token stands for, "" where it is not a number. "One" mostly is not: "a mug. One of them"."""
     if token not in _DIGITS:
         return token if token.isdigit() else ""
     if token == "one" and (not before.isalpha() or before in _BEFORE_A_PRONOUN or following in _AFTER_A_PRONOUN):
@@ -148,7 +148,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Giveaways:
-    """All that could be given away of one privileged state, normalised."""
+    """Everything in one privileged state that words could give away, normalised."""
 
     texts: tuple[str, ...]
     places: tuple[Place, ...]

@@ -31,7 +31,7 @@ _SOURCE = re.compile(
     rf"\b({_HIDDEN}|{_SOLUTION}|{_TOLD}|ground truth|walkthrough|answer key|cheat sheet|the teacher|my coach)\b"
 )
 _QUOTED_WORDS = 8
-"""So many words in a row of the privileged text are a quotation, even where each name in them was seen by then."""
+"""This many consecutive words of the privileged text are a quotation, even where each name in them was already seen."""
 _FETCH = r"(get|fetch|grab|retrieve|take|collect|pick up|pick)"
 _STANDS = r"(is|are|lies|lie|sits|sit|stands|stand|waits|rests|was left)"
 _IN = r"(in|on|inside|at|within|under|behind|atop)"
@@ -148,7 +148,7 @@ def _named(sentences: Sequence[str], shown: str, secrets: Sequence[str]) -> list
 
 
 def _runs(normalised: str) -> Iterator[str]:
-    """All runs of so many words that they are a quotation."""
+    """All runs of words that are long enough to be a quotation."""
     words = normalised.split()
     return (" ".join(words[start : start + _QUOTED_WORDS]) for start in range(len(words) - _QUOTED_WORDS + 1))
 

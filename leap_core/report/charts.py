@@ -189,7 +189,7 @@ def _limit(axis: Axis, scale: Scale) -> Iterator[Markup]:
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
-    """Cut where an iteration has no result: a line across the gap would invent one."""
+    """Split the line where an iteration has no result: drawing across the gap would invent one."""
     runs = [[point] for point in points[:1]]
     for before, point in pairwise(points):
         if point.iteration == before.iteration + 1:

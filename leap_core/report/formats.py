@@ -8,7 +8,7 @@ from leap_core.types import Figure, Interval
 MISSING = "–"
 UNKNOWN = "unknown"
 FIGURES: dict[Figure, str] = {"success": "success", "score": "mean score"}
-"""What the figures that may decide are called."""
+"""Display names of the figures that can decide."""
 NBSP = "\u00a0"
 
 
@@ -74,7 +74,7 @@ def duration(seconds: float) -> str:
 
 
 def cost(usd: float | None) -> str:
-    """Write a cost in US dollars; None is unknown, never nothing."""
+    """Write a cost in US dollars; None is unknown, not zero."""
     if usd is None:
         return UNKNOWN
     return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"

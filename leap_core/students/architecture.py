@@ -1,7 +1,7 @@
-"""Which models take a mask of our own making and keep plain keys and values: read from the model's config.
+"""Which models accept a custom attention mask and keep plain keys and values: read from the model's config.
 
-The slot cache needs it to play (slots.py), the prefix trees need it to train (trainers/packing.py). A model that
-is not known here still works, without the savings. Each name in `MASKABLE` is checked by the tests.
+Playing needs this for the slot cache (slots.py), training for the prefix trees (trainers/packing.py). A model that is
+not listed here still works, without the savings. Each name in `MASKABLE` is checked by the tests.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ MASKABLE = frozenset(
 model says otherwise."""
 
 _ROPES_BY_LENGTH = frozenset({"longrope", "dynamic"})
-"""Kinds of rotary positions whose angles hang on the longest row of a batch: transformers updates them as it goes."""
+"""Kinds of rotary positions whose angles depend on the longest row of a batch: transformers updates them as it goes."""
 
 _IGNORES_PADDING_MASK = frozenset({"rwkv", "xlstm"})
-"""Values of `model_type` that read padding as they read text, whatever the mask says."""
+"""Values of `model_type` that read padding like text, whatever the mask says."""
 
 
 def takes_own_mask(config: Any) -> bool:
@@ -34,7 +34,7 @@ def takes_own_mask(config: Any) -> bool:
 
 
 def one_regime_length(config: Any) -> int | None:
-    """Up to so many tokens all positions are rotated alike, whatever else is in a batch; None: at every length.
+    """Length up to which positions are rotated alike whatever else is in the batch; None: at every length.
 
     Some models (longrope, dynamic) rotate by other angles once the longest row of a batch is longer than this, and then
     all rows of it. So rows that may become longer must not be computed beside others.
@@ -52,7 +52,7 @@ def one_regime_length(config: Any) -> int | None:
 
 
 def can_be_padded(config: Any) -> bool:
-    """Whether a row that is filled up on the left is computed as it would be alone."""
+    """Whether a row that is padded on the left gives the same result as alone."""
     return config.model_type not in _IGNORES_PADDING_MASK
 
 
@@ -74,5 +74,5 @@ def check_ids(size: int, ids: Iterable[int]) -> None:
 
 
 def valid_padding(config: Any, pad_id: int) -> int:
-    """An id to fill up rows with, which nothing ever reads: the tokenizer's, or 0 where the model has no row for it."""
+    """The id to pad rows with, which nothing ever reads: the tokenizer's, or 0 where the model has no row for it."""
     return pad_id if pad_id < num_ids(config) else 0

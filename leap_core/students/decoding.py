@@ -1,8 +1,8 @@
 """From logits to replies: sampling, the end of a reply, and commands constrained to the admissible ones.
 
-A `Reply` is one answer being written. It does not know how logits come about, so the slot cache and the plain
-`generate` share it. Constraints rule tokens out one at a time: what is left shares their probability, so that a command
-is not drawn as it would be among whole commands, but where each of its tokens leads on.
+A `Reply` is one answer being written. It does not depend on where logits come from, so the slot cache and plain
+`generate` share it. Constraints mask tokens one step at a time and renormalise what is left: commands are not drawn in
+proportion to the probability of the whole command, but token by token.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _MASK64 = (1 << 64) - 1
 
 
 class Vocabulary:
-    """What replies must know of a tokenizer."""
+    """What replies need from a tokenizer."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -53,7 +53,8 @@ class Vocabulary:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of a reply, without special tokens but those that mark a thought.
 
-        A thought that the prompt has opened begins with its mark here, too: else nobody could tell it from an answer.
+        A thought that the prompt has opened begins with its mark here, too: otherwise it could not be told from an
+        answer.
         """
         said = [number for number in ids if number not in self._silent]
         return self._opened_thought + str(self._tokenizer.decode(said, clean_up_tokenization_spaces=False))
@@ -116,7 +117,7 @@ class Reply:
         self._reserve = max(map(len, self._commands), default=0) + len(vocabulary.heading_line)
 
     def begin(self) -> list[int]:
-        """Tokens to put before anything is sampled; none in a reply that is free."""
+        """Tokens that the reply starts with before anything is sampled; none where it is unconstrained."""
         if not self._commands:
             return []
         self.ids.extend(self.vocabulary.opening)
@@ -129,7 +130,7 @@ class Reply:
 
     @property
     def max_length(self) -> int:
-        """More tokens than this the reply never has, end-of-turn token included."""
+        """The most tokens that the reply can have, the end-of-turn token included."""
         return self._limit + self._reserve + len(self.vocabulary.opening)
 
     @property
@@ -147,7 +148,7 @@ class Reply:
         self.done = True
 
     def fail(self, error: str) -> None:
-        """End the reply for a reason that is not the model's word."""
+        """End the reply with an error that the model did not write."""
         self.error = error
         self.done = True
 
@@ -225,7 +226,7 @@ class Sampling:
 def choose(logits: torch.Tensor, replies: Sequence[Reply], sampling: Sampling) -> list[int]:
     """Choose the next token of each reply from its row of `logits` (replies x vocabulary).
 
-    A reply whose row holds what is no number fails, with the cause; its token is 0.
+    A reply whose row holds NaN fails, with the cause; its token is 0.
     """
     scores = logits.float()
     # Where every token is ruled out (-inf), none can be chosen either.

@@ -2,7 +2,7 @@
 
 A prompt is the chat template's text with the generation prompt. A completion is what the template writes for an answer
 after it, up to the token that ends the turn. Both sides use these functions, so what a model is trained on and what it
-sees when it plays cannot drift apart. Nothing that is said, by whomever, becomes a control token.
+sees when it plays cannot drift apart. No text of a message ever becomes a control token.
 """
 
 import re
@@ -26,11 +26,11 @@ from leap_core.types import Message
 
 _MAX_CACHED_SEGMENTS = 100_000
 _MIN_CONTROL = 3
-"""Shorter tokens are words, whatever the tokenizer calls them: some take "!" for padding."""
+"""Shorter special tokens are treated as words: some tokenizers use "!" for padding."""
 
 _TAG = re.compile(r"[<\[◁].*[>\]▷]", re.DOTALL)
 _ALWAYS_CONTROL = ("<think>", "</think>")
-"""Templates cut answers at these, in whose tokenizers they are tokens or not."""
+"""Templates cut answers at these marks, whether or not the tokenizer has them as tokens."""
 
 _ANSWER = "REASON: I See: a b.\nACTION: go to Shelf 1"
 """What has to come back from any tokenizer as it went in."""
@@ -62,7 +62,7 @@ def load_tokenizer(path: Path | str) -> Any:
 
 
 def _check_words(tokenizer: Any) -> None:
-    """Raise StudentError where an answer does not come back as it was written, or begins with words of the template."""
+    """Raise StudentError where an answer does not survive encoding, or would begin with words of the template."""
     read = tokenizer.decode(encode_completion(tokenizer, _ANSWER)[:-1], clean_up_tokenization_spaces=False)
     lead = _encoder_of(tokenizer).frame.lead
     if _ANSWER not in read:
@@ -122,7 +122,7 @@ def opened_thought(tokenizer: Any) -> str:
 
 @dataclass(kw_only=True)
 class _Encoder:
-    """What is worked out once for a tokenizer.
+    """What is computed once per tokenizer.
 
     `segments` splits a rendered text before each special token. Text between special tokens is tokenised
     independently of what surrounds it, so the ids of a segment can be remembered: of a growing conversation only
@@ -166,7 +166,7 @@ class _Encoder:
         return [token for part in parts for token in self._encode_after(part)]
 
     def _harmless(self, message: Message) -> Message:
-        """With a blank in each control token. Whatever server renders the message then reads it as words, too."""
+        """Put a space into each control token, so that any server that renders the message reads it as words, too."""
         text = message.content
         while self.control.search(text):
             text = self.control.sub(lambda found: f"{found.group()[0]} {found.group()[1:]}", text)
@@ -235,7 +235,7 @@ def _template_of_base(path: Path | str) -> str | None:
 
 
 def _control_tokens(tokenizer: Any) -> set[str]:
-    """Tokens that stand for something other than their letters; blanks and words that were added are none."""
+    """Tokens that mean something other than their letters; added words and whitespace are not among them."""
     added = tokenizer.added_tokens_decoder.values()
     special = {token.content for token in added if token.special or _TAG.fullmatch(token.content)}
     return {token for token in special | set(tokenizer.all_special_tokens) if len(token.strip()) >= _MIN_CONTROL}

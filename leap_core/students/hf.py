@@ -140,7 +140,7 @@ class HfStudent:
         return reply
 
     def _shorten(self, prompt: list[int]) -> list[int]:
-        """Cut a prompt from the left, where that is wanted, so that a whole reply fits behind it."""
+        """Truncate a prompt from the left, where the settings ask for it, so that a whole reply fits after it."""
         if not self._truncates or self._context is None:
             return prompt
         return prompt[-(self._context - self._max_new_tokens) :]
@@ -160,7 +160,7 @@ class HfStudent:
             self._write_plainly([index], prompts, replies)
 
     def _split(self, prompts: list[list[int]], replies: list[Reply]) -> tuple[list[int], list[int]]:
-        """Which replies can be written beside each other; the others (see `one_regime_length`) must be alone."""
+        """Which replies can be generated in one batch; the others (see `one_regime_length`) must run alone."""
         if not can_be_padded(self._model.config):
             return [], list(range(len(prompts)))
         lengths = [len(prompt) + reply.max_length for prompt, reply in zip(prompts, replies, strict=True)]
@@ -187,7 +187,7 @@ class HfStudent:
 
 
 def _check_params(config: StudentConfig) -> None:
-    """This kind of student has no settings of its own but those that a tiny one is made by."""
+    """Only `tiny` takes `student.params`: the ones it is made with."""
     if config.model == TINY:
         TinyParams.read(config.params)
     elif config.params:
@@ -229,7 +229,7 @@ def _load_for_playing(path: Path | str, device: str) -> Any:
 
 
 def _load_adapted(path: Path | str, dtype: Any) -> Any:
-    """A base with its adapter: merged in fp32 only, since bf16 has no room for most of what an adapter adds."""
+    """A base with its adapter: merged in fp32 only, since bf16 would round most of what an adapter adds away."""
     model = load_adapter(load_model(base_of_adapter(path), dtype), path)
     if model.dtype == torch.float32:
         return model.merge_and_unload()

@@ -65,9 +65,9 @@ def is_adapter(path: Path | str) -> bool:
 
 @contextmanager
 def wrapping_in_adapter() -> Iterator[None]:
-    """To make a `PeftModel` in, without a warning that no user can heed.
+    """A context to make a `PeftModel` in, without a warning that users can do nothing about.
 
-    PEFT 0.21 asks transformers 5.23 for a property by the name that is on its way out.
+    PEFT 0.21 reads a property of transformers 5.23 under its deprecated name.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -133,7 +133,7 @@ def load_adapter(base: Any, adapter: Path | str, *, is_trainable: bool = False) 
     """Put the adapter in a directory on its `base`, a loaded model.
 
     Raises:
-        StudentError: it is missing, damaged or of a type without a merge, or its weights are not those of this base.
+        StudentError: it is missing, damaged or of a type that cannot be merged, or its weights do not fit this base.
     """
     from peft import PeftConfig, PeftModelForCausalLM
 
@@ -195,7 +195,7 @@ def _has_code(directory: Path) -> bool:
 
 
 def _check_tokenizer_files(directory: Path) -> None:
-    """Raise StudentError where a file that transformers would read as JSON has no end, or no bottom."""
+    """Raise StudentError where a file that transformers would read as JSON is too large or nested too deep."""
     for name in _TOKENIZER_JSON:
         if (directory / name).exists():
             read_json_object(directory / name)

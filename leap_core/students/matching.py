@@ -1,4 +1,4 @@
-"""Whether weights belong to their model: what transformers and PEFT tell of a load, and what of it matters.
+"""Whether weights belong to their model: what transformers and PEFT report about loading them, and which of it matters.
 
 Both fill what a file lacks with random numbers, leave out what they do not know, and go on. Here that is a fault.
 """
@@ -17,14 +17,14 @@ _SIZE_MISMATCH = re.compile(
     r"the shape in current model is torch\.Size\(\[(.*?)\]\)"
 )
 _IN_PARTS = "automatic conversion of the weights"
-"""In what transformers says where it cannot put a weight together; which one it only logs."""
+"""Part of the error of transformers where a weight cannot be assembled; which one is only in its log."""
 _HARMLESS = re.compile(
     r"(inv_freq|masked_bias|\battn\.bias|\battention\.bias|(cos|sin)_cached|position_ids|causal_mask|[kv](_cache)?_scale)$"
 )
-"""Buffers that older versions saved, and scales of a cache: a model computes them by itself, or does without."""
+"""Buffers that older versions saved, and scales of a cache: a model computes them itself, or does not need them."""
 _OTHER_ENDS = ("ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "ForQuestionAnswering")
 _DECODERS_WITH_A_SWITCH = ("gpt_neox", "gpt_neox_japanese")
-"""They have `is_decoder`, which others use to say that they read both ways, but never look at it."""
+"""Model types that ignore `is_decoder`, which elsewhere tells a causal model from a bidirectional one."""
 ADAPTER_NAME = "default"
 MERGED_ADAPTERS = ("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "VERA")
 """Types of adapters that can be merged into their base, as playing does."""

@@ -19,7 +19,7 @@ _ENDS = (".", "?")
 
 
 def find_phrases(texts: Iterable[str], cut: Callable[[str], Sequence[str]]) -> list[str]:
-    """The most frequent phrases of two or more pieces, the longest first.
+    """The most frequent phrases of two or more pieces, longest first.
 
     Args:
         texts: where they are sought, in any order; texts that occur twice count once.

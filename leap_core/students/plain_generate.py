@@ -12,7 +12,8 @@ from leap_core.students.decoding import Reply, Sampling, choose
 class _Steering(LogitsProcessor):  # type: ignore[misc]
     """Makes greedy `generate` emit what the replies choose: every score but the chosen token's becomes -inf.
 
-    A reply may ask for several tokens in a row; they are handed out one a step. A token is chosen where none waits.
+    A reply may ask for several tokens in a row, which are emitted one per step; a new one is chosen when none is
+    pending.
     """
 
     def __init__(self, replies: Sequence[Reply], sampling: Sampling, filler: int) -> None:
@@ -44,7 +45,7 @@ class _AllDone(StoppingCriteria):  # type: ignore[misc]
 
 
 def clear_generation(model: Any) -> None:
-    """Forget how a model that somebody brings would like to be sampled from: that is for our settings alone to say."""
+    """Drop the model's own generation settings: only our settings decide how it is sampled."""
     model.generation_config = GenerationConfig()
 
 

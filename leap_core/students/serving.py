@@ -1,7 +1,7 @@
 """Serving a model for the length of a stage: `vllm serve` on this machine, stopped at the end.
 
 An adapter is served beside its base, under a name that is made from its files: so a reply in the journal belongs to
-these weights and to no others.
+exactly these weights.
 """
 
 import shutil

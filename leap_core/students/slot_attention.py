@@ -1,8 +1,8 @@
-"""Attention on a CPU: each row reads its own keys and values, not as many as the longest row has.
+"""Attention on a CPU: each row reads its own keys and values only, not up to the length of the longest row.
 
-A decoding step multiplies little and reads everything that is cached, so on a CPU it takes as long as reading takes.
-Rows of different lengths in one call would all be read to the end of the longest. Neighbours of like length share a
-call, since a call costs something, too.
+A decoding step does little arithmetic and reads the whole cache, so on a CPU it is bound by memory bandwidth. Rows of
+different lengths in one call would all be read to the end of the longest. Neighbours of like length share a call, since
+a call costs something, too.
 """
 
 from collections.abc import Sequence

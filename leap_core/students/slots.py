@@ -88,14 +88,14 @@ class SlotCache(Cache):  # type: ignore[misc]
         return tensor[start : start + num_rows, :, :num_visible]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Visible tokens before the ones being computed; only asked for by models that build masks of their own."""
+        """Number of cached tokens before the ones being computed; only models that build their own masks ask for it."""
         return self._window[2] - (0 if self._places is None else self._places.shape[1])
 
 
 class SlotTable:
     """Which episode has which row, and which tokens each row holds. At most `max_rows` rows.
 
-    When all rows are taken, the episode that has waited longest loses its row and is computed anew later.
+    When all rows are taken, the row that was used least recently is given away, and its episode is computed anew later.
     """
 
     def __init__(self, cache: SlotCache, max_rows: int) -> None:

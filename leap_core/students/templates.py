@@ -1,8 +1,8 @@
-"""Chat templates of models that people bring: pinned to one day and one way to answer, and looked through for facts.
+"""Chat templates of models that people bring: pinned to one date and one way to answer, and tested on a made-up chat.
 
-A template is a program of somebody else's. That it renders without an error says nothing: some leave out the system
-message, some put it behind the history, some read nothing but content parts. So a made-up conversation is rendered, and
-what stands where in the text decides.
+A template is somebody else's program. That it renders without an error proves nothing: some leave out the system
+message, some put it after the history, some only read content parts. So a made-up conversation is rendered, and the
+text that comes out decides.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,8 +19,8 @@ PLAIN_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
-"""For base models, whose tokenizer has no chat template. The blank before an answer is the answer's: tokenizers of base
-models make one token of a blank and the word after it."""
+"""For base models, whose tokenizer has no chat template. The space before an answer belongs to the answer: tokenizers
+of base models make one token of a space and the word after it."""
 
 _BOS = "{{ bos_token }}"
 _FIXED_DATE = (
@@ -56,10 +56,10 @@ _LONG_TALK = tuple(
     )
     for number in range(23)
 )
-"""Long and awkward: some templates cut what is said, spell it in the way of web pages, or forget all but the end."""
+"""Long and awkward: some templates truncate messages, escape them as HTML, or drop all but the last ones."""
 
 _FOREIGN_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError, RuntimeError)
-"""What the code in a template may raise, beside the errors of templates."""
+"""What code in a template may raise besides jinja2's own errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class AnswerFrame:
 
 
 def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
-    """Give the tokenizer the one template that is used with it, whatever the day.
+    """Give the tokenizer the one template that is used with it, independent of today's date.
 
     Without one of its own it gets `base_template` (that of the base, for an adapter), else the plain one, with the
     token that opens a text where this tokenizer puts it before texts. Pinned once, a template stays as it is.
@@ -100,7 +100,9 @@ def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
 
 
 def check_template(tokenizer: Any) -> None:
-    """Raise StudentError where the template leaves out what is said, or refuses turns of user and assistant."""
+    """Raise StudentError where the template drops or changes messages, or refuses alternating user and assistant
+    turns.
+    """
     for talk in (_TALK, _LONG_TALK):
         text = render(tokenizer, talk)
         missing = [message.role for message in talk if text.count(message.content) != 1]
@@ -116,8 +118,8 @@ def check_template(tokenizer: Any) -> None:
 def folds_system(tokenizer: Any) -> bool:
     """Whether system messages must become the beginning of the first user message.
 
-    So it is where a template has no system role, leaves its text out, or puts it behind what was said before: each
-    prompt of an episode has to begin with the text of the one before it.
+    That is so where a template has no system role, drops its text, or puts it after the history: each prompt of an
+    episode has to begin with the text of the one before it.
     """
     for talk in (_TALK[:1], _TALK, _LONG_TALK):
         try:
@@ -174,7 +176,7 @@ def _chat(messages: Sequence[Message]) -> Chat:
 
 
 def _try(tokenizer: Any) -> None:
-    """Raise StudentError where the template has no bounds, or writes something else each time."""
+    """Raise StudentError where the template runs without bounds, or gives a different text each time."""
     template = str(tokenizer.chat_template)
     if is_tame(template):
         return

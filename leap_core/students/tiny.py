@@ -179,7 +179,7 @@ def _save_model(output: Path, vocabulary: list[str], seed: int, params: TinyPara
 def _attend_to_alike(attention: Any) -> None:
     """Let each head begin by attending to tokens like the one it looks from: its keys are made much as its queries are.
 
-    To look up what is in a text, that is half the work; from random weights it takes far longer to learn. After
+    That is half of what looking something up in a text needs; from random weights it takes far longer to learn. After
     Trockman and Kolter, "Mimetic Initialization of Self-Attention Layers" (arXiv 2305.09828).
     """
     import torch
@@ -194,7 +194,7 @@ def _attend_to_alike(attention: Any) -> None:
 def _compose_entities(embeddings: Any, vocabulary: Sequence[str]) -> None:
     """Let each entity begin as a mixture of its kind, its number and itself; shape of `embeddings`: (tokens, hidden).
 
-    Else nothing tells that a "mug 2" is a "mug", and to see whether there is a mug takes very long to learn.
+    Otherwise nothing tells that a "mug 2" is a "mug", and whether there is a mug takes very long to learn.
     """
     import torch
 

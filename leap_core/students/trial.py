@@ -1,8 +1,8 @@
-"""A first rendering of somebody's chat template, in a process of its own that has bounds.
+"""The first rendering of somebody's chat template, in a process of its own with limits on time and memory.
 
-The sandbox of templates keeps them from files and programs, not from loops without an end or texts without a limit, and
-nothing can stop such a rendering from within. So a template first renders made-up conversations where the kernel ends
-it. What it wrote there it must write here as well: chance and addresses in memory are no part of a prompt.
+jinja2's sandbox keeps templates from files and programs, but not from endless loops or texts, and nothing can stop such
+a rendering from within the process. So a template first renders made-up conversations where the kernel enforces limits.
+It must then give the same text in this process: random numbers and memory addresses have no place in a prompt.
 """
 
 import json

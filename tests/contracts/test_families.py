@@ -11,7 +11,7 @@ import pytest
 import torch
 from chat_server import ChatServer
 from chat_server import reply as completion
-from families import FAMILIES, make_family
+from families import FAMILIES, TEMPLATES, make_family
 from student_models import answer, conversation, write_rows
 
 from leap_core.config import EndpointConfig, ExecutionConfig, LoraSection, StudentConfig, TrainingConfig
@@ -22,6 +22,7 @@ from leap_core.students.decoding import Vocabulary
 from leap_core.students.encoding import encode_completion, encode_prompt, end_ids, load_tokenizer, opened_thought
 from leap_core.students.hf import HfStudent
 from leap_core.students.openai import OpenAIStudent
+from leap_core.students.trial import is_tame
 from leap_core.trainers.base import TrainingJob
 from leap_core.trainers.export import export_model
 from leap_core.trainers.packing import PaddingCollator, TreeCollator, pack_rows, single_sequences
@@ -35,7 +36,13 @@ TURNS = (1, 3, 0, 6)
 """Turns of the episodes that are answered together: some long, some short."""
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+def marks_of(name):
+    """A template that is not tame is first rendered in a process of its own, which imports transformers."""
+    template = FAMILIES[name].template
+    return () if template is None or is_tame((TEMPLATES / f"{template}.jinja").read_text()) else pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=marks_of(name)) for name in sorted(FAMILIES)])
 def family(request):
     return request.param
 
@@ -69,7 +76,7 @@ def make_job(start, home, **settings):
         precision="fp32",
         learning_rate=3e-2,
         warmup_steps=0,
-        epochs=2,
+        epochs=1,
         batch_size=2,
         max_length=one_regime_length(AutoConfig.from_pretrained(start)) or 1000,
         max_truncated_share=0.9,

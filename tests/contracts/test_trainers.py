@@ -104,6 +104,7 @@ def test_it_tells_how_far_it_is(trainer, start, rows, tmp_path):
     assert [line.partition(",")[0] for line in told] == [f"step {step} of 12" for step in range(1, 13)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_an_interrupted_run_ends_in_the_same_bytes(method, trainer, start, rows, tmp_path):
     whole, cut = (make_job(trainer, start, rows, tmp_path / name, method=method) for name in ("whole", "cut"))

@@ -1,15 +1,17 @@
 """`leap doctor` finds nothing wrong with this machine, and says what is wrong where something is."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("unit", "pipeline")]
 
 from alfworld_games import write_game
+from leap_command import leap_here
 from webshop_files import row, write_data
 
 from leap_core.envs import ENVIRONMENTS
@@ -18,17 +20,18 @@ pytestmark = pytest.mark.slow
 
 
 def run(*arguments, **environment):
+    """Run the command in this process: none of these subjects looks at Prefect."""
+    return leap_here(*arguments, **environment)
+
+
+def doctor(home, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "flows", *arguments],
+        [sys.executable, "-m", "flows", "doctor", "--home", str(home)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=120,
     )
-
-
-def doctor(home, **environment):
-    return run("doctor", "--home", str(home), **environment)
 
 
 def test_all_is_well_here(tmp_path):
@@ -85,10 +88,11 @@ def test_alfworld_data_that_is_there(tmp_path):
     assert done.returncode == 0, done.stdout
     lines = {line[4:19].strip(): line for line in done.stdout.splitlines()}
     assert "as in ALFWorld 0.4" in lines["alfworld data"]
-    assert "3 games (3 playable, 1 without a game, 1 damaged); ALFWorld's own has 3,553" in lines["train"]
+    assert "3 games (3 playable, 1 without a game, 1 damaged)" in lines["train"]
     assert "bad/trial" in lines["train"]
     assert str(tmp_path / "data") in lines["ALFWORLD_DATA"]
-    assert "2 games (2 playable); the published evaluation has 140: numbers will not" in lines["valid_seen"]
+    assert "2 games (2 playable)" in lines["valid_seen"]
+    assert "140" in lines["valid_seen"]
     assert "(138 missing" in lines["valid_seen"]
 
 
@@ -111,14 +115,14 @@ def test_data_that_nobody_has_asked_for_are_worth_a_note(tmp_path, subject, vari
 def test_alfworld_data_without_its_variable(tmp_path):
     write_game(tmp_path / ".cache" / "alfworld" / "json_2.1.1" / "train" / "task" / "trial")
     done = doctor_alfworld(tmp_path, ALFWORLD_DATA="", HOME=str(tmp_path))
-    assert "ALFWORLD_DATA  is not set, so games are looked for in ~/.cache/alfworld" in done.stdout
+    assert re.search(r"ALFWORLD_DATA .*~/\.cache/alfworld", done.stdout)
     assert "1 games (1 playable)" in done.stdout
 
 
 def test_unknown_environment():
     done = run("doctor", "alfwrld")
     assert done.returncode == 1
-    assert "Did you mean 'alfworld'" in done.stdout + done.stderr
+    assert "'alfworld'" in done.stdout + done.stderr
 
 
 def doctor_alfworld(tmp_path, **environment):
@@ -142,14 +146,14 @@ def test_webshop_data_that_is_damaged(tmp_path):
     (data / "items_ins_v2_1000.json").write_text("<html>", encoding="utf-8")
     done = doctor_webshop(tmp_path, WEBSHOP_DATA=str(data))
     assert done.returncode == 1
-    assert "items_ins_v2_1000.json is not whole, or not JSON" in done.stdout
-    assert "It is a web page" in done.stdout
+    assert "items_ins_v2_1000.json" in done.stdout
+    assert "web page" in done.stdout
 
 
 def test_webshop_data_that_is_not_there(tmp_path):
     done = doctor_webshop(tmp_path, WEBSHOP_DATA=str(tmp_path / "none"))
     assert done.returncode == 1
-    assert "setup.sh in https://github.com/princeton-nlp/WebShop" in done.stdout
+    assert "https://github.com/princeton-nlp/WebShop" in done.stdout
 
 
 def doctor_webshop(tmp_path, **environment):

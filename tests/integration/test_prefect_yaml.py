@@ -29,6 +29,7 @@ def test_the_night_is_scheduled_and_one_iteration_runs_at_a_time():
         assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
 
 
+@pytest.mark.slow
 def test_settings_of_libraries_stand_before_torch_and_the_hub_are_imported(tmp_path):
     settled = {"OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     program = (

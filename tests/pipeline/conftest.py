@@ -20,7 +20,14 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
+def pytest_collection_modifyitems(items):
+    """Give Prefect's server to the slow tests alone: it takes longer to start than all the others take together."""
+    for item in items:
+        if item.path.parent == OFFLINE.parent and item.get_closest_marker("slow"):
+            item.fixturenames.insert(0, "prefect_server")
+
+
+@pytest.fixture(scope="session")
 def prefect_server():
     """Run against a temporary server and database, and keep Prefect's own lines out of the way."""
     from prefect.settings import (

@@ -50,10 +50,14 @@ def environment(**more):
 
 
 def shared_server():
-    """Settings that name the tests' Prefect server, for the many tests that are not about starting one."""
+    """Settings that name the tests' Prefect server, for the many tests that are not about starting one.
+
+    There is none for fast tests, which only plan and look.
+    """
     from prefect.settings import PREFECT_API_URL
 
-    return {"PREFECT_API_URL": PREFECT_API_URL.value()}
+    url = PREFECT_API_URL.value()
+    return {} if url is None else {"PREFECT_API_URL": url}
 
 
 def start(*arguments, prefix=(), command=LEAP, **more):

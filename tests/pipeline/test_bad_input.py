@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections import namedtuple
 from dataclasses import dataclass
@@ -87,66 +88,70 @@ def states(ended):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "named"),
     [
-        (("run", "smok"), "Unknown preset 'smok'. Did you mean 'smoke'?"),
-        (("plan", "smok"), "Unknown preset 'smok'. Did you mean 'smoke'?"),
-        (("run", "nowhere.toml"), "Cannot read the preset nowhere.toml: No such file"),
-        (("run", "smoke", "--set", "training.epoch=1"), "Unknown config key 'training.epoch'. Did you mean"),
-        (("run", "smoke", "--set", "environment.name=alfwrld"), "Unknown environment 'alfwrld'. Did you mean"),
-        (("run", "intercode", "--set", "correction.level=0"), "correction.level is 0, but the rule-based expert of"),
-        (("run", "intercode", "--set", "demonstrations.level=50"), "demonstrations.level is 50, but"),
-        (("run", "smoke", "--set", "environment.params.engine=nativ"), "Config environment.params.engine: "),
-        (("run", "smoke", "--set", "correction.teacher=oracel"), "Unknown teacher 'oracel'. Did you mean 'oracle'?"),
-        (("run", "smoke", "--set", "student.kind=script"), "Unknown student 'script'. Did you mean 'scripted'?"),
-        (("run", "smoke", "--set", "student.prompt=compat"), "Unknown prompt set for alfworld 'compat'. Did you mean"),
-        (("run", "smoke", "--set", "student.model=/no/such"), "No model at /no/such. Give a directory"),
-        (("run", "smoke", "--set", 'student.params={"layers": 1}'), "Unknown config key 'student.params.layers'"),
-        (("run", "smoke", "--set", "training.trainer=ssft"), "Unknown trainer 'ssft'. Did you mean 'sft'?"),
-        (("eval", "openai:"), "'openai:' names no model. Say what the endpoint calls it: openai:gpt-4o."),
-        (("eval", "opnai:gpt-4o"), "Unknown kind of model 'opnai:'. Did you mean 'openai:'? A model at an endpoint is"),
-        (("eval", "base", "--split", "tst"), "Unknown split 'tst'. Did you mean 'test'?"),
-        (("report", "nobody"), "No experiment 'nobody' in "),
+        (("run", "smok"), ["'smok'", "'smoke'"]),
+        (("plan", "smok"), ["'smok'", "'smoke'"]),
+        (("run", "nowhere.toml"), ["nowhere.toml"]),
+        (("run", "smoke", "--set", "training.epoch=1"), ["'training.epoch'", "'training.epochs'"]),
+        (("run", "smoke", "--set", "environment.name=alfwrld"), ["'alfwrld'", "'alfworld'"]),
+        (("run", "intercode", "--set", "correction.level=0"), ["correction.level"]),
+        (("run", "intercode", "--set", "demonstrations.level=50"), ["demonstrations.level"]),
+        (("run", "smoke", "--set", "environment.params.engine=nativ"), ["environment.params.engine"]),
+        (("run", "smoke", "--set", "correction.teacher=oracel"), ["'oracel'", "'oracle'"]),
+        (("run", "smoke", "--set", "student.kind=script"), ["'script'", "'scripted'"]),
+        (("run", "smoke", "--set", "student.prompt=compat"), ["'compat'", "'compact'", "alfworld"]),
+        (("run", "smoke", "--set", "student.model=/no/such"), ["/no/such"]),
+        (("run", "smoke", "--set", 'student.params={"layers": 1}'), ["'student.params.layers'"]),
+        (("run", "smoke", "--set", "training.trainer=ssft"), ["'ssft'", "'sft'"]),
+        (("eval", "openai:"), ["'openai:'"]),
+        (("eval", "opnai:gpt-4o"), ["'opnai:'", "'openai:'"]),
+        (("eval", "base", "--split", "tst"), ["'tst'", "'test'"]),
+        (("report", "nobody"), ["'nobody'"]),
     ],
-)  # fmt: skip
-def test_a_wrong_name_is_told_before_anything_is_touched(leap, tmp_path, arguments, message):
+)
+def test_a_wrong_name_is_told_before_anything_is_touched(leap, tmp_path, arguments, named):
+    """The line names what was given and, where one is near, what may have been meant."""
     ended = leap(*arguments, "--home", tmp_path / "home")
     assert ended.code == 1
     assert len(ended.lines) == 1
-    assert ended.lines[0].startswith(f"error: {message}")
+    assert ended.lines[0].startswith("error: ")
+    assert all(name in ended.lines[0] for name in named)
     assert ended.output == ""
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "named"),
     [
-        (("run", "smoke", "--set", "environment.num_dev=0"), "The dev split is empty: set environment.num_dev"),
-        (("run", "smoke", "--set", 'dataset.corrections=["x"]'), "There is no artifact 'x'."),
-        (("eval", "demo-i7", "--preset", "smoke"), "There is no artifact 'demo-i7'."),
-        (("artifacts", "show", "demo-i7"), "There is no artifact 'demo-i7'."),
+        (("run", "smoke", "--set", "environment.num_dev=0"), "environment.num_dev"),
+        (("run", "smoke", "--set", 'dataset.corrections=["x"]'), "'x'"),
+        (("eval", "demo-i7", "--preset", "smoke"), "'demo-i7'"),
+        (("artifacts", "show", "demo-i7"), "'demo-i7'"),
     ],
 )
-def test_what_is_not_there_is_told_before_any_stage_starts(leap, tmp_path, store, arguments, message):
+def test_what_is_not_there_is_told_before_any_stage_starts(leap, tmp_path, store, arguments, named):
     ended = leap(*arguments, "--home", tmp_path / "home")
     assert ended.code == 1
-    assert ended.lines[-1].startswith(f"error: {message}")
+    assert ended.lines[-1].startswith("error: ")
+    assert named in ended.lines[-1]
     assert not list((tmp_path / "home").rglob("artifacts"))
 
 
 @pytest.mark.parametrize(
-    ("setting", "message", "before"),
+    ("setting", "named", "before"),
     [
-        ("environment.data=/no/data", "environment.data is '/no/data', but there is no directory /no/data. Get", []),
-        ("environment.params.scene_size=hugh", "Unknown scene size 'hugh'.", ["base"]),
+        ("environment.data=/no/data", "/no/data", []),
+        ("environment.params.scene_size=hugh", "'hugh'", ["base"]),
     ],
 )
 def test_data_that_are_not_there_are_told_before_any_stage_what_only_a_stage_can_judge_by_it(
-    judge, store, setting, message, before
+    judge, store, setting, named, before
 ):
     ended = judge(setting)
     assert ended.code == 1
-    assert ended.lines[-1].startswith(f"error: {message}")
+    assert ended.lines[-1].startswith("error: ")
+    assert named in ended.lines[-1]
     assert list(states(ended)) == stages(store()) == before
 
 
@@ -182,14 +187,16 @@ def test_who_only_looks_makes_no_home(leap, tmp_path, arguments):
 def test_a_stage_that_is_none_and_one_that_has_made_nothing(leap, judge, tmp_path):
     ended = leap("artifacts", "list", "corection", "--home", tmp_path)
     assert ended.code == 1
-    assert ended.lines == ["error: Unknown stage 'corection'. Did you mean 'correction'?"]
+    assert len(ended.lines) == 1
+    assert "'corection'" in ended.lines[0]
+    assert "'correction'" in ended.lines[0]
     nothing = leap("artifacts", "list", "annotation", "--home", tmp_path / "home")
     assert nothing.code == 0
-    assert nothing.lines[0].startswith(f"No artifacts in {tmp_path / 'home' / 'artifacts'}. `leap run` makes them")
+    assert nothing.lines[0].startswith(f"No artifacts in {tmp_path / 'home' / 'artifacts'}")
     assert judge().code == 0
     nothing = leap("artifacts", "list", "annotation", "--home", tmp_path / "home")
     assert (nothing.code, nothing.output) == (0, "")
-    assert nothing.lines[0].startswith("No artifacts of stage 'annotation' in ")
+    assert "'annotation'" in nothing.lines[0]
     assert leap("artifacts", "list", "evaluation", "--home", tmp_path / "home").lines == []
 
 
@@ -232,8 +239,8 @@ def test_games_that_are_lost_while_they_are_needed_fail_the_stage_and_are_played
     lost.rename(data / "lost")
     ended = judge(*settings)
     assert ended.code == 1
-    assert ended.lines[-1].startswith("error: 1 of 2 episodes failed, more than the allowed share")
-    assert f"{lost.name}" in ended.lines[-1]
+    assert ended.lines[-1].startswith("error: 1 of 2 episodes failed")
+    assert lost.name in ended.lines[-1]
     assert len(list(store().records("evaluation"))) == 1
     (data / "lost").rename(lost)
     back = judge(*settings)
@@ -242,15 +249,13 @@ def test_games_that_are_lost_while_they_are_needed_fail_the_stage_and_are_played
     assert json.loads(back.output.splitlines()[-1])["models"][0]["result"]["num_errors"] == 0
 
 
-RUBBISH = "The student's replies had not the form 'REASON: ... ACTION: ...' in"
-
-
 def test_a_student_that_answers_rubbish_is_judged_and_warned_of(judge, store):
     ended = judge(reply="bla\nbla")
     result = json.loads(ended.output.splitlines()[-1])["models"][0]["result"]
     assert (result["success"], result["num_episodes"], result["num_errors"]) == (0, 2, 0)
     (warning,) = (line for line in ended.lines if "warning" in line)
-    assert warning.startswith(f"evaluation-i0-dev: warning: {RUBBISH} 8 of 8 steps")
+    assert warning.startswith("evaluation-i0-dev: ")
+    assert "8 of 8 steps" in warning
     assert "student.max_new_tokens" in warning
 
 
@@ -259,7 +264,8 @@ def test_nothing_of_a_student_that_answers_rubbish_is_corrected(leap, store, tmp
     hardly = ("training.bootstrap_learning_rate=1e-9", "training.bootstrap_epochs=1", "student.constrain=false")
     ended = leap("run", "smoke", "--home", tmp_path / "home", settings=(*SMALL, *hardly))
     assert ended.code == 1
-    assert ended.lines[-1].startswith(f"error: {RUBBISH}")
+    assert ended.lines[-1].startswith("error: ")
+    assert "student.max_new_tokens" in ended.lines[-1]
     assert "evaluation" in stages(store())
     assert not {"rollout", "correction"} & set(stages(store()))
 
@@ -285,8 +291,8 @@ def test_a_model_that_cannot_be_loaded_is_told_before_anything_is_made(leap, tmp
         settings=(*SMALL, "student.params={}", f"student.model={broken}"),
     )
     assert ended.code == 1
-    assert f"error: The model '{broken}' cannot be used so:" in ended.lines
-    assert any(line.startswith("  weights: there are no weights.") for line in ended.lines)
+    assert any(line.startswith("error: ") and str(broken) in line for line in ended.lines)
+    assert any(line.startswith("  weights: ") for line in ended.lines)
     assert stages(store()) == []
 
 
@@ -302,7 +308,7 @@ def test_a_disk_that_fills_up_while_a_stage_writes(judge, store, monkeypatch, at
         full.setattr(os, "fsync", fsync)
         ended = judge()
     assert ended.code == 1
-    assert ended.lines[-1].startswith("error: No room to write ")
+    assert ended.lines[-1].startswith("error: ")
     assert os.strerror(reason) in ended.lines[-1]
     assert "leap artifacts gc" in ended.lines[-1]
     stage = Path(at).name
@@ -322,27 +328,27 @@ def test_a_disk_that_is_full_from_the_start(judge, store, monkeypatch):
     ended = judge()
     assert ended.code == 1
     assert len(ended.lines) == 1
-    assert "1.0 MB free, and 50 MB are needed to begin." in ended.lines[0]
+    assert "1.0 MB" in ended.lines[0]
     assert stages(store()) == []
 
 
 @pytest.mark.parametrize(
-    ("raised", "free", "expected", "message"),
+    ("raised", "free", "expected", "named"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 10**9, ArtifactError, "No room in"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), 10**9, ArtifactError, "No room in"),
-        (RuntimeError("PytorchStreamWriter failed"), 1000, ArtifactError, "No room in"),
-        (httpx.ConnectError("refused"), 10**9, LeapError, "Prefect's server failed: refused"),
+        (OSError(errno.ENOSPC, "No space left on device"), 10**9, ArtifactError, "{home}"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 10**9, ArtifactError, "{home}"),
+        (RuntimeError("PytorchStreamWriter failed"), 1000, ArtifactError, "{home}"),
+        (httpx.ConnectError("refused"), 10**9, LeapError, "refused"),
         (LeapError("said already"), 1000, LeapError, "said already"),
         (OSError(errno.EIO, "bad block"), 10**9, OSError, "bad block"),
         (RuntimeError("a bug"), 10**9, RuntimeError, "a bug"),
     ],
 )
 def test_what_libraries_raise_is_told_plainly_and_a_bug_stays_a_bug(
-    tmp_path, monkeypatch, raised, free, expected, message
+    tmp_path, monkeypatch, raised, free, expected, named
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(10**12, 0, free))
-    with pytest.raises(expected, match=message) as error, session.plain_errors(tmp_path):
+    with pytest.raises(expected, match=re.escape(named.format(home=tmp_path))) as error, session.plain_errors(tmp_path):
         raise raised
     assert type(error.value) is expected
 
@@ -350,5 +356,5 @@ def test_what_libraries_raise_is_told_plainly_and_a_bug_stays_a_bug(
 def test_a_model_that_cannot_be_had_is_told_before_any_work_is_done_for_it(leap, store, tmp_path):
     ended = leap("run", "smoke", "--home", tmp_path / "home", settings=(*SMALL, "student.model=org/none"))
     assert ended.code == 1
-    assert "'org/none' is not on this machine" in ended.lines[-1]
+    assert "'org/none'" in ended.lines[-1]
     assert stages(store()) == []

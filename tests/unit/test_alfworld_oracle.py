@@ -252,11 +252,11 @@ def test_a_choice_that_hidden_places_made_is_asserted_not_argued():
 
 
 def test_where_nothing_can_be_advised_it_says_so():
-    with pytest.raises(TeacherReplyError, match="no mug to be had"):
+    with pytest.raises(TeacherReplyError, match="mug"):
         advise(CLEAN_MUG, now=see("You are in the middle of a room. Looking quickly around you, you see nothing."))
     turns, now = holding("mug 2")
     opening = see("Looking quickly around you, you see a cabinet 1.")
-    with pytest.raises(TeacherReplyError, match="no shelf"):
+    with pytest.raises(TeacherReplyError, match="shelf"):
         advise("put a mug in shelf.", (opening, turns[0][1]), *turns[1:], now=now)
     with pytest.raises(TeacherReplyError, match="not admissible"):
         advise(CLEAN_MUG, now=OPENING.with_(admissible=("look",)))
@@ -270,7 +270,7 @@ def test_where_nothing_can_be_advised_it_says_so():
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
-    suite = AlfworldSuite(EnvironmentConfig(num_train=36, num_test=18))
+    suite = AlfworldSuite(EnvironmentConfig(num_train=18, num_test=12))
     return suite, root, [spec for split in ("train", "test") for spec in suite.prepare(root, split, 11)]
 
 

@@ -58,8 +58,11 @@ def test_downloaded_games(tmp_path, data):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda game: game.write_text(game.read_text()[:1000]), "is not JSON"),
-        (lambda game: game.write_text(game.read_text().replace("(define (problem", "define (problem")), "is damaged"),
+        (lambda game: game.write_text(game.read_text()[:1000]), "JSON"),
+        (
+            lambda game: game.write_text(game.read_text().replace("(define (problem", "define (problem")),
+            "'pddl_problem'",
+        ),
         (lambda game: game.with_name("traj_data.json").unlink(), "traj_data.json"),
     ],
 )
@@ -84,14 +87,14 @@ def test_missing_data(tmp_path, data):
     with pytest.raises(LeapError, match="alfworld-download"):
         suite_of(data=str(tmp_path / "none")).prepare(tmp_path / "x", "train", 0)
     shutil.rmtree(data / "json_2.1.1" / "valid_unseen")
-    with pytest.raises(LeapError, match=r"holds no playable.*test split.*alfworld-download"):
+    with pytest.raises(LeapError, match=r"test split.*alfworld-download"):
         suite_of(data=str(data)).prepare(tmp_path / "x", "test", 0)
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"params": {"scene_sise": "small"}}, UnknownNameError, "Did you mean 'scene_size'"),
+        ({"params": {"scene_sise": "small"}}, UnknownNameError, "'scene_size'"),
         ({"params": {"dev_split": "train"}}, UnknownNameError, "generated games"),
         ({"data": "x", "params": {"dev_split": "valid_sen"}}, ConfigError, "valid_seen"),
         ({"data": "x", "params": {"dev_split": "valid_unseen"}}, ConfigError, "no two may share games"),
@@ -159,7 +162,7 @@ def test_game_that_changed_is_refused(tmp_path, data):
     changed = spec.with_(params={**spec.params, "sha256": "0" * 64})
     with pytest.raises(GameFileError, match="changed after its specs were made"):
         suite.make(root).reset(changed)
-    with pytest.raises(WrongSpecError, match="params 'game' and 'sha256'"):
+    with pytest.raises(WrongSpecError, match="'game' and 'sha256'"):
         suite.make(root).reset(Spec(id="x", env="webshop", split="train", instruction="buy"))
 
 

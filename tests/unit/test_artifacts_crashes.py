@@ -40,7 +40,7 @@ def finish(process):
     return output
 
 
-@pytest.mark.parametrize("lines", [1, 2, 5])
+@pytest.mark.parametrize("lines", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
 def test_a_process_killed_while_it_publishes_leaves_only_whole_artifacts(home, lines):
     process = start(
         """
@@ -65,6 +65,7 @@ def test_a_process_killed_while_it_publishes_leaves_only_whole_artifacts(home, l
     assert store.workspaces() == []
 
 
+@pytest.mark.slow
 def test_of_several_processes_that_want_the_same_one_computes_and_the_others_reuse_it(home):
     script = """
         with store.lock("rollout", KEY) as waited:

@@ -87,6 +87,7 @@ def test_a_run_that_was_cut_off_collects_the_same_batch(tmp_path):
         assert pending(tmp_path, server) == []
 
 
+@pytest.mark.slow
 def test_a_batch_whose_name_was_lost_in_a_crash_is_found_again(tmp_path):
     with ChatServer(upper, batch_looks=10_000) as server:
         cut_off(server, tmp_path, lambda: server.batches, "a", "b")
@@ -111,6 +112,7 @@ def test_an_intent_that_came_to_nothing_is_forgotten(tmp_path):
         assert pending(tmp_path, server) == []
 
 
+@pytest.mark.slow
 def test_a_request_that_fails_in_a_batch_is_asked_again_or_given_up(tmp_path):
     first = set()
 
@@ -149,6 +151,7 @@ def test_another_run_collects_the_batch_of_a_living_one(tmp_path):
         assert len(server.batches) == 1
 
 
+@pytest.mark.slow
 def test_a_batch_that_was_taken_although_its_answer_was_lost_is_not_handed_in_again(tmp_path):
     with ChatServer(upper) as server:
         server.loses_answers_to_batches = 1

@@ -116,11 +116,17 @@ TRIED_AGAIN = {
 }
 
 
-@pytest.mark.parametrize("name", TRIED_AGAIN)
+SOME_TRIED_AGAIN = ("429", "stalled in the middle", "truncated JSON")
+"""One of each kind; all of them wait half a second or more before the second try."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SOME_TRIED_AGAIN else pytest.mark.slow) for name in TRIED_AGAIN]
+)
 def test_a_passing_fault_is_tried_again_and_counted(tmp_path, name):
     bad, kind = TRIED_AGAIN[name]
     with ChatServer(sequence(bad, reply("whole"))) as server:
-        (answer,), counts = ask(server, tmp_path, request(), timeout_s=1.5 if kind is FaultKind.TIMEOUT else 60.0)
+        (answer,), counts = ask(server, tmp_path, request(), timeout_s=0.8 if kind is FaultKind.TIMEOUT else 60.0)
         assert answer.text == "whole"
         assert counts.faults == {kind: 1}
         assert server.num_requests == 2

@@ -64,7 +64,7 @@ def kept(path):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("batch", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_no_redirect_is_followed(tmp_path, status, batch):
     with ChatServer() as thief, ChatServer() as server:
         there = Answer(status=status, headers={"location": f"{thief.url}/chat/completions?secret=1"})
@@ -280,7 +280,9 @@ def bomb(**fields):
     return Answer(content=PACKED_ZEROS, headers={"content-encoding": "gzip"}, **fields)
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "deep" else pytest.mark.slow) for name in BROKEN]
+)
 def test_unreadable_answers_are_tried_again(tmp_path, name):
     bad = Answer(content=BROKEN[name]) if name != "bomb" else bomb()
     with ChatServer(lambda body, n: bad if n == 0 else reply("whole")) as server:

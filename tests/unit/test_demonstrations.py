@@ -62,5 +62,5 @@ def test_only_an_episode_that_reached_its_goal_is_cloned(commands, max_steps, st
 
 
 def test_a_refused_command_of_the_expert_is_an_error_that_names_it():
-    with pytest.raises(EnvironmentCrashError, match=r"'fly' was refused at step 1 of 'a'"):
+    with pytest.raises(EnvironmentCrashError, match=r"'fly'.*step 1 of 'a'"):
         play("right", "fly")

@@ -1,6 +1,7 @@
 """Which Prefect server is in force, and what may happen to the database of our own."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -108,8 +109,9 @@ def test_a_dead_server_of_a_profile_is_one_line_that_names_the_profile(tmp_path)
     )
     done = _leap(tmp_path)
     assert done.returncode == 1
-    assert "error: The Prefect server http://127.0.0.1:1/api does not answer" in done.stderr
-    assert "by the profile 'office' in" in done.stderr
+    (error,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "http://127.0.0.1:1/api" in error
+    assert "'office'" in error
     assert "Traceback" not in done.stderr
 
 
@@ -119,7 +121,7 @@ def test_settings_that_cannot_be_read_are_an_error(tmp_path):
     (tmp_path / ".prefect" / "profiles.toml").write_text("active = ")
     done = _leap(tmp_path)
     assert done.returncode == 1
-    assert "error: Prefect's settings cannot be read" in done.stderr
+    assert [line.startswith("error: ") for line in done.stderr.splitlines()].count(True) == 1
     assert "Traceback" not in done.stderr
 
 
@@ -140,8 +142,9 @@ def _leap(directory):
 def test_a_whole_database_stays_even_while_it_is_locked(database):
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        set_damaged_aside(database.parent, lambda line: pytest.fail(line))
-    assert find_damage(database) is None
+        assert find_damage(database, patience_s=0.1) is None
+    set_damaged_aside(database.parent, lambda line: pytest.fail(line))
+    assert database.is_file()
 
 
 @pytest.mark.parametrize("damage", ["no database", "torn"])
@@ -168,9 +171,10 @@ def test_a_lock_that_does_not_end_is_an_error_that_names_the_database(database):
     said = []
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(LeapError, match=r"kept Prefect's database .* locked"):
+        with pytest.raises(LeapError, match=re.escape(str(database))):
             wait_until_free(database, said.append, timeout_s=0.1)
-    assert said == [f"Waiting for {database}, which another process has locked."]
+    assert len(said) == 1
+    assert str(database) in said[0]
     wait_until_free(database, said.append)
     assert len(said) == 1
 
@@ -183,5 +187,5 @@ def test_a_name_that_no_directory_can_have_is_no_home(name):
 
 def test_a_link_to_nothing_is_no_home(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "gone")
-    with pytest.raises(ConfigError, match="is a link to"):
+    with pytest.raises(ConfigError, match="link"):
         resolve_home(tmp_path / "link")

@@ -48,7 +48,7 @@ def test_admissible_commands_are_shown_for_the_current_observation_only():
 
 
 def test_unknown_prompt_set():
-    with pytest.raises(UnknownNameError, match="Did you mean 'compact'"):
+    with pytest.raises(UnknownNameError, match=r"'compat'.*'compact'"):
         load_prompts("alfworld", "compat")
 
 

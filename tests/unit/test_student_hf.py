@@ -51,7 +51,7 @@ def plain_reply(model, tokenizer, asked, temperature, limit=16):
 
 
 @pytest.mark.parametrize("admissible", [None, COMMANDS])
-@pytest.mark.parametrize("temperature", [0, 0.8])
+@pytest.mark.parametrize("temperature", [pytest.param(0, marks=pytest.mark.slow), 0.8])
 def test_replies_are_those_of_plain_generation_over_turns(tiny, temperature, admissible):
     from transformers import AutoModelForCausalLM
 
@@ -130,7 +130,7 @@ def test_a_reply_ends_where_the_context_does(tiny, num_words_left):
 
 
 def test_a_prompt_cannot_be_cut_to_nothing(tiny):
-    with pytest.raises(StudentError, match=r"max_new_tokens is 1,024.*out_of_context"):
+    with pytest.raises(StudentError, match=r"student\.max_new_tokens"):
         make_student(tiny, out_of_context="truncate", max_new_tokens=1024)
 
 
@@ -275,7 +275,7 @@ def test_a_damaged_model_is_an_error(tiny, tmp_path):
     shutil.copytree(tiny, broken)
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(StudentError, match="could not be loaded"):
+    with pytest.raises(StudentError, match=str(broken)):
         make_student(broken)
 
 

@@ -73,7 +73,7 @@ def test_a_slow_reply_holds_up_its_own_episode_alone(tmp_path):
 def test_a_spent_budget_ends_the_episodes_that_are_under_way(tmp_path):
     with ChatServer(to_the_right) as server:
         student = open_student(tmp_path, server.url, budget_tokens=400)
-        with pytest.raises(BudgetError, match=r"execution\.student\.budget.*not paid for twice"):
+        with pytest.raises(BudgetError, match=r"execution\.student\.budget"):
             play(student, corridors(a=30, b=30))
         num_bought = server.num_requests
         again = open_student(tmp_path, server.url)
@@ -178,7 +178,7 @@ def test_a_limit_on_what_is_written_is_no_failed_episode(tmp_path):
 
 
 def test_an_endpoints_prompts_are_not_ours_to_cut(tmp_path):
-    with pytest.raises(ConfigError, match=r"out_of_context.*'fail'"):
+    with pytest.raises(ConfigError, match="out_of_context"):
         open_student(tmp_path, out_of_context="truncate")
 
 

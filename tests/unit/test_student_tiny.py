@@ -70,15 +70,15 @@ def test_it_loads_like_any_other_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("params", "named"),
     [
         ({"hidden": 64}, "hidden_size"),
         ({"num_layers": 0}, "num_layers"),
-        ({"hidden_size": 100, "num_heads": 3}, "multiple"),
+        ({"hidden_size": 100, "num_heads": 3}, "hidden_size"),
     ],
 )
-def test_wrong_params_are_named(params, message):
-    with pytest.raises(ConfigError, match=message):
+def test_wrong_params_are_named(params, named):
+    with pytest.raises(ConfigError, match=named):
         TinyParams.read(params)
 
 

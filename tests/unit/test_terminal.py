@@ -20,6 +20,7 @@ def test_progress_and_results_are_spelled_out(capsys):
     assert printed.out == "one\n\ttwo \\x9b31m\\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_an_error_is_one_message_whatever_it_quotes_and_wherever_it_goes(tmp_path, encoding):
     arguments = ["leap", "report", "x\x1b[31m\u202e\udcff\u00fc\u65e5", "--home", str(tmp_path)]

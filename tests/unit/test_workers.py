@@ -1,6 +1,7 @@
 """The pool of environments: whatever an environment does, the caller gets an answer for each request, in order."""
 
 import os
+import re
 import signal
 import time
 from functools import partial
@@ -64,7 +65,7 @@ def test_results_are_in_order_whatever_the_number_of_workers(num_workers):
         pool.close_slots(["a", "never started"])
         results = pool.step_many([("b", "y"), ("a", "y"), ("c", "y"), ("never started", "y")])
         assert texts(results)[::2] == ["b: 1 y", "c: 2 y"]
-        assert [result.text for result in results[1::2]] == ["no episode was started here: reset it first"] * 2
+        assert all(isinstance(result, EnvironmentFailure) for result in results[1::2])
         assert pool.step_many([]) == []
 
 
@@ -90,10 +91,11 @@ def test_dead_worker_is_replaced():
         assert (pids[0], pids[1]) == (pids[2], pids[3])
         results = pool.step_many([("a", "die"), ("b", "x")])
         assert isinstance(results[0], EnvironmentFailure)
-        assert "died (exit code -9), while it played slot 'a'" in results[0].text
+        assert "exit code -9" in results[0].text
+        assert "slot 'a'" in results[0].text
         assert texts(results[1:]) == ["b: 2 x"]
         later = pool.step_many([("c", "x"), ("d", "x")])
-        assert "while it played slot 'a'" in later[0].text
+        assert "slot 'a'" in later[0].text
         assert texts(later[1:]) == ["d: 2 x"]
         assert start(pool, ["a", "c"]) == ["a: 0", "c: 0"]
         assert texts(pool.step_many([("a", "x"), ("c", "x")])) == ["a: 1 x", "c: 1 x"]
@@ -103,7 +105,7 @@ def test_worker_killed_between_batches():
     with EnvironmentPool(Counter, 1) as pool:
         start(pool, ["a"])
         os.kill(int(texts(pool.step_many([("a", "who")]))[0]), signal.SIGKILL)
-        assert "died (exit code -9)" in pool.step_many([("a", "x")])[0].text
+        assert "exit code -9" in pool.step_many([("a", "x")])[0].text
         assert start(pool, ["a"]) == ["a: 0"]
 
 
@@ -112,7 +114,7 @@ def test_hanging_worker_is_replaced():
         start(pool, ["a", "b", "c"])
         results = pool.step_many([("c", "x"), ("a", "hang"), ("b", "x")])
         assert texts(results)[::2] == ["c: 1 x", "b: 1 x"]
-        assert "did not answer within 0.5 s, while it played slot 'a'" in results[1].text
+        assert re.search(r"0\.5 s.*slot 'a'", results[1].text)
         assert start(pool, ["a"]) == ["a: 0"]
 
 

@@ -4,9 +4,9 @@ Behaviour is ALFWorld's own, as its game files state it: the rules come from the
 numbers in names from the order of the object ids. An action that its own precondition makes pointless (going where one
 is) is not offered, and commands are offered in alphabetical order.
 
-ALFWorld holds two opinions on a predicate that has conditional effects (its own domain has one, `isOn`): its rules
-apply the effects whose conditions hold, but what it *tells* is as if all conditions held. Here, the second opinion is a
-relation of its own, named by `told`.
+ALFWorld keeps two states of a predicate that has conditional effects (its own domain has one, `isOn`): its rules apply
+the effects whose conditions hold, but its *texts* read as if all conditions held. Here, the second state is a relation
+of its own, named by `told`.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ class Game:
 
 
 class Rule:
-    """One kind of action, compiled for one game. `doubted` are the predicates of which two opinions are kept."""
+    """One kind of action, compiled for one game. `doubted` are the predicates of which two states are kept."""
 
     def __init__(
         self, schema: ActionSchema, text: ActionText, world: World, narrator: Narrator, doubted: Container[str]

@@ -30,7 +30,7 @@ class Scope:
     entities: Mapping[str, Entity]
 
     def extended(self, placeholders: Sequence[Placeholder], row: Row, entities: Mapping[str, Entity]) -> "Scope":
-        """With more placeholders bound."""
+        """A copy with more placeholders bound."""
         new = dict(zip(placeholders, row, strict=True))
         named = {placeholder.name: entities[value] for placeholder, value in new.items()}
         return Scope({**self.ids, **new}, {**self.entities, **named})

@@ -1,7 +1,7 @@
 """The original engine: TextWorld's PDDL environment under ALFWorld's naming, behind the native one's protocol.
 
-Slow (a reset takes seconds) and not thread-safe, but it is the reference: what the native engine is held against, and
-what plays games that the native engine refuses. Its planner is GPL, so it is an optional package.
+Slow (a reset takes seconds) and not thread-safe, but it is the reference that the native engine is tested against, and
+it plays games that the native engine refuses. Its planner is GPL, so it is an optional package.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a careful reader of an ALFWorld episode knows: rebuilt from observation texts, never from hidden state."""
+"""What a careful reader of an ALFWorld episode knows: rebuilt from the observations, never from hidden state."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -50,7 +50,9 @@ class Belief:
         return belief
 
     def observe(self, command: str, text: str) -> None:
-        """Take in the text that followed a command ("" for the opening). A text that tells nothing changes nothing."""
+        """Update by the text that followed a command ("" for the opening). A text without information changes
+        nothing.
+        """
         if text.startswith("You arrive at"):
             self.location = command.removeprefix("go to ")
         for pattern, learn in _LESSONS:

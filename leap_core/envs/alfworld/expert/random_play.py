@@ -1,8 +1,8 @@
 """Random play in plain words: what the tiny base student is pre-trained on.
 
-It plays the part that pre-training plays for a real language model. The player picks admissible commands at random and
-says what it was told to do, where it is, what it holds and has seen, and what it does now. Whoever has read it can read
-observations, keep to the form and name what it acts on, and knows of no task how it is done.
+It is what pre-training is for a real language model. The player picks admissible commands at random and says what its
+goal is, where it is, what it holds and has seen, and what it does now. A model trained on it can read observations,
+keep to the format and name what it acts on, but knows no task's solution.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _MOST_PLACES = 8
 _SHARE_LOOKING = 0.6
 """Of the steps other than walks, those that look back too.
 
-To look up what was seen is what such a model learns last, and it needs many examples in every update: with a few, it
+Looking up what was seen is what such a model learns last, and it needs many examples in every update: with few, it
 never gets beyond guessing. So the narrator asks more than it needs to know."""
 
 VERB_WEIGHTS = {

@@ -46,9 +46,9 @@ HOW_TO_GET = (
 PLAYABLE, UNPLAYABLE, LEFT_OUT, NO_GAME, UNSOLVABLE, DAMAGED = STATUSES = (
     *("playable", "unplayable", "left out", "without a game", "unsolvable", "damaged"),
 )
-"""What can be said of a trial. Unplayable are games in rules or words that the native engine refuses, which the
-original engine may play; left out are the kinds of tasks that ALFWorld leaves out. The data also holds many trials of
-ALFRED for which ALFWorld has made no game: nothing is wrong with them."""
+"""What can be said of a trial. Unplayable games have rules or words that the native engine refuses; the original engine
+may play them; left out are the kinds of tasks that ALFWorld leaves out. The data also holds many trials of ALFRED for
+which ALFWorld has made no game: nothing is wrong with them."""
 CHOSEN = (PLAYABLE, UNPLAYABLE)
 """Of these, specs are made; all others are passed over."""
 
@@ -140,7 +140,7 @@ def read_index(folder: Path, cache_folder: Path | None = None) -> DataIndex:
     """Look at every game below `folder`; what was read before and has not changed is taken from the cache.
 
     `cache_folder` defaults to `leap-agents` in the user's cache directory. A cache that cannot be read or written is
-    done without.
+    ignored.
     """
     name = f"alfworld-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.json"
     cache_file = (cache_folder or _default_cache()) / name

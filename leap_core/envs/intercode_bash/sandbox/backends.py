@@ -1,7 +1,7 @@
 """What the environment asks of a sandbox: throw-away copies of a file system in which hostile commands run.
 
-Adding a backend = one module with a `Backend` + one line in `BACKENDS`. There is none that runs commands on the host,
-and none is fallen back to: where a backend cannot work it says so, and nothing runs.
+Adding a backend = one module with a `Backend` + one line in `BACKENDS`. None runs commands on the host, and there is no
+fallback: where a backend cannot work it says so, and nothing runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Stopped(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandResult:
-    """What came of a command.
+    """The outcome of a command.
 
     `output` is stdout and stderr in the order in which they were written; `num_dropped` bytes more were cut off its
     end. `exit_status` is as a shell gives it (128 + signal), None where the command was stopped.

@@ -1,4 +1,4 @@
-"""The sandbox made of containers of the original's image, for exactness; by the command line of docker or podman.
+"""A sandbox of containers of the original's image, for exactness, driven by the command line of docker or podman.
 
 It differs from bubblewrap. Commands are root in the container, and programs are the image's. /.git is theirs to see and
 to change, git and md5sum theirs to replace: a hostile command can forge its score, though nothing outside. What it

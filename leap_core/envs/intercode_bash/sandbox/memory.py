@@ -10,7 +10,7 @@ MAX_MAPPINGS = 400_000
 _MAPPINGS_FROM_BYTES = 1 << 30
 """Fewer addresses than this cannot be cut into so many mappings, so they need not be counted."""
 _LEAST_SYSTEM_S = 0.05
-"""To make the kernel take a gigabyte takes longer. What had it work for less time is not to blame."""
+"""Making the kernel allocate a gigabyte takes longer. A process that used less kernel time is not to blame."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _FIELD = re.compile(rb"^(VmSize|VmRSS|VmPTE|VmSwap):\s*(\d+) kB$", re.MULTILINE)
 _NOT_THE_KERNELS = ("MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "SReclaimable")

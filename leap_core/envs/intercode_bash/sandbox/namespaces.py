@@ -106,7 +106,7 @@ listings of processes are always the same. The shell that runs this is the first
 from its standard input, so that no listing shows it.
 """
 _MAX_ARGUMENT_BYTES = (128 << 10) - 1
-"""What the kernel takes (`MAX_ARG_STRLEN`), without the null byte at the end."""
+"""The kernel's limit on one argument (`MAX_ARG_STRLEN`), without the null byte at the end."""
 
 _HOLD = """
 set -e

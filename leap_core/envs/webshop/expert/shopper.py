@@ -1,4 +1,4 @@
-"""What one who shops would do on a page, and why: the decisions behind WebShop's expert."""
+"""What a sensible shopper does on a page, and why: the decisions behind WebShop's expert."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -238,6 +238,6 @@ def _turn(which: str) -> str:
 
 
 def _short(title: str) -> str:
-    """A title as people would say it: up to the first comma or bracket, at most ten words."""
+    """A title shortened as people would: up to the first comma or bracket, at most ten words."""
     head = title.split(",")[0].split("(")[0].split("|")[0].strip() or title
     return " ".join(head.split()[:10])

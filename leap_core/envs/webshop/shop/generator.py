@@ -22,7 +22,7 @@ GENERATED_FILES = PRODUCTS_FILE, ATTRIBUTES_FILE, HUMAN_FILE = (
     "items_human_ins.json",
 )
 NO_ATTRIBUTES_EVERY = 40
-"""With each so-manieth goal comes an instruction without attributes; the original has such, and leaves them out."""
+"""After every so many goals comes an instruction without attributes; the original has such, and leaves them out."""
 
 _MIXED = 6000
 """Products are mixed within stretches of this length, so that a family does not stand together."""
@@ -30,7 +30,7 @@ _SYNTHETIC_SHARE = 0.3
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NUM_ASINS = len(_DIGITS) ** 8
 _ASIN_STEP = 1_234_567_890_133
-"""Has no divisor in common with `_NUM_ASINS`: no two products get the same asin."""
+"""Coprime to `_NUM_ASINS`, so that no two products get the same asin."""
 
 
 class _Kind(Record):
@@ -257,7 +257,7 @@ def _raw(value: str) -> str:
 
 
 def _annotation_row(item: _Item, rng: random.Random) -> dict[str, Any]:
-    """What the file of attributes says: seldom one attribute less than the texts tell of."""
+    """The product's row in the file of attributes: now and then one attribute less than the texts mention."""
     known = item.attributes[:-1] if rng.random() < 0.2 else item.attributes
     row: dict[str, Any] = {"attributes": list(known)}
     if rng.random() < _SYNTHETIC_SHARE:

@@ -92,12 +92,12 @@ class Instruction:
     options: tuple[GoalOption, ...]
 
     def num_goals(self, product: Product) -> int:
-        """As many as there are combinations of options; none where an option has no value."""
+        """The number of combinations of options; 0 where an option has no value."""
         return 1 if self.kind == "human" else math.prod(len(values) for values in product.options.values())
 
 
 def human_instructions(rows: Sequence[Any], left_out: Counter[str]) -> Iterator[Instruction]:
-    """What people wrote about a product; as the original, nothing without attributes."""
+    """The instructions that people wrote about a product; like the original, none without attributes."""
     for place, row in enumerate(rows):
         parts = _human_parts(row)
         if parts is None:

@@ -74,7 +74,7 @@ def _final_letters(word: str) -> str:
 
 
 def _shape(word: str) -> str:
-    """A letter for each letter: v for a vowel, c for what is none; y is a vowel after a consonant."""
+    """One letter for each letter: v for a vowel, c for a consonant; y is a vowel after a consonant."""
     shape = ""
     for letter in word:
         is_vowel = letter in "aeiou" or (letter == "y" and shape[-1:] == "c")

@@ -80,7 +80,7 @@ def search_text(product: Product) -> str:
 
 
 def is_unicode(*texts: str) -> bool:
-    """False where a text holds half a sign, which JSON can write and no file can hold."""
+    """False where a text holds a lone surrogate, which JSON can express but UTF-8 cannot."""
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:

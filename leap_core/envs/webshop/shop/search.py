@@ -27,7 +27,7 @@ TERMS_TABLE = "CREATE TABLE terms (term TEXT PRIMARY KEY, start INTEGER NOT NULL
 
 _CHUNK_TOKENS = 8_000_000
 _EXACT_LENGTHS = 24
-"""Lucene keeps lengths up to here, and four significant bits of what a length has more."""
+"""Lucene stores lengths up to this exactly, and four significant bits of the excess of longer ones."""
 _BLOCK = 1024
 
 

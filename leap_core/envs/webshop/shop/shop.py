@@ -29,7 +29,7 @@ FILES = (store.DATABASE_FILE, *INDEX_FILES, REPORT_FILE)
 
 @dataclass(frozen=True, kw_only=True)
 class ShopSettings:
-    """Which shop.
+    """Which shop to build.
 
     Args:
         data: directory of the original's files; None for a generated shop.

@@ -2,7 +2,7 @@
 
 The original asks spaCy's small English model which words are nouns. Where that is not installed, `rule_nouns` stands
 in: titles are strings of names and nouns for the most part, and spaCy takes nearly every capitalised word of one for a
-noun, so it leaves out what is hardly ever one. `LOG.md` has how often the two lead to another score.
+noun, so the rules only leave out what is hardly ever a noun. `LOG.md` has how often the two lead to another score.
 """
 
 import re

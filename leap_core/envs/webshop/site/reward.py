@@ -39,7 +39,7 @@ class Reward:
 
     @property
     def success(self) -> bool:
-        """Whether nothing is left to wish for."""
+        """Whether the purchase has the full score."""
         return self.total == 1.0
 
 
@@ -93,7 +93,7 @@ def _has(product: Product, attribute: str) -> bool:
 
 
 def _type(product: Product, goal: Goal, nouns: Nouns) -> float:
-    """How far a product is of the wanted kind: 1, 0.5, 0.1 or 0."""
+    """How well a product is of the wanted kind: 1, 0.5, 0.1 or 0."""
     common = _common_nouns(nouns(product.title), nouns(goal.title))
     if common == 0.0:
         return 0.0
