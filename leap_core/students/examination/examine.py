@@ -29,7 +29,7 @@ def examine_model(model: Path | str, purpose: Purpose) -> Examination:
     """Examine a model without loading it; nothing is raised, everything that is wrong is in the findings.
 
     Args:
-        model: a directory with a model or an adapter, or a hub id, whose files are on this machine or can be downloaded.
+        model: a directory with a model or an adapter, or a hub id whose files are here or can be downloaded.
         purpose: what it is to be used for.
     """
     look = _Look(model, purpose)

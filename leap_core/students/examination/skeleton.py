@@ -98,7 +98,7 @@ def _make(directory: Path, settings: dict[str, Any], has_weights: bool, notes: N
 
 
 def _check_quantization_is_known(settings: dict[str, Any], notes: Notes) -> None:
-    """transformers ignores a quantization that it does not know, and takes the weights as they are."""
+    """Transformers ignores a quantization that it does not know, and takes the weights as they are."""
     from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
     method = quantization_of(settings)
