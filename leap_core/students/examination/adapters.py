@@ -1,4 +1,4 @@
-"""Whether an adapter that somebody brings can be read, belongs to its base, and can be played or trained further."""
+"""Whether an adapter from outside can be read, fits its base, and can be played or trained further."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _NOT_ITS_BASE = (
 
 
 def read_adapter(directory: Path, training: TrainingConfig | None, notes: Notes) -> dict[str, Any] | None:
-    """Read adapter_config.json, and say what keeps such an adapter from being used; None where it cannot be read."""
+    """Read adapter_config.json and note what keeps the adapter from being used; None if it cannot be read."""
     with notes.catching("adapter"):
         settings = read_json_object(directory / ADAPTER_CONFIG)
         _check_kind(settings, training, notes)
@@ -57,7 +57,7 @@ def _check_rank(settings: dict[str, Any], training: TrainingConfig | None, notes
 
 
 def check_adapter(directory: Path, settings: dict[str, Any], base: Any, notes: Notes) -> None:
-    """Whether the adapter's weights are there and belong to `base`, a model without weights, which gets the adapter."""
+    """Check that the adapter's weights are there and fit `base`, a model without weights, which gets the adapter."""
     tensors = find_adapter_tensors(directory, notes)
     tied = tied_modules(base)
     _check_saved_modules(settings, tied, notes)
@@ -82,7 +82,7 @@ def _check_saved_modules(settings: dict[str, Any], tied: frozenset[str], notes: 
 
 
 def _put_on(directory: Path, base: Any, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:
-    """The modules that PEFT puts the adapter on, and what is wrong with its weights there."""
+    """Put the adapter on its base: the modules that it is on, and what is wrong with its weights there."""
     import torch
     from peft import PeftConfig, PeftModelForCausalLM, set_peft_model_state_dict
     from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING

@@ -1,4 +1,4 @@
-"""The look at a model: from a directory or a hub id to what is known of it and what is wrong with it."""
+"""Examining a model: from a directory or a hub id to what is known of it and what is wrong with it."""
 
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,18 @@ from leap_core.students.model_files import check_plain, read_json_object
 from leap_core.students.weights import find_model, has_weights, require_model, snapshot_of
 
 MOST_BILLIONS_ON_CPU = 1
-"""Larger students are warned of where there is no GPU."""
+"""Larger students get a warning if there is no GPU."""
 _GENERATION = "generation_config.json"
 _BYTES_TRAINED = 16
-"""Of a weight that is trained: itself, its gradient and two moments of AdamW, in fp32."""
+"""Of each trained weight: itself, its gradient and two moments of AdamW, in fp32."""
 _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I8": 1, "U8": 1}
 
 
 def examine_model(model: Path | str, purpose: Purpose) -> Examination:
-    """Look at a model without loading it; nothing is raised, all that is wrong is in the findings.
+    """Examine a model without loading it; nothing is raised, everything that is wrong is in the findings.
 
     Args:
-        model: a directory with a model or an adapter, or a hub id, whose files are on this machine or can be had.
+        model: a directory with a model or an adapter, or a hub id whose files are here or can be downloaded.
         purpose: what it is to be used for.
     """
     look = _Look(model, purpose)
@@ -39,14 +39,14 @@ def examine_model(model: Path | str, purpose: Purpose) -> Examination:
 
 
 class _Look:
-    """One look at one model."""
+    """One examination of one model."""
 
     def __init__(self, model: Path | str, purpose: Purpose) -> None:
         self._model, self._purpose = str(model), purpose
         self.notes, self.facts = Notes(), dict[str, str]()
 
     def run(self) -> None:
-        """Look at everything, cheapest first."""
+        """Check everything, cheapest first."""
         directory = _directory_of(self._model)
         adapter = None
         source, base = self._model, directory
@@ -70,9 +70,9 @@ class _Look:
             self._look_at_adapter(directory, adapter, skeleton)
 
     def _look_at_model(self, directory: Path, is_here: bool) -> Any:
-        """Config and weights; the model without its weights, where one can be made.
+        """Check config and weights; return the model without its weights, if it can be built.
 
-        Weights that are not on this machine yet are fetched when the model is loaded, and looked at then.
+        Weights that are not on this machine yet are downloaded when the model is loaded, and checked then.
         """
         settings = read_settings(directory, self.notes)
         files_are_bounded = not self.notes.errors
@@ -125,7 +125,7 @@ class _Look:
             self._look_at_room(skeleton, tokenizer)
 
     def _look_at_room(self, skeleton: Any, tokenizer: Any) -> None:
-        """Whether the shortest prompt and a reply fit into what the model reads."""
+        """Check that the shortest prompt and a reply fit into the model's context."""
         context, needed = context_of(skeleton), self._purpose.num_new_tokens
         if self._purpose.prompt and not self.notes.errors:
             with self.notes.catching("tokenizer"):
@@ -136,7 +136,7 @@ class _Look:
             self.notes.error("context", came, remedy=remedy)
 
     def _look_at_use(self, skeleton: Any) -> None:
-        """Whether the device is up to the model, and rows as long as is set can be trained on."""
+        """Check that the device is fast enough for the model, and that rows of the configured length fit."""
         billions = sum(weight.numel() for weight in skeleton.parameters()) / 1e9
         if billions > MOST_BILLIONS_ON_CPU and resolve_device(self._purpose.device) == "cpu":
             came = f"it has about {billions:.0f} billion parameters, and there is no GPU here: a reply takes minutes"
@@ -156,7 +156,7 @@ class _Look:
             self.notes.remark("context", came)
 
     def _look_at_adapter(self, directory: Path, adapter: dict[str, Any] | None, skeleton: Any) -> None:
-        """The adapter that is there, or the one that is to be trained."""
+        """Check the adapter that is there, or the one that is to be trained."""
         training = self._purpose.training
         if adapter is not None:
             check_adapter(directory, adapter, skeleton, self.notes)
@@ -170,7 +170,7 @@ class _Look:
 
 
 def _directory_of(model: str) -> Path:
-    """Where the files of a model are on this machine; those of a hub id are fetched as far as they are small.
+    """The local directory of a model's files; of a hub id, the small files are downloaded.
 
     Raises:
         StudentError: they are not there, and cannot be had.
@@ -186,7 +186,7 @@ def _directory_of(model: str) -> Path:
 
 
 def _tell_absent(notes: Notes) -> None:
-    """Weights of a hub model that are not in the cache: the load fetches them, unless it may not."""
+    """Note that a hub model's weights are not in the cache: loading downloads them, unless it may not."""
     from huggingface_hub import constants
 
     came = "the model's weights are not on this machine"
@@ -197,7 +197,7 @@ def _tell_absent(notes: Notes) -> None:
 
 
 def _check_generation_config(directory: Path, notes: Notes) -> None:
-    """Of it only the ids that end a reply are read; but a file that is damaged stops transformers."""
+    """Only the ids that end a reply are used from it, but transformers stops at a damaged file."""
     if (directory / _GENERATION).exists():
         with notes.catching("config"):
             read_json_object(directory / _GENERATION)

@@ -1,4 +1,4 @@
-"""What a model's config.json says, before any library believes it: sizes within reason, quantization, where code is."""
+"""Checks of a model's config.json before any library trusts it: sizes within bounds, quantization, remote code."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ _MOST = {
     "d_model": 10_000_000,
     "position": 10**9,
 }
-"""Bounds on numbers by a part of their name, each far above what any model has: beyond, making it would never end."""
+"""Upper bounds on numbers by a part of their name, far above any real model: beyond them, building it would hang."""
 _MOST_EXPERTS_IN_ALL = 500_000
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
 _POSITIVE = (*_LAYERS, "hidden_size", "n_embd", "num_attention_heads", "n_head", "vocab_size", "d_model")
@@ -33,7 +33,7 @@ _NO_SIZE = ("token_id", "_idx", "index", "theta")
 
 @dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """A way to store weights in fewer bits: what reads them, and whether a low-rank adapter can be trained on them."""
+    """A way to store weights in fewer bits: the package that reads it, and whether an adapter can be trained on it."""
 
     packages: tuple[str, ...]
     trains: bool
@@ -61,7 +61,7 @@ _OTHER_QUANTIZATION = Quantization(packages=(), trains=False)
 
 
 def read_settings(directory: Path, notes: Notes) -> dict[str, Any] | None:
-    """Read config.json; None where it cannot be used, which is then in `notes`."""
+    """Read config.json; None if it cannot be used, with the reason in `notes`."""
     if not (directory / CONFIG).exists():
         notes.error("config", f"{directory / CONFIG} is missing", remedy="Download the model with all its files.")
         return None
@@ -114,12 +114,12 @@ def _is_not_positive(path: str, value: float) -> bool:
 
 
 def num_layers(settings: dict[str, Any]) -> int:
-    """How many layers config.json says the model has, at least."""
+    """The number of layers by config.json, a lower bound."""
     return max((int(value) for path, value in _numbers(settings) if path in _LAYERS), default=0)
 
 
 def quantization_of(settings: dict[str, Any]) -> str | None:
-    """The name of the way in which a model's weights are quantized; None where they are not."""
+    """The name of the quantization method; None if the model is not quantized."""
     found = settings.get("quantization_config")
     if not isinstance(found, dict):
         return None
@@ -129,7 +129,7 @@ def quantization_of(settings: dict[str, Any]) -> str | None:
 
 
 def check_quantization(settings: dict[str, Any], tensors: Mapping[str, Tensor], purpose: Purpose, notes: Notes) -> None:
-    """Whether quantized weights can be read here, and be trained as is set."""
+    """Check that quantized weights can be read here, and trained as configured."""
     method = quantization_of(settings)
     if method is None:
         _check_plain_numbers(tensors, notes)
@@ -151,7 +151,7 @@ def check_quantization(settings: dict[str, Any], tensors: Mapping[str, Tensor], 
 
 
 def _check_plain_numbers(tensors: Mapping[str, Tensor], notes: Notes) -> None:
-    """Numbers of few bits mean nothing without the scales that only a quantization_config tells of."""
+    """Check that low-bit weights come with a quantization_config: without its scales they mean nothing."""
     found = [name for name, tensor in tensors.items() if tensor.dtype in _FEW_BITS and len(tensor.shape) > 1]
     if found:
         came = f"weights are stored as {tensors[found[0]].dtype}, but config.json has no quantization_config"

@@ -1,4 +1,4 @@
-"""A model put together from its config.json and the headers of its files, on torch's device "meta": no weight is read.
+"""A model built from its config.json and the headers of its files, on torch's device "meta": no weight is read.
 
 It is made by transformers' own loading, so that renamed, fused and tied weights are understood as they will be when the
 model is loaded. The first use imports torch, which takes a second or two.
@@ -24,7 +24,7 @@ _TAKE_ANOTHER = (
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep what libraries say to the terminal from it: what matters of it is in findings."""
+    """Silence what libraries print: what matters of it is in the findings."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
@@ -39,7 +39,7 @@ def quietly() -> Iterator[None]:
 
 
 def make_skeleton(directory: Path, settings: dict[str, Any], has_weights: bool, notes: Notes) -> Any:
-    """Return the model without its weights; None where there can be none.
+    """Return the model without its weights; None if it cannot be built.
 
     Whether its weights are all there and of the right shapes is looked at where `has_weights` says that their files are
     whole, and they are not quantized: those get their shapes only from the package that reads them.
@@ -98,7 +98,7 @@ def _make(directory: Path, settings: dict[str, Any], has_weights: bool, notes: N
 
 
 def _check_quantization_is_known(settings: dict[str, Any], notes: Notes) -> None:
-    """What transformers does not know it passes over, and takes the weights as they are."""
+    """Transformers ignores a quantization that it does not know, and takes the weights as they are."""
     from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
     method = quantization_of(settings)
@@ -118,7 +118,7 @@ def _writes_text(config: Any, notes: Notes) -> bool:
 
 
 def _attends_here(config: Any, notes: Notes) -> bool:
-    """Whether the attention that config.json asks for is torch's own: others need packages, or code of the hub."""
+    """Check that config.json asks for torch's own attention: others need packages, or code from the hub."""
     asked = config._attn_implementation
     if asked in _OWN_ATTENTION:
         return True
@@ -129,18 +129,18 @@ def _attends_here(config: Any, notes: Notes) -> bool:
 
 
 def num_rows(model: Any) -> int:
-    """How many tokens the model has an embedding for."""
+    """The number of tokens that the model has an embedding for."""
     return int(model.get_input_embeddings().weight.shape[0])
 
 
 def context_of(model: Any) -> int | None:
-    """How many tokens the model reads at most; None where its config does not say."""
+    """The model's context in tokens; None if its config does not say."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return int(context) if context else None
 
 
 def has_table_of_positions(model: Any) -> bool:
-    """Whether positions are looked up in a table, so that there is nothing beyond its last row (GPT-2, OPT)."""
+    """Whether positions are looked up in a table (GPT-2, OPT), beyond whose last row nothing can be read."""
     import torch
 
     context, tokens = context_of(model), model.get_input_embeddings()
@@ -150,6 +150,6 @@ def has_table_of_positions(model: Any) -> bool:
 
 
 def tied_modules(model: Any) -> frozenset[str]:
-    """The names of modules that share one weight: embedding and output layer, in many models."""
+    """The names of modules that share a weight: embedding and output layer, in many models."""
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     return frozenset(name.rpartition(".")[0] for pair in tied.items() for name in pair)

@@ -1,4 +1,4 @@
-"""Whether a low-rank adapter can be put on the modules named for it: PEFT is asked, on a model without weights."""
+"""Whether a low-rank adapter can be put on the configured modules: PEFT tries it, on a model without weights."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -14,7 +14,7 @@ ALL_LINEAR = "all-linear"
 
 
 def check_targets(model: Any, lora: LoraSection, notes: Notes) -> int | None:
-    """Whether an adapter as set can be trained on `model`: then return how many weights it has.
+    """Check that the configured adapter can be trained on `model`; return its number of weights if so.
 
     The model may be changed: it gets such an adapter.
     """
@@ -45,7 +45,7 @@ def check_targets(model: Any, lora: LoraSection, notes: Notes) -> int | None:
 
 
 def check_tied(adapted: Iterable[str], tied: frozenset[str], setting: str, notes: Notes) -> None:
-    """Refuse modules that share their weight with another: merged, the change would show up in both, or be lost."""
+    """Refuse modules that share a weight with another: when merged, the change would affect both, or be lost."""
     shared = sorted(set(adapted) & tied)
     if shared:
         notes.error(

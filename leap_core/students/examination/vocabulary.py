@@ -1,4 +1,4 @@
-"""Whether a tokenizer can be read, and belongs to the model whose embedding its ids are looked up in."""
+"""Whether a tokenizer can be read, and fits the model's embedding."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,9 +26,9 @@ _MOST_UNUSED_SHARE = 0.5
 
 
 def read_vocabulary(directory: Path, notes: Notes, *, has_config: bool) -> Any:
-    """Load the tokenizer of a model directory; None where that cannot be done, which is then in `notes`.
+    """Load the tokenizer of a model directory; None if that fails, with the reason in `notes`.
 
-    Without a config.json that can be read, which transformers looks into, its files alone are looked at.
+    Without a readable config.json, which transformers needs, only its files are checked.
     """
     before = len(notes.found)
     for name in _ALL:
@@ -53,7 +53,7 @@ def _check_file(path: Path) -> None:
 
 
 def check_vocabulary(tokenizer: Any, num_rows: int, notes: Notes) -> None:
-    """Whether each id that playing and training can meet has a row in the model's embedding of `num_rows`."""
+    """Check that every id that can occur has a row in the model's embedding, which has `num_rows`."""
     has = f"the model has rows for 0 to {num_rows - 1:,}"
     named = {"eos_token": tokenizer.eos_token, "pad_token": tokenizer.pad_token}
     if named["pad_token"] == named["eos_token"]:  # as it is where a tokenizer has no pad_token
@@ -83,12 +83,12 @@ def check_vocabulary(tokenizer: Any, num_rows: int, notes: Notes) -> None:
 
 
 def _added_beyond(tokenizer: Any, num_rows: int) -> Mapping[int, Any]:
-    """Added tokens without a row. Some models have one that stands for an image and is never met in text."""
+    """Added tokens without a row. Some models have one for images, which never occurs in text."""
     return {number: token for number, token in tokenizer.added_tokens_decoder.items() if number >= num_rows}
 
 
 def template_of(tokenizer: Any, notes: Notes) -> str:
-    """Which chat template prompts are written by, in words. That there is none is worth a note."""
+    """Describe the chat template that prompts are rendered with; that there is none is worth a note."""
     if not tokenizer.chat_template.endswith(PLAIN_TEMPLATE):
         return "its own"
     came = "there is no chat template, so messages are written as plain lines, `user: ...`"
