@@ -157,6 +157,13 @@ def test_each_setting_reaches_the_weights(settings, briefly_trained, tiny, rows,
     assert train_briefly(tiny, rows, tmp_path, **settings) != briefly_trained
 
 
+def test_another_seed_trains_in_another_order(tiny, rows, tmp_path):
+    jobs = [replace(make_job(tiny, rows, tmp_path / str(seed), epochs=1), seed=seed) for seed in (3, 4)]
+    for job in jobs:
+        SftTrainer().train(job)
+    assert digests(jobs[0].output)["model.safetensors"] != digests(jobs[1].output)["model.safetensors"]
+
+
 def test_a_finished_run_only_writes_its_output_again(tiny, rows, tmp_path):
     job = make_job(tiny, rows, tmp_path, save_every_steps=2)
     first = SftTrainer().train(job)
