@@ -21,7 +21,9 @@ from leap_core.errors import ArtifactError, StageFailedError, StudentError
 from leap_core.students.base import ActRequest
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.hf import HfStudent
+from leap_core.students.loading import wrapping_in_adapter
 from leap_core.trainers.base import TrainingJob, count_updates
+from leap_core.trainers.export import export_adapter
 from leap_core.trainers.rows import read_rows
 from leap_core.trainers.sft import SftTrainer
 
@@ -158,7 +160,7 @@ def test_each_setting_reaches_the_weights(settings, briefly_trained, tiny, rows,
 
 
 def test_another_seed_trains_in_another_order(tiny, rows, tmp_path):
-    jobs = [replace(make_job(tiny, rows, tmp_path / str(seed), epochs=1), seed=seed) for seed in (3, 4)]
+    jobs = [replace(make_job(tiny, rows, tmp_path / str(seed), epochs=1, batch_size=2), seed=seed) for seed in (3, 4)]
     for job in jobs:
         SftTrainer().train(job)
     assert digests(jobs[0].output)["model.safetensors"] != digests(jobs[1].output)["model.safetensors"]
@@ -223,6 +225,19 @@ def test_an_adapter_is_trained_on_and_its_base_goes_with_it(tiny, rows, tmp_path
     shutil.copytree(second.output, moved)
     shutil.rmtree(tmp_path / "first")
     assert play(moved, 0, 1) == play(second.output, 0, 1) != play(tiny, 0, 1)
+
+
+def test_only_the_trained_adapter_is_written(tiny, tmp_path):
+    """A trainer may put a frozen copy beside it, as its reference."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    with wrapping_in_adapter():
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny), config)
+        model.add_adapter("ref", config)
+    export_adapter(model, load_tokenizer(tiny), tmp_path / "output", tiny)
+    assert [path.name for path in (tmp_path / "output").iterdir() if path.is_dir()] == ["base"]
 
 
 def test_all_weights_can_be_trained_from_an_adapter(tiny, rows, tmp_path):
@@ -367,6 +382,12 @@ def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, 
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
 
 
+def test_the_validation_loss_of_the_rows_trained_on_is_the_training_loss(tiny, rows, tmp_path):
+    settings = {"batch_size": 18, "epochs": 1, "learning_rate": 1e-9}
+    result = SftTrainer().train(make_job(tiny, rows, tmp_path, validation_rows=rows, **settings))
+    assert result.validation_loss == pytest.approx(result.final_loss, rel=1e-4)
+
+
 def test_the_validation_loss_is_measured_without_dropout(tiny, rows, tmp_path):
     """Weights that do not move have one loss, whichever of them dropout would leave out."""
     first = make_job(tiny, rows, tmp_path / "first", **LORA, epochs=10, learning_rate=3e-2)
@@ -466,6 +487,13 @@ def test_a_model_with_sliding_windows_is_trained_on_separate_rows(rows, tmp_path
     result = SftTrainer().train(make_job(start, rows, tmp_path, epochs=8))
     assert result.num_steps == 24
     assert result.log[-1]["loss"] < result.log[0]["loss"]
+
+
+def test_a_mixture_of_experts_plays_without_the_router_outputs_of_its_training(rows, tmp_path):
+    make_family("qwen3-moe", tmp_path / "start")
+    SftTrainer().train(make_job(tmp_path / "start", rows, tmp_path, epochs=1))
+    before, after = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("start", "output"))
+    assert after["output_router_logits"] == before["output_router_logits"] is False
 
 
 def test_half_precision_weights_stay_what_they_were_stored_as(rows, tmp_path):
