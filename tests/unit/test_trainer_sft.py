@@ -21,7 +21,9 @@ from leap_core.errors import ArtifactError, StageFailedError, StudentError
 from leap_core.students.base import ActRequest
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.hf import HfStudent
+from leap_core.students.loading import wrapping_in_adapter
 from leap_core.trainers.base import TrainingJob, count_updates
+from leap_core.trainers.export import export_adapter
 from leap_core.trainers.rows import read_rows
 from leap_core.trainers.sft import SftTrainer
 
@@ -82,7 +84,6 @@ def test_a_student_learns_to_say_what_it_was_taught_and_to_stop(tiny, rows, tmp_
         assert play(tmp_path / "output", episode, turn) == answer(episode, turn)
 
 
-@pytest.mark.slow
 def test_packing_and_the_size_of_micro_batches_leave_the_loss_as_it_is(tiny, rows, tmp_path):
     """All six episodes in one update: the mean over all answer tokens, however they are laid out."""
     settings = {"epochs": 1, "warmup_steps": 0}
@@ -113,7 +114,6 @@ def test_the_same_job_gives_the_same_bytes_wherever_it_runs(settings, tiny, rows
     assert {path.suffix for path in first.rglob("*") if path.is_file()} <= allowed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"micro_batch_size": 2}], ids=["full", "in_chunks"])
 def test_a_run_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(settings, tiny, rows, tmp_path):
     whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
@@ -159,6 +159,13 @@ def test_each_setting_reaches_the_weights(settings, briefly_trained, tiny, rows,
     assert train_briefly(tiny, rows, tmp_path, **settings) != briefly_trained
 
 
+def test_another_seed_trains_in_another_order(tiny, rows, tmp_path):
+    jobs = [replace(make_job(tiny, rows, tmp_path / str(seed), epochs=1, batch_size=2), seed=seed) for seed in (3, 4)]
+    for job in jobs:
+        SftTrainer().train(job)
+    assert digests(jobs[0].output)["model.safetensors"] != digests(jobs[1].output)["model.safetensors"]
+
+
 def test_a_finished_run_only_writes_its_output_again(tiny, rows, tmp_path):
     job = make_job(tiny, rows, tmp_path, save_every_steps=2)
     first = SftTrainer().train(job)
@@ -169,7 +176,6 @@ def test_a_finished_run_only_writes_its_output_again(tiny, rows, tmp_path):
     assert again.final_loss == first.final_loss
 
 
-@pytest.mark.slow
 def test_checkpoints_of_another_job_are_not_continued(tiny, rows, tmp_path):
     SftTrainer().train(make_job(tiny, rows, tmp_path, save_every_steps=2))
     result = SftTrainer().train(make_job(tiny, rows, tmp_path, save_every_steps=2, learning_rate=1e-3))
@@ -221,7 +227,19 @@ def test_an_adapter_is_trained_on_and_its_base_goes_with_it(tiny, rows, tmp_path
     assert play(moved, 0, 1) == play(second.output, 0, 1) != play(tiny, 0, 1)
 
 
-@pytest.mark.slow
+def test_only_the_trained_adapter_is_written(tiny, tmp_path):
+    """A trainer may put a frozen copy beside it, as its reference."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    with wrapping_in_adapter():
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny), config)
+        model.add_adapter("ref", config)
+    export_adapter(model, load_tokenizer(tiny), tmp_path / "output", tiny)
+    assert [path.name for path in (tmp_path / "output").iterdir() if path.is_dir()] == ["base"]
+
+
 def test_all_weights_can_be_trained_from_an_adapter(tiny, rows, tmp_path):
     first = make_job(tiny, rows, tmp_path / "first", **LORA)
     SftTrainer().train(first)
@@ -278,7 +296,7 @@ def test_a_last_step_that_diverges_publishes_nothing(dtype, learning_rate, rows,
     model.to(getattr(torch, dtype)).save_pretrained(tmp_path / "start")
     job = make_job(tmp_path / "start", rows, tmp_path, warmup_steps=0, epochs=1, batch_size=18)
     # Beyond what settings allow: so large a step is the quickest way to weights that are no numbers.
-    job = replace(job, config=job.config.with_(learning_rate=learning_rate))
+    job = replace(job, config=job.config.model_copy(update={"learning_rate": learning_rate}))
     with pytest.raises(StageFailedError, match=f"diverged at its last step.*{dtype}"):
         SftTrainer().train(job)
     assert not job.output.exists()
@@ -293,7 +311,6 @@ def test_rows_that_the_model_cannot_read_are_named_before_training(rows, tmp_pat
         SftTrainer().train(make_job(tmp_path / "narrow", rows, tmp_path))
 
 
-@pytest.mark.slow
 def test_two_limits_that_share_a_key_train_alike(tiny, rows, tmp_path):
     """Of a batch of 8, limits of 4 and 5 both make micro batches of 4, however few sequences there are."""
     jobs = [
@@ -306,7 +323,6 @@ def test_two_limits_that_share_a_key_train_alike(tiny, rows, tmp_path):
     assert digests(jobs[0].output) == digests(jobs[1].output)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
     """18 rows in batches of 4: four of 4 and one of 2, in each pass."""
@@ -323,7 +339,6 @@ def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
         assert SftTrainer().train(job).num_steps == 15 == count_updates(18, job.config)
 
 
-@pytest.mark.slow
 def test_which_rows_are_in_a_batch_hangs_on_its_size_alone(tiny, tmp_path):
     """20 rows in batches of 6, two passes: each update has the same loss, whatever is on the device at once."""
     rows = write_rows(
@@ -341,7 +356,6 @@ def test_which_rows_are_in_a_batch_hangs_on_its_size_alone(tiny, tmp_path):
     assert losses[6][:3] != pytest.approx(losses[6][4:7], abs=0.002), "each pass has an order of its own"
 
 
-@pytest.mark.slow
 def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, tmp_path):
     """Answers of very different lengths: a mean over batches would hang on who is in one."""
     uneven = write_rows(
@@ -366,6 +380,12 @@ def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, 
         for micro, packed in ((1, True), (3, True), (6, True), (2, False))
     ]
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
+
+
+def test_the_validation_loss_of_the_rows_trained_on_is_the_training_loss(tiny, rows, tmp_path):
+    settings = {"batch_size": 18, "epochs": 1, "learning_rate": 1e-9}
+    result = SftTrainer().train(make_job(tiny, rows, tmp_path, validation_rows=rows, **settings))
+    assert result.validation_loss == pytest.approx(result.final_loss, rel=1e-4)
 
 
 def test_the_validation_loss_is_measured_without_dropout(tiny, rows, tmp_path):
@@ -395,7 +415,6 @@ def test_the_weights_are_kept_where_the_validation_loss_was_lowest(tiny, rows, t
     assert best.validation_loss < last.validation_loss
 
 
-@pytest.mark.slow
 def test_a_run_that_keeps_the_best_goes_on_to_the_same_weights(tiny, rows, tmp_path):
     settings = {"validation_rows": rows, "keep_best_every": 2}
     whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
@@ -441,11 +460,10 @@ def test_a_model_that_rotates_by_the_longest_row_is_not_trained_beyond_its_first
         SftTrainer().train(make_job(tmp_path / "start", rows, tmp_path, max_length=1000))
 
 
-@pytest.mark.slow
 def test_another_micro_batch_does_not_go_on_from_a_checkpoint(tiny, rows, tmp_path):
     job = make_job(tiny, rows, tmp_path, save_every_steps=2, batch_size=4, micro_batch_size=4)
     SftTrainer().train(job)
-    other = replace(job, execution=job.execution.with_(micro_batch_size=2))
+    other = replace(job, execution=job.execution.model_copy(update={"micro_batch_size": 2}))
     assert SftTrainer().train(other).resumed_from_step is None
     assert SftTrainer().train(other).resumed_from_step is not None
 
@@ -460,7 +478,6 @@ def test_a_missing_start_is_an_error(rows, tmp_path):
         SftTrainer().train(make_job(tmp_path / "nothing", rows, tmp_path))
 
 
-@pytest.mark.slow
 def test_a_model_with_sliding_windows_is_trained_on_separate_rows(rows, tmp_path):
     """Packing is asked for, but cannot be: the updates are the same, and the model still learns."""
     tokenizer = make_bpe_tokenizer()
@@ -470,6 +487,13 @@ def test_a_model_with_sliding_windows_is_trained_on_separate_rows(rows, tmp_path
     result = SftTrainer().train(make_job(start, rows, tmp_path, epochs=8))
     assert result.num_steps == 24
     assert result.log[-1]["loss"] < result.log[0]["loss"]
+
+
+def test_a_mixture_of_experts_plays_without_the_router_outputs_of_its_training(rows, tmp_path):
+    make_family("qwen3-moe", tmp_path / "start")
+    SftTrainer().train(make_job(tmp_path / "start", rows, tmp_path, epochs=1))
+    before, after = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("start", "output"))
+    assert after["output_router_logits"] == before["output_router_logits"] is False
 
 
 def test_half_precision_weights_stay_what_they_were_stored_as(rows, tmp_path):
