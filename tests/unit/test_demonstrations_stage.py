@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.command.doctor import diagnose_alfworld
+from flows.command.doctor import diagnose_environment
 from leap_core.config import EnvironmentConfig, ExecutionConfig, LeapConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.alfworld.suite import AlfworldSuite
@@ -92,7 +92,7 @@ def test_an_expert_that_fails_is_counted_and_not_cloned_resumed_or_not(collect, 
         report, _ = collect(attempt, max_steps=6)
         cloned = read_trajectories(tmp_path / attempt)
         assert all(episode.success for episode in cloned)
-        assert report.counts["failed_episodes"] == NUM_EPISODES - len(cloned)
+        assert report.counts.failed_episodes == NUM_EPISODES - len(cloned)
         assert 0 < len(cloned) < NUM_EPISODES
 
 
@@ -154,5 +154,5 @@ def test_an_environment_is_closed_when_the_work_fails(inputs, tmp_path, monkeypa
 def test_doctor_closes_what_it_plays(monkeypatch):
     monkeypatch.setitem(ENVIRONMENTS, "alfworld", f"{__name__}:CrashingSuite")
     with pytest.raises(CrashError):
-        diagnose_alfworld()
+        diagnose_environment("alfworld")
     assert CrashingEnvironment.num_open == 0

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from answering import Answering
 from corridor import ADMISSIBLE, Corridor, corridors
 
 from leap_core.config import ExecutionConfig, StudentConfig
@@ -27,7 +28,7 @@ from leap_core.types import Action, StopReason, Usage
 SETTINGS = RolloutSettings(iteration=1, seed=3, max_steps=6, max_consecutive_invalid=3, constrain=False, batch_size=2)
 
 
-class Recording(ScriptedStudent):
+class Recording(Answering):
     """Keeps the requests of every turn, and what it was told to forget."""
 
     def act(self, requests):
@@ -44,8 +45,11 @@ def play(student, specs, num_workers=0, **changes):
 
 
 def scripted(*replies):
-    config = StudentConfig(kind="scripted", params={"replies": list(replies)})
-    return Recording("anywhere", config, ExecutionConfig(), 0.0)
+    return Recording(lambda request: replies[turn_of(request) % len(replies)])
+
+
+def turn_of(request):
+    return sum(message.role == "assistant" for message in request.messages)
 
 
 def log(command):
@@ -56,10 +60,9 @@ def by_spec(**commands):
     """A student that says the n-th of an episode's commands in its n-th turn."""
 
     def answer(request):
-        turn = sum(message.role == "assistant" for message in request.messages)
-        return log(commands[request.slot][turn])
+        return log(commands[request.slot][turn_of(request)])
 
-    return Recording.answering(answer)
+    return Recording(answer)
 
 
 def commands_of(trajectory):
@@ -125,7 +128,7 @@ def wanderer():
             hashlib.sha256(seen.encode()).digest()[0] % 5
         ]
 
-    return ScriptedStudent.answering(answer)
+    return Answering(answer)
 
 
 MANY = corridors(**{f"s{n}": 1 + n % 3 for n in range(9)})
@@ -278,7 +281,7 @@ class Overflowing(Recording):
 
 def test_episodes_that_run_out_of_context_are_failed_ones_and_are_corrected():
     """30 of 60 solved, 3 of them out of context: that is 50 %, not 30 of 57."""
-    student = Overflowing.answering(lambda request: log("right" if int(request.slot) % 2 else "left"))
+    student = Overflowing(lambda request: log("right" if int(request.slot) % 2 else "left"))
     played = play(student, corridors(**{str(n): 2 for n in range(60)}))
     check_episodes(played, max_error_share=0.0)
     result = summarise(played, 1, "dev", 0.95)
@@ -297,13 +300,13 @@ class Narrow(Recording):
 
 
 def test_where_most_episodes_run_out_of_context_it_is_said():
-    found = find_overflow(play(Narrow.answering(lambda request: log("right")), corridors(a=2, b=2)))
+    found = find_overflow(play(Narrow(lambda request: log("right")), corridors(a=2, b=2)))
     assert "In 2 of 2 episodes a prompt was longer than the model reads, the first time after 0 steps" in found
-    assert find_overflow(play(Recording.answering(lambda request: log("right")), corridors(a=2, b=2))) is None
+    assert find_overflow(play(Recording(lambda request: log("right")), corridors(a=2, b=2))) is None
 
 
 def test_a_student_without_an_answer_fails_that_episode_alone():
-    student = Mute.answering(lambda request: log("right"))
+    student = Mute(lambda request: log("right"))
     a, b, c = play(student, corridors(a=3, b=3, c=3))
     assert [episode.success for episode in (a, c)] == [True, True]
     assert (b.stop_reason, b.error, b.score, b.success) == (StopReason.STUDENT_ERROR, "out of memory", None, None)

@@ -84,6 +84,7 @@ def test_a_student_learns_to_say_what_it_was_taught_and_to_stop(tiny, rows, tmp_
         assert play(tmp_path / "output", episode, turn) == answer(episode, turn)
 
 
+@pytest.mark.slow
 def test_packing_and_the_size_of_micro_batches_leave_the_loss_as_it_is(tiny, rows, tmp_path):
     """All six episodes in one update: the mean over all answer tokens, however they are laid out."""
     settings = {"epochs": 1, "warmup_steps": 0}
@@ -114,6 +115,7 @@ def test_the_same_job_gives_the_same_bytes_wherever_it_runs(settings, tiny, rows
     assert {path.suffix for path in first.rglob("*") if path.is_file()} <= allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"micro_batch_size": 2}], ids=["full", "in_chunks"])
 def test_a_run_goes_on_from_its_last_whole_checkpoint_to_the_same_weights(settings, tiny, rows, tmp_path):
     whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
@@ -176,6 +178,7 @@ def test_a_finished_run_only_writes_its_output_again(tiny, rows, tmp_path):
     assert again.final_loss == first.final_loss
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_job_are_not_continued(tiny, rows, tmp_path):
     SftTrainer().train(make_job(tiny, rows, tmp_path, save_every_steps=2))
     result = SftTrainer().train(make_job(tiny, rows, tmp_path, save_every_steps=2, learning_rate=1e-3))
@@ -240,6 +243,7 @@ def test_only_the_trained_adapter_is_written(tiny, tmp_path):
     assert [path.name for path in (tmp_path / "output").iterdir() if path.is_dir()] == ["base"]
 
 
+@pytest.mark.slow
 def test_all_weights_can_be_trained_from_an_adapter(tiny, rows, tmp_path):
     first = make_job(tiny, rows, tmp_path / "first", **LORA)
     SftTrainer().train(first)
@@ -296,7 +300,7 @@ def test_a_last_step_that_diverges_publishes_nothing(dtype, learning_rate, rows,
     model.to(getattr(torch, dtype)).save_pretrained(tmp_path / "start")
     job = make_job(tmp_path / "start", rows, tmp_path, warmup_steps=0, epochs=1, batch_size=18)
     # Beyond what settings allow: so large a step is the quickest way to weights that are no numbers.
-    job = replace(job, config=job.config.model_copy(update={"learning_rate": learning_rate}))
+    job = replace(job, config=TrainingConfig.model_construct(**dict(job.config) | {"learning_rate": learning_rate}))
     with pytest.raises(StageFailedError, match=f"diverged at its last step.*{dtype}"):
         SftTrainer().train(job)
     assert not job.output.exists()
@@ -311,6 +315,7 @@ def test_rows_that_the_model_cannot_read_are_named_before_training(rows, tmp_pat
         SftTrainer().train(make_job(tmp_path / "narrow", rows, tmp_path))
 
 
+@pytest.mark.slow
 def test_two_limits_that_share_a_key_train_alike(tiny, rows, tmp_path):
     """Of a batch of 8, limits of 4 and 5 both make micro batches of 4, however few sequences there are."""
     jobs = [
@@ -323,6 +328,7 @@ def test_two_limits_that_share_a_key_train_alike(tiny, rows, tmp_path):
     assert digests(jobs[0].output) == digests(jobs[1].output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
     """18 rows in batches of 4: four of 4 and one of 2, in each pass."""
@@ -339,6 +345,7 @@ def test_a_batch_counts_rows_whatever_the_packing(packed, tiny, rows, tmp_path):
         assert SftTrainer().train(job).num_steps == 15 == count_updates(18, job.config)
 
 
+@pytest.mark.slow
 def test_which_rows_are_in_a_batch_hangs_on_its_size_alone(tiny, tmp_path):
     """20 rows in batches of 6, two passes: each update has the same loss, whatever is on the device at once."""
     rows = write_rows(
@@ -356,6 +363,7 @@ def test_which_rows_are_in_a_batch_hangs_on_its_size_alone(tiny, tmp_path):
     assert losses[6][:3] != pytest.approx(losses[6][4:7], abs=0.002), "each pass has an order of its own"
 
 
+@pytest.mark.slow
 def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, tmp_path):
     """Answers of very different lengths: a mean over batches would hang on who is in one."""
     uneven = write_rows(
@@ -415,6 +423,7 @@ def test_the_weights_are_kept_where_the_validation_loss_was_lowest(tiny, rows, t
     assert best.validation_loss < last.validation_loss
 
 
+@pytest.mark.slow
 def test_a_run_that_keeps_the_best_goes_on_to_the_same_weights(tiny, rows, tmp_path):
     settings = {"validation_rows": rows, "keep_best_every": 2}
     whole = SftTrainer().train(make_job(tiny, rows, tmp_path / "whole", **settings))
@@ -460,10 +469,11 @@ def test_a_model_that_rotates_by_the_longest_row_is_not_trained_beyond_its_first
         SftTrainer().train(make_job(tmp_path / "start", rows, tmp_path, max_length=1000))
 
 
+@pytest.mark.slow
 def test_another_micro_batch_does_not_go_on_from_a_checkpoint(tiny, rows, tmp_path):
     job = make_job(tiny, rows, tmp_path, save_every_steps=2, batch_size=4, micro_batch_size=4)
     SftTrainer().train(job)
-    other = replace(job, execution=job.execution.model_copy(update={"micro_batch_size": 2}))
+    other = replace(job, execution=job.execution.with_(micro_batch_size=2))
     assert SftTrainer().train(other).resumed_from_step is None
     assert SftTrainer().train(other).resumed_from_step is not None
 
@@ -478,6 +488,7 @@ def test_a_missing_start_is_an_error(rows, tmp_path):
         SftTrainer().train(make_job(tmp_path / "nothing", rows, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_model_with_sliding_windows_is_trained_on_separate_rows(rows, tmp_path):
     """Packing is asked for, but cannot be: the updates are the same, and the model still learns."""
     tokenizer = make_bpe_tokenizer()

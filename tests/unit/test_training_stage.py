@@ -6,6 +6,7 @@ from leap_core.config import LeapConfig
 from leap_core.disk.canonical import stage_key
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Usage
+from tasks.keys import declared_key, key_content
 from tasks.run import Run
 from tasks.training import TRAINING, train
 
@@ -24,7 +25,8 @@ def store(tmp_path):
     """It holds the training of the default settings."""
     store = ArtifactStore(tmp_path)
     identity, inputs = plan_training(store).identity, {"dataset": DATASET, "model": MODEL}
-    key = stage_key(TRAINING.name, TRAINING.version, identity, inputs)
+    content = key_content(declared_key(TRAINING.name, TRAINING.version), identity)
+    key = stage_key(TRAINING.name, TRAINING.version, content, inputs)
     with store.lock(TRAINING.name, key, on_wait=print):
         (store.workspace(TRAINING.name, key) / "output" / "weights").write_text("w")
         store.publish(

@@ -1,6 +1,7 @@
 """WebShop's expert: as a player, as a teacher of a student's own episodes, and what may be said of the hidden goal."""
 
 import pytest
+from answering import Answering
 from webshop_files import HUMAN, row, write_data
 
 from leap_core.config import CorrectionConfig, EnvironmentConfig, ExecutionConfig, StudentConfig
@@ -16,7 +17,6 @@ from leap_core.method.dataset import assemble, correction_rows, demonstration_ro
 from leap_core.method.demonstrations import demonstrate, successful
 from leap_core.method.rollout import RolloutSettings, play_episodes
 from leap_core.prompts import load_prompts
-from leap_core.students.scripted import ScriptedStudent
 from leap_core.teachers.base import TeacherSetup
 from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
@@ -135,7 +135,7 @@ def test_from_a_students_episodes_to_rows_to_train_on(root, specs, hidden):
     settings = RolloutSettings(
         iteration=1, seed=0, max_steps=6, max_consecutive_invalid=3, constrain=False, batch_size=4
     )
-    student = ScriptedStudent.answering(lambda request: wandering(request.messages))
+    student = Answering(lambda request: wandering(request.messages))
     with open_pool(CONFIG, root, 0) as pool:
         trajectories = play_episodes(student, pool, prompts, specs[:6], settings)
     assert all(trajectory.stop_reason is StopReason.STEP_LIMIT for trajectory in trajectories)
