@@ -103,8 +103,7 @@ class OutOfOrder(Recording):
 
 
 def test_where_replies_are_independent_no_episode_waits_for_another():
-    config = StudentConfig(kind="scripted", params={"replies": [log("right")]})
-    student = OutOfOrder("anywhere", config, ExecutionConfig(), 0.0)
+    student = OutOfOrder(lambda request: log("right"))
     student.waits = ("a",)
     specs = corridors(a=2, b=3, c=1, d=2)
     episodes = play(student, specs)
