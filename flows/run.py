@@ -1,6 +1,5 @@
 """Opening a `Run`: from the name of a preset, overrides and a home."""
 
-import sys
 from collections.abc import Sequence
 
 from prefect.context import FlowRunContext
@@ -8,6 +7,7 @@ from prefect.logging import get_run_logger
 
 from flows.prefect_side.secrets import provide_keys
 from flows.presets import artifacts_of, read_config, resolve_home
+from flows.terminal import log
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.text.shown import shown_lines
 from tasks.run import Run
@@ -22,13 +22,11 @@ def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
     """
     config = read_config(preset, overrides)
     provide_keys(config)
-    log = log_to_prefect if is_deployed() else log_to_terminal
-    return Run(config=config, store=ArtifactStore(artifacts_of(resolve_home(home))), log=log)
-
-
-def log_to_terminal(line: str) -> None:
-    """Show one line of progress; standard output is kept for results."""
-    print(shown_lines(line), file=sys.stderr, flush=True)
+    return Run(
+        config=config,
+        store=ArtifactStore(artifacts_of(resolve_home(home))),
+        log=log_to_prefect if is_deployed() else log,
+    )
 
 
 def log_to_prefect(line: str) -> None:

@@ -9,34 +9,16 @@ from leap_core.config import LeapConfig
 from leap_core.disk.files import read_small, write_json
 from leap_core.loading import figure_of
 from leap_core.method.evaluation import summarise
-from leap_core.method.rollout import (
-    check_episodes,
-    count_out_of_context,
-    count_suspect,
-    find_inadmissible,
-    find_overflow,
-    find_unparseable,
-)
+from leap_core.method.rollout import check_episodes, find_inadmissible, find_overflow, find_unparseable
 from leap_core.method.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
-from tasks.counts import Count, Counts
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
 from tasks.planned import EndpointEstimate, PlannedCall
-from tasks.playing import estimate_playing, needs_of_player, num_specs, play_in_shards
+from tasks.playing import PlayedCounts, estimate_playing, needs_of_player, num_specs, play_in_shards
 from tasks.run import Run
 from tasks.stage import Stage, StageReport, StageWork
 
 RESULT = "result.json"
-
-
-class EvaluationCounts(Counts):
-    """What was played, as in a rollout."""
-
-    episodes: Count
-    successes: Count
-    failed_episodes: Count
-    suspect_episodes: Count = 0
-    out_of_context_episodes: Count = 0
 
 
 class EvaluationIdentity(PlayedIdentity):
@@ -83,13 +65,7 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
     write_trajectories(work.output, episodes)
     write_json(work.output / RESULT, result.model_dump(mode="json"))
     return StageReport(
-        counts=EvaluationCounts(
-            episodes=len(episodes),
-            successes=sum(bool(episode.success) for episode in episodes),
-            failed_episodes=result.num_errors,
-            suspect_episodes=count_suspect(episodes),
-            out_of_context_episodes=count_out_of_context(episodes),
-        ),
+        counts=PlayedCounts.of(episodes),
         metrics={"success": result.success, "mean_score": result.mean_score, "mean_actions": result.mean_actions},
         usage=sum((episode.usage for episode in episodes), Usage()),
         resumed=resumed,
@@ -104,7 +80,7 @@ EVALUATION = Stage(
     name="evaluation",
     version=5,
     work=_evaluate,
-    counts=EvaluationCounts,
+    counts=PlayedCounts,
     needs=needs_of_player,
     estimate=_estimate,
 )

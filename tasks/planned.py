@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from leap_core.config import EndpointName, LeapConfig, Section
 from leap_core.report import formats
@@ -99,21 +99,6 @@ class EndpointEstimate(Record):
             f"{self.label}: about {usage.num_requests:,} requests to {self.model} for {self.num_episodes:,} episodes, "
             f"{tokens} tokens sent and received, {cost} ({self.basis})"
         )
-
-
-def no_needs(call: PlannedCall[Any]) -> Needs:
-    """Of a stage that works on its inputs alone."""
-    return Needs()
-
-
-def nothing_to_say(call: PlannedCall[Any]) -> Foresight:
-    """Of a stage that a plan has nothing to say about."""
-    return Foresight()
-
-
-def no_requests(call: PlannedCall[Any]) -> EndpointEstimate | None:
-    """Of a stage that sends no request."""
-    return None
 
 
 def planned(run: Run, outcome: StageOutcome) -> PlannedCall[Section]:

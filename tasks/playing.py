@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from leap_core.config import LeapConfig
 from leap_core.envs.workers import EnvironmentPool
@@ -15,8 +15,9 @@ from leap_core.prompts import PromptSet, load_prompts
 from leap_core.store.records import ArtifactRecord
 from leap_core.students.base import ActRequest, Student, replies_are_paid
 from leap_core.students.weights import locate_model, resolve_model
-from leap_core.types import Spec, Split, Trajectory
+from leap_core.types import Spec, Split, StopReason, Trajectory
 from tasks.base_student import BASE
+from tasks.counts import Count, Counts
 from tasks.demonstrations import DEMONSTRATIONS
 from tasks.estimates import CHARACTERS_A_TOKEN, estimate_requests, no_estimate
 from tasks.identity import PlayedIdentity, PlayedStudent
@@ -27,6 +28,31 @@ from tasks.shards import Shards
 from tasks.stage import StageWork
 
 IdentityT = TypeVar("IdentityT", bound=PlayedIdentity)
+
+
+class PlayedCounts(Counts):
+    """What was played. An episode that failed has no score; a suspect one has a score that may have been steered."""
+
+    episodes: Count
+    successes: Count
+    failed_episodes: Count
+    steps: Count = 0
+    invalid_steps: Count = 0
+    suspect_episodes: Count = 0
+    out_of_context_episodes: Count = 0
+
+    @classmethod
+    def of(cls, episodes: Sequence[Trajectory]) -> Self:
+        """Count finished episodes."""
+        return cls(
+            episodes=len(episodes),
+            successes=sum(bool(episode.success) for episode in episodes),
+            failed_episodes=sum(episode.error is not None for episode in episodes),
+            steps=sum(len(episode.steps) for episode in episodes),
+            invalid_steps=sum(not step.valid for episode in episodes for step in episode.steps),
+            suspect_episodes=sum(episode.suspicion is not None for episode in episodes),
+            out_of_context_episodes=sum(one.stop_reason is StopReason.CONTEXT_LIMIT for one in episodes),
+        )
 
 
 def play_in_shards(

@@ -3,33 +3,14 @@
 from pydantic import Field
 
 from leap_core.errors import StageFailedError
-from leap_core.method.rollout import (
-    check_episodes,
-    count_out_of_context,
-    count_suspect,
-    find_overflow,
-    find_unparseable,
-)
+from leap_core.method.rollout import check_episodes, find_overflow, find_unparseable
 from leap_core.method.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, Usage
-from tasks.counts import Count, Counts
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
 from tasks.planned import EndpointEstimate, PlannedCall
-from tasks.playing import estimate_playing, needs_of_player, num_specs, play_in_shards
+from tasks.playing import PlayedCounts, estimate_playing, needs_of_player, num_specs, play_in_shards
 from tasks.run import Run
 from tasks.stage import Stage, StageReport, StageWork
-
-
-class RolloutCounts(Counts):
-    """What was played. An episode that failed has no score; a suspect one has a score that may have been steered."""
-
-    episodes: Count
-    successes: Count
-    failed_episodes: Count
-    steps: Count
-    invalid_steps: Count
-    suspect_episodes: Count = 0
-    out_of_context_episodes: Count = 0
 
 
 class RolloutIdentity(PlayedIdentity):
@@ -72,15 +53,7 @@ def _roll_out(work: StageWork[RolloutIdentity]) -> StageReport:
         raise StageFailedError(unparseable)
     write_trajectories(work.output, episodes)
     return StageReport(
-        counts=RolloutCounts(
-            episodes=len(episodes),
-            successes=sum(bool(episode.success) for episode in episodes),
-            failed_episodes=sum(episode.error is not None for episode in episodes),
-            steps=sum(len(episode.steps) for episode in episodes),
-            invalid_steps=sum(not step.valid for episode in episodes for step in episode.steps),
-            suspect_episodes=count_suspect(episodes),
-            out_of_context_episodes=count_out_of_context(episodes),
-        ),
+        counts=PlayedCounts.of(episodes),
         usage=sum((episode.usage for episode in episodes), Usage()),
         resumed=resumed,
     )
@@ -94,7 +67,7 @@ ROLLOUT = Stage(
     name="rollout",
     version=5,
     work=_roll_out,
-    counts=RolloutCounts,
+    counts=PlayedCounts,
     needs=needs_of_player,
     estimate=_estimate,
 )

@@ -25,7 +25,7 @@ from leap_core.types import ArtifactRef, Usage
 from tasks.counts import Counts
 from tasks.keys import as_today, declared_key, key_content
 from tasks.pace import Pace
-from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall, no_needs, no_requests, nothing_to_say
+from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall
 from tasks.run import PENDING, Run, StageOutcome, StageState, is_pending, with_journal
 
 IdentityT = TypeVar("IdentityT", bound=Section)
@@ -72,9 +72,9 @@ class Stage(Generic[IdentityT, CountsT]):
     version: int
     work: Callable[[StageWork[IdentityT]], StageReport]
     counts: type[CountsT]
-    needs: Callable[[PlannedCall[IdentityT]], Needs] = no_needs
-    foresee: Callable[[PlannedCall[IdentityT]], Foresight] = nothing_to_say
-    estimate: Callable[[PlannedCall[IdentityT]], EndpointEstimate | None] = no_requests
+    needs: Callable[[PlannedCall[IdentityT]], Needs] = lambda call: Needs()
+    foresee: Callable[[PlannedCall[IdentityT]], Foresight] = lambda call: Foresight()
+    estimate: Callable[[PlannedCall[IdentityT]], EndpointEstimate | None] = lambda call: None
 
     def counts_of(self, store: ArtifactStore, ref: ArtifactRef) -> CountsT:
         """What an artifact of this stage was reported with."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.command.terminal import echo
+from flows.terminal import echo
 from leap_core.errors import UnknownNameError
 
 if TYPE_CHECKING:

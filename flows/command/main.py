@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.command.artifacts import Home, artifacts_app, open_store
-from flows.command.terminal import echo, print_whatever_it_holds
+from flows.terminal import echo, print_whatever_it_holds
 from leap_core.errors import ConfigError, LeapError
 
 if TYPE_CHECKING:

@@ -2,16 +2,15 @@
 
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flows.prefect_side.server import DATABASE, LOOPBACK, OwnServer, is_answering
+from flows.terminal import log
 from leap_core.disk.files import disk_errors, is_full
 from leap_core.errors import ArtifactError, LeapError
-from leap_core.text.shown import shown_lines
 
 MIN_FREE_BYTES = 50_000_000
 """A run does not begin with less: Prefect's database alone would fill it."""
@@ -35,7 +34,7 @@ def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> N
         raise ArtifactError(_no_room(home))
     url, own = server_url(), None
     if url is None:
-        own = OwnServer(Path(os.environ["PREFECT_HOME"]), _log)
+        own = OwnServer(Path(os.environ["PREFECT_HOME"]), log)
         os.environ["PREFECT_API_URL"] = own.url
         _read_settings_again()
     elif not is_answering(url):
@@ -44,17 +43,12 @@ def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> N
             "(`prefect server start`), or unset PREFECT_API_URL: each run then starts its own for its length."
         )
     if look_ahead is not None:
-        _log(f"Looking at what is in {home} ...")
-        _log(look_ahead())
+        log(f"Looking at what is in {home} ...")
+        log(look_ahead())
     if own is not None:
         new = "" if (Path(os.environ["PREFECT_HOME"]) / DATABASE).exists() else " with a new database"
-        _log(f"Starting a Prefect server{new} for the length of this command ...")
+        log(f"Starting a Prefect server{new} for the length of this command ...")
         own.start()
-
-
-def _log(line: str) -> None:
-    """Show a line at once; standard output is kept for results."""
-    print(shown_lines(line), file=sys.stderr, flush=True)
 
 
 def set_up_prefect(home: Path) -> None:

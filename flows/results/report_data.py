@@ -13,7 +13,8 @@ from leap_core.store.records import ArtifactRecord
 from leap_core.types import EvaluationResult
 from tasks.correction import CORRECTION, CorrectionCounts
 from tasks.dataset import DATASET
-from tasks.rollout import ROLLOUT, RolloutCounts
+from tasks.playing import PlayedCounts
+from tasks.rollout import ROLLOUT
 from tasks.training import TRAINING
 
 EPISODES_SHOWN = 24
@@ -82,7 +83,7 @@ def _iteration_report(store: ArtifactStore, iteration: IterationSummary, dev: Ev
     return _with_correction(report, store.record(iteration.correction), corrected)
 
 
-def _with_rollout(report: IterationReport, counts: RolloutCounts) -> IterationReport:
+def _with_rollout(report: IterationReport, counts: PlayedCounts) -> IterationReport:
     played = counts.episodes - counts.failed_episodes
     return report.with_(num_rollouts=counts.episodes, rollout_success=counts.successes / played if played else None)
 

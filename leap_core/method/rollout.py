@@ -205,16 +205,6 @@ def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -
         )
 
 
-def count_suspect(trajectories: Sequence[Trajectory]) -> int:
-    """How many episodes have a score that may have been steered."""
-    return sum(trajectory.suspicion is not None for trajectory in trajectories)
-
-
-def count_out_of_context(trajectories: Sequence[Trajectory]) -> int:
-    """How many episodes ended because a prompt was longer than the model reads."""
-    return sum(trajectory.stop_reason is StopReason.CONTEXT_LIMIT for trajectory in trajectories)
-
-
 def find_overflow(trajectories: Sequence[Trajectory]) -> str | None:
     """Say that most episodes ran out of context, if they did, and what to look at: seldom is it the student's fault."""
     cut = [trajectory for trajectory in trajectories if trajectory.stop_reason is StopReason.CONTEXT_LIMIT]

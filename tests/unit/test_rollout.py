@@ -15,7 +15,6 @@ from leap_core.method.evaluation import summarise
 from leap_core.method.rollout import (
     RolloutSettings,
     check_episodes,
-    count_out_of_context,
     find_overflow,
     play_episodes,
     turn_seed,
@@ -24,6 +23,7 @@ from leap_core.prompts import load_prompts
 from leap_core.students.base import ActReply
 from leap_core.students.scripted import ScriptedStudent
 from leap_core.types import Action, StopReason, Usage
+from tasks.playing import PlayedCounts
 
 SETTINGS = RolloutSettings(iteration=1, seed=3, max_steps=6, max_consecutive_invalid=3, constrain=False, batch_size=2)
 
@@ -285,7 +285,7 @@ def test_episodes_that_run_out_of_context_are_failed_ones_and_are_corrected():
     check_episodes(played, max_error_share=0.0)
     result = summarise(played, 1, "dev", 0.95)
     assert (result.success, result.num_episodes, result.num_errors, result.num_out_of_context) == (0.5, 60, 0, 3)
-    assert count_out_of_context(played) == 3
+    assert PlayedCounts.of(played).out_of_context_episodes == 3
     cut = [one for one in played if one.stop_reason is StopReason.CONTEXT_LIMIT]
     assert [(one.score, one.success, one.error, len(one.steps)) for one in cut] == [(0.0, False, None, 1)] * 3
     assert all(needs_correction(one, 0.0) for one in cut)

@@ -8,9 +8,9 @@ from leap_core.envs.intercode_bash.nl2bash.reward import suspect
 from leap_core.method.correction import needs_correction
 from leap_core.method.demonstrations import successful
 from leap_core.method.evaluation import summarise
-from leap_core.method.rollout import count_suspect
 from leap_core.report.page import render
 from leap_core.types import Action, EvaluationResult, Observation, Spec, Step, StopReason, Trajectory
+from tasks.playing import PlayedCounts
 
 ROOT = "0 /.gitignore\n"
 IGNORE = "1 /yard/.gitignore\n"
@@ -49,7 +49,7 @@ def test_results_keep_them_and_say_how_many():
     played = [episode(0), episode(1, suspicion="x"), episode(2, score=0.5, suspicion="x")]
     result = summarise(played, 1, "test", 0.95)
     assert (result.success, result.num_suspect) == (pytest.approx(2 / 3), 1)
-    assert count_suspect(played) == 2
+    assert PlayedCounts.of(played).suspect_episodes == 2
     assert EvaluationResult.model_validate(result.model_dump(mode="json")) == result
     assert "suspect successes 1" in line_of(result)
     assert "1 successes are suspect" in render(report_data(test=[result]))
@@ -57,7 +57,7 @@ def test_results_keep_them_and_say_how_many():
 
 def test_where_there_are_none_nothing_is_written():
     assert "num_suspect" not in summarise([episode(0)], 1, "test", 0.95).model_dump(mode="json")
-    assert count_suspect([episode(0)]) == 0
+    assert PlayedCounts.of([episode(0)]).suspect_episodes == 0
     assert "suspect" not in line_of(evaluation(1))
 
 

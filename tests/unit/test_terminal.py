@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.command.terminal import echo
 from flows.run import log_to_terminal
+from flows.terminal import echo
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,6 +13,11 @@ def echo(text: object, err: bool = False) -> None:
     typer.echo(shown_lines(str(text)), err=err)
 
 
+def log(line: str) -> None:
+    """Show one line of progress at once; standard output is kept for results."""
+    print(shown_lines(line), file=sys.stderr, flush=True)
+
+
 def print_whatever_it_holds() -> None:
     """Let the terminal's own encoding stop no output: what it cannot hold is spelled out."""
     for stream in (sys.stdout, sys.stderr):
