@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.run import log_to_terminal
-from flows.terminal import echo
+from flows.terminal import echo, log
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_progress_and_results_are_spelled_out(capsys):
-    log_to_terminal("rollout \x1b[2J\u202e\ud83d")
+    log("rollout \x1b[2J\u202e\ud83d")
     echo("one\n\ttwo \x9b31m\r")
     printed = capsys.readouterr()
     assert printed.err == "rollout \\x1b[2J\\u202e\\ud83d\n"
