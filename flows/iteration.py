@@ -21,7 +21,7 @@ from tasks.training import train
 class Iteration:
     """What one iteration made. `sources` holds what it and all iterations before it learned from, in order.
 
-    `rollout` is None in iteration 0, and where corrections of another experiment were used.
+    `correction` is None in iteration 0, and `rollout` also where corrections of another experiment were used.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Iteration:
     model: ArtifactRef
     dev: ArtifactRef
     rollout: ArtifactRef | None = None
+    correction: ArtifactRef | None = None
 
 
 def iterate(run: Run) -> Iterator[Iteration]:
@@ -64,7 +65,7 @@ def improve(run: Run, previous: Iteration) -> Iteration | None:
         run.log(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
         return None
     iteration = learn(run, number, (*previous.sources, correction), previous.model)
-    return replace(iteration, rollout=rollout)
+    return replace(iteration, rollout=rollout, correction=correction)
 
 
 def learn(run: Run, number: int, sources: tuple[ArtifactRef, ...], start: ArtifactRef) -> Iteration:

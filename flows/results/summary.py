@@ -201,9 +201,10 @@ def skipped_by_split(run: Run) -> dict[str, dict[str, int]]:
 
 def leaks_by_iteration(run: Run, iterations: list[Iteration]) -> dict[str, int]:
     """How many leaks the corrections of each iteration let through; without the iterations that let none."""
-    corrected = [one for one in iterations if one.number]
     found = {
-        str(one.number): sum(CORRECTION.counts_of(run.store, one.sources[-1]).let_through.values()) for one in corrected
+        str(one.number): sum(CORRECTION.counts_of(run.store, one.correction).let_through.values())
+        for one in iterations
+        if one.correction is not None
     }
     return {number: count for number, count in found.items() if count}
 
@@ -224,6 +225,6 @@ def _iteration_summary(iteration: Iteration) -> IterationSummary:
         iteration=iteration.number,
         dataset=iteration.dataset,
         model=iteration.model,
-        correction=iteration.sources[-1] if iteration.number else None,
+        correction=iteration.correction,
         rollout=iteration.rollout,
     )
