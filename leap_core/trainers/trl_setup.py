@@ -18,14 +18,8 @@ from transformers.utils import logging
 from leap_core.errors import StageFailedError
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.loading import expand_home, resolve_device, tokenizer_source
-from leap_core.trainers.base import (
-    TrainingJob,
-    TrainingResult,
-    count_updates,
-    count_warmup,
-    describe_short_training,
-    micro_batch_size,
-)
+from leap_core.trainers import base
+from leap_core.trainers.base import TrainingJob, TrainingResult
 from leap_core.trainers.checkpoints import job_identity, open_checkpoints, step_of
 from leap_core.trainers.learner import Learner
 from leap_core.trainers.rows import EncodedRow, RowsRead, read_rows
@@ -91,7 +85,7 @@ class TrlSetup:
 
     @property
     def _micro(self) -> int:
-        return micro_batch_size(self.job.config.batch_size, self.job.execution.micro_batch_size)
+        return base.micro_batch_size(self.job.config.batch_size, self.job.execution.micro_batch_size)
 
     def _chunks(self, rows: list[EncodedRow], items: Callable[[list[EncodedRow]], Sequence[Item]]) -> Dataset:
         """One item a chunk, in the order of the rows, so that those of an episode stay together."""
@@ -120,10 +114,7 @@ class TrlSetup:
         return {
             "use_cpu": on_cpu,
             "bf16": self.job.config.precision == "bf16",
-            "fp16": False,
-            "tf32": None,
             "activation_checkpointing": not on_cpu and self.learner.model.num_parameters() >= _CHECKPOINTING_FROM,
-            "dataloader_num_workers": 0,
             "dataloader_pin_memory": not on_cpu,
             "remove_unused_columns": False,
         }
@@ -142,8 +133,6 @@ class TrlSetup:
             "eval_strategy": "steps" if keeps_best else "no",
             "eval_steps": every,
             "load_best_model_at_end": keeps_best,
-            "metric_for_best_model": "eval_loss" if keeps_best else None,
-            "greater_is_better": False if keeps_best else None,
             "report_to": "none",
             "disable_tqdm": True,
         }
@@ -172,9 +161,8 @@ def train_through_trl(
     set_seed(job.seed)
     learner = Learner.load(start, job.config)
     learner.check_rows(read.rows)
-    trainer = make(
-        TrlSetup(job=job, learner=learner, tokenizer=tokenizer, rows=read.rows, validation_rows=validation_rows)
-    )
+    setup = TrlSetup(job=job, learner=learner, tokenizer=tokenizer, rows=read.rows, validation_rows=validation_rows)
+    trainer = make(setup)
     checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(read.rows)))
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     validation_loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
@@ -198,20 +186,15 @@ def _read_rows(job: TrainingJob, tokenizer: Any, pairs: bool) -> RowsRead:
     if read.loss_in_words:
         job.log(f"warning: {read.loss_in_words}")
     read.check(job.config.max_truncated_share)
-    if short := describe_short_training(count_updates(len(read.rows), job.config), job.config):
+    if short := base.describe_short_training(base.count_updates(len(read.rows), job.config), job.config):
         job.log(f"warning: {short}")
     return read
 
 
 def _read_validation_rows(job: TrainingJob, tokenizer: Any, pairs: bool) -> list[EncodedRow]:
-    """The validation rows; empty where there are none.
-
-    Raises:
-        StageFailedError: the best weights are to be kept, and nothing says which are.
-    """
-    rows: list[EncodedRow] = []
-    if job.validation_rows is not None:
-        rows = read_rows(job.validation_rows, tokenizer, job.config.max_length, pairs=pairs).rows
+    """The validation rows; empty where there are none, unless they have to say which weights are the best."""
+    path, most = job.validation_rows, job.config.max_length
+    rows = [] if path is None else read_rows(path, tokenizer, most, pairs=pairs).rows
     if not rows and job.config.keep_best_every is not None:
         raise StageFailedError(
             "training.keep_best_every needs validation rows, and there are none: raise dataset.validation_fraction, or "
@@ -228,7 +211,7 @@ def _result(
     return TrainingResult(
         num_rows=len(read.rows),
         num_steps=trainer.state.global_step,
-        num_warmup=count_warmup(count_updates(len(read.rows), job.config), job.config),
+        num_warmup=base.count_warmup(base.count_updates(len(read.rows), job.config), job.config),
         kept_step=trainer.kept_step,
         peak_learning_rate=max(float(entry["learning_rate"]) for entry in entries),
         num_truncated=len(read.left_out),
@@ -241,7 +224,7 @@ def _result(
 
 def _summarise(entries: list[dict[str, Any]]) -> list[dict[str, float]]:
     """One entry for every so many steps, the last one included: mean loss, and the last one's learning rate."""
-    groups = [entries[first : first + _LOG_STEPS] for first in range(0, len(entries), _LOG_STEPS)]
+    groups = (entries[first : first + _LOG_STEPS] for first in range(0, len(entries), _LOG_STEPS))
     return [
         {
             "step": float(group[-1]["step"]),
