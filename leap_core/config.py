@@ -34,8 +34,7 @@ from leap_core.settings.bounds import (
     Tokens,
     Within,
 )
-from leap_core.settings.defaults import add_defaults
-from leap_core.settings.files import check_values, read_json, read_toml
+from leap_core.settings.files import add_defaults, check_values, read_json, read_toml
 from leap_core.settings.validation import check_keys, shorten, validate
 from leap_core.settings.validation import read_params as read_params
 from leap_core.types import Record, Split

@@ -5,7 +5,6 @@ and correction artifacts hold them as `rows.parquet`, complete in themselves, so
 file without the episodes behind it. A *training row* is what one trainer gets: no privileged text in it.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, groupby
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from leap_core.config import Aggregate
+from leap_core.disk.canonical import sha256_text
 from leap_core.gate.realizability import is_leak
 from leap_core.prompts import PromptSet, format_reply
 from leap_core.types import (
@@ -133,7 +133,7 @@ def _row(
         split=trajectory.spec.split,
         group=trajectory.spec.group,
         prompt=prompt,
-        prompt_sha256=hashlib.sha256(json.dumps([m.model_dump() for m in prompt]).encode()).hexdigest(),
+        prompt_sha256=sha256_text(json.dumps([m.model_dump() for m in prompt])),
         completion=format_reply(action),
         label=taught.status is CorrectionStatus.KEPT,
         accepted=taught.status is not CorrectionStatus.REJECTED,
@@ -223,7 +223,7 @@ def _by_episode(rows: Iterable[TurnRow]) -> dict[str, list[TurnRow]]:
 
 
 def _rank(seed: int, name: str) -> str:
-    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+    return sha256_text(f"{seed}:{name}")
 
 
 def _training_row(row: TurnRow, held_out: Collection[str]) -> TrainingRow:

@@ -1,4 +1,4 @@
-"""Reading settings that people write: TOML files, and JSON on the command line."""
+"""Reading settings that people write: TOML files, the defaults below them, and JSON on the command line."""
 
 import errno
 import json
@@ -16,6 +16,7 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 MAX_TEXT = 100_000
 """Characters of one text anywhere in the settings."""
+_ENVIRONMENTS = Path(__file__).parents[1] / "envs"
 _MOST = 2**63
 _MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -43,6 +44,28 @@ def read_toml(path: Path, what: str, advice: str) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}. Fix the file.", item=str(path)) from error
     check_values(values, f"{path}: ")
     return values
+
+
+def add_defaults(values: Mapping[str, Any], usual: str) -> dict[str, Any]:
+    """Add to the sections of an experiment what they lack and its environment states: `envs/<name>/defaults.toml`.
+
+    Args:
+        values: the sections, as a preset has them. A table inside one, such as `params`, is taken as it is.
+        usual: the environment, where `values` names none. One without a folder has no defaults.
+
+    Raises:
+        ConfigError: the file of defaults is not TOML.
+    """
+    files = {path.parent.name: path for path in _ENVIRONMENTS.glob("*/defaults.toml")}
+    section = values.get("environment")
+    name = section.get("name", usual) if isinstance(section, Mapping) else usual
+    if not isinstance(name, str) or name not in files:
+        return dict(values)
+    defaults = read_toml(files[name], f"the defaults of {name}", "Install the package again.")
+    sections = {
+        key: {**default, **values[key]} for key, default in defaults.items() if isinstance(values.get(key), Mapping)
+    }
+    return {**defaults, **values, **sections}
 
 
 def read_json(text: str, where: str) -> Any:
