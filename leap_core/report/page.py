@@ -20,9 +20,6 @@ def write_report(data: ReportData, path: Path) -> Path:
 
     Missing parent directories are made. Equal data gives equal bytes, whatever the order of keys in its dicts.
 
-    Returns:
-        The path, as it was given.
-
     Raises:
         ArtifactError: the disk is full or the place is not writable.
     """

@@ -24,10 +24,7 @@ _MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UT
 def read_toml(path: Path, what: str, advice: str) -> dict[str, Any]:
     """Read a TOML file in UTF-8, with or without a byte order mark.
 
-    Args:
-        path: the file.
-        what: the word for it in errors, as "the preset".
-        advice: what to do if it cannot be read.
+    `what` is the word for it in errors, as "the preset", and `advice` what to do if it cannot be read.
 
     Raises:
         ConfigError: not a regular file, too large, not UTF-8 or not TOML; names the file and, if known, the line.
