@@ -86,8 +86,9 @@ def _facts(episode: EpisodeReport) -> list[tuple[str, str]]:
 
 
 def _step(step: Step, texts: dict[str, int]) -> list[int | None]:
+    reply = None if step.valid else _place(step.reply, texts)
     said = (step.observation.text, step.action.reason, step.action.command)
-    return [*(_place(text, texts) for text in said), None if step.valid else _place(step.reply, texts)]
+    return [*(_place(text, texts) for text in said), reply]
 
 
 def _correction(step: StepCorrection, texts: dict[str, int]) -> list[int | str]:
