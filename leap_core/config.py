@@ -34,8 +34,7 @@ from leap_core.settings.bounds import (
     Tokens,
     Within,
 )
-from leap_core.settings.defaults import add_defaults
-from leap_core.settings.files import check_values, read_json, read_toml
+from leap_core.settings.files import add_defaults, check_values, read_json, read_toml
 from leap_core.settings.validation import check_keys, shorten, validate
 from leap_core.settings.validation import read_params as read_params
 from leap_core.types import Record, Split
@@ -363,11 +362,7 @@ def load_config(preset: Path, overrides: Iterable[str] = ()) -> LeapConfig:
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
-    """Set one `a.b=value` in the nested dict `values`.
-
-    Raises:
-        ConfigError: it has no `=`, or a part of the path is a value, not a section.
-    """
+    """Set one `a.b=value` in `values`; raise ConfigError where it has no `=`, or a part of its path is no section."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -383,11 +378,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def parse_config(values: Mapping[str, Any]) -> LeapConfig:
-    """Validate a nested dict.
-
-    Raises:
-        ConfigError: names the first bad key, what was expected, what came.
-    """
+    """Validate a nested dict; a ConfigError names the first bad key, what was expected, and what came."""
     check_values(values, "")
     check_keys(values, LeapConfig)
     return validate(values, LeapConfig, "")

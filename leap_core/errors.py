@@ -16,21 +16,21 @@ class LeapError(Exception):
 
     code: ClassVar[str] = "error"
 
+    def __init_subclass__(cls, *, code: str) -> None:
+        super().__init_subclass__()
+        cls.code = code
+
     def __init__(self, message: str, *, item: str = "") -> None:
         super().__init__(message)
         self.item = item
 
 
-class ConfigError(LeapError):
+class ConfigError(LeapError, code="config"):
     """A preset, key or value of the configuration is wrong."""
 
-    code = "config"
 
-
-class UnknownNameError(ConfigError):
+class UnknownNameError(ConfigError, code="unknown_name"):
     """A name that must be one of a known set is not: a kind of environment, a split, a preset, a key."""
-
-    code = "unknown_name"
 
     def __init__(self, what: str, name: str, known: Iterable[str], advice: str = "") -> None:
         names = sorted(known)
@@ -39,101 +39,69 @@ class UnknownNameError(ConfigError):
         super().__init__(f"Unknown {what} {name!r}. {hint}{' ' + advice if advice else ''}", item=name)
 
 
-class MissingPackageError(LeapError):
+class MissingPackageError(LeapError, code="missing_package"):
     """An optional package is not installed."""
-
-    code = "missing_package"
 
     def __init__(self, package: str, purpose: str, install: str) -> None:
         text = f"{purpose} needs the package {package!r}, which is not installed. Install it: {install}"
         super().__init__(text, item=package)
 
 
-class GameFileError(LeapError):
+class GameFileError(LeapError, code="game_file"):
     """A game file is missing, damaged, or in a dialect that the engine does not play."""
 
-    code = "game_file"
 
-
-class UnplayableGameError(GameFileError):
+class UnplayableGameError(GameFileError, code="unplayable_game"):
     """A game file can be read, but its rules or its wording are of a kind that the engine does not play."""
 
-    code = "unplayable_game"
 
-
-class LeftOutGameError(GameFileError):
+class LeftOutGameError(GameFileError, code="left_out_game"):
     """A game file is whole, but of a kind that the environment does not play."""
 
-    code = "left_out_game"
 
-
-class EnvironmentCrashError(LeapError):
+class EnvironmentCrashError(LeapError, code="environment_crash"):
     """An environment failed while it was played. Never to be mistaken for a low score."""
 
-    code = "environment_crash"
 
-
-class WrongSpecError(LeapError):
+class WrongSpecError(LeapError, code="wrong_spec"):
     """Two records that must be of the same spec are not."""
 
-    code = "wrong_spec"
 
-
-class StudentError(LeapError):
+class StudentError(LeapError, code="student"):
     """A student could not be loaded or could not answer."""
 
-    code = "student"
 
-
-class TeacherReplyError(LeapError):
+class TeacherReplyError(LeapError, code="teacher_reply"):
     """A teacher gave no usable reply."""
 
-    code = "teacher_reply"
 
-
-class ChatError(LeapError):
+class ChatError(LeapError, code="chat"):
     """One request to an endpoint failed. Others may succeed."""
 
-    code = "chat"
 
-
-class TooMuchError(ChatError):
+class TooMuchError(ChatError, code="too_much"):
     """A request asks for more than the endpoint takes at once. A smaller one may succeed."""
 
-    code = "too_much"
 
-
-class ContextLengthError(TooMuchError):
+class ContextLengthError(TooMuchError, code="context_length"):
     """A request is longer than the model's context."""
 
-    code = "context_length"
 
-
-class EndpointError(LeapError):
+class EndpointError(LeapError, code="endpoint"):
     """An endpoint refuses every request: a wrong key or model, no credit. Further requests would not help."""
 
-    code = "endpoint"
 
-
-class BudgetError(LeapError):
+class BudgetError(LeapError, code="budget"):
     """The next request would exceed the budget. What was paid for is kept."""
 
-    code = "budget"
 
-
-class ArtifactError(LeapError):
+class ArtifactError(LeapError, code="artifact"):
     """An artifact is missing, ambiguous or damaged, or cannot be written."""
 
-    code = "artifact"
 
-
-class StageFailedError(LeapError):
+class StageFailedError(LeapError, code="stage_failed"):
     """A stage's share of failed items is over its limit."""
 
-    code = "stage_failed"
 
-
-class NothingToCorrectError(LeapError):
+class NothingToCorrectError(LeapError, code="nothing_to_correct"):
     """No episode is at or below the correction threshold: the student has nothing left to learn from this split."""
-
-    code = "nothing_to_correct"

@@ -22,7 +22,6 @@ from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
-from leap_core.types import Figure
 
 if TYPE_CHECKING:
     from leap_core.students.openai import OpenAIStudent
@@ -70,16 +69,6 @@ def _check_levels(config: LeapConfig, oracle: Oracle) -> None:
 def load_suite(config: EnvironmentConfig) -> Suite:
     """Return the suite of specs that `config.name` stands for."""
     return find_suite(config.name)(config)
-
-
-def figure_of(environment: str) -> Figure:
-    """What decides in the environment of this name which of two models is better."""
-    return find_suite(environment).figure
-
-
-def environment_version(environment: str) -> int:
-    """The version of the environment of this name: raised when the same spec and commands give something else."""
-    return find_suite(environment).version
 
 
 def make_environment(config: EnvironmentConfig, root: Path) -> Environment:

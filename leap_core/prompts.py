@@ -74,14 +74,8 @@ def has_prompts(environment: str, name: str) -> bool:
     return (prompts_folder(environment, "student") / name / "turn.jinja").is_file()
 
 
-@lru_cache(maxsize=32)
-def load_prompts(environment: str, name: str) -> PromptSet:
-    """Load a prompt set once.
-
-    Raises:
-        UnknownNameError: no such set for this environment.
-    """
-    return PromptSet(environment, name)
+load_prompts = lru_cache(maxsize=32)(PromptSet)
+"""Loads a prompt set, each once; raises UnknownNameError where an environment has none of this name."""
 
 
 def format_reply(action: Action) -> str:

@@ -8,17 +8,13 @@ from leap_core.errors import UnknownNameError
 
 
 def load_kind(what: str, name: str, kinds: Mapping[str, str]) -> Any:
-    """Return the class that `name` stands for in `kinds`; `what` is the word for the error ("environment").
-
-    Raises:
-        UnknownNameError: no such name; suggests the nearest.
-    """
+    """Return the class that `name` stands for in `kinds`; raise UnknownNameError where it is none of them."""
     check_kind(what, name, kinds)
     module, _, attribute = kinds[name].partition(":")
     return getattr(import_module(module), attribute)
 
 
 def check_kind(what: str, name: str, kinds: Mapping[str, str]) -> None:
-    """Raise UnknownNameError unless `name` is one of `kinds`; nothing is imported."""
+    """Raise UnknownNameError unless `name` is one of `kinds`; `what` is the word for it. Nothing is imported."""
     if name not in kinds:
         raise UnknownNameError(what, name, kinds)

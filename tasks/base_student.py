@@ -7,7 +7,8 @@ from itertools import product
 from pydantic import Field, JsonValue
 
 from leap_core.config import Section
-from leap_core.loading import environment_version, load_suite
+from leap_core.envs.base import find_suite
+from leap_core.loading import load_suite
 from leap_core.method.demonstrations import demonstrate
 from leap_core.method.tables import read_privileged, read_specs
 from leap_core.prompts import load_prompts
@@ -46,7 +47,7 @@ def provide_base_student(run: Run) -> ArtifactRef:
         prompt=config.student.prompt if tiny else "",
         max_steps=config.environment.max_steps if tiny else 0,
         num_vocabulary_specs=NUM_VOCABULARY_SPECS if tiny else 0,
-        environment_version=environment_version(config.environment.name) if tiny else 1,
+        environment_version=find_suite(config.environment.name).version if tiny else 1,
         seed=config.seed if tiny else 0,
     )
     return BASE(run, identity, _what_it_reads(run) if tiny else {})

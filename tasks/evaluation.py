@@ -7,7 +7,7 @@ from pydantic import Field
 
 from leap_core.config import LeapConfig
 from leap_core.disk.files import read_small, write_json
-from leap_core.loading import figure_of
+from leap_core.envs.base import find_suite
 from leap_core.method.evaluation import summarise
 from leap_core.method.rollout import check_episodes, find_inadmissible, find_overflow, find_unparseable
 from leap_core.method.tables import read_specs, write_trajectories
@@ -60,7 +60,7 @@ def _evaluate(work: StageWork[EvaluationIdentity]) -> StageReport:
         work.log(f"warning: {overflow}")
     if doubt := find_unparseable(episodes) or find_inadmissible(episodes):
         work.log(f"warning: {doubt}")  # as much a result as any: a student before training often does no better
-    figure = figure_of(identity.environment.name)
+    figure = find_suite(identity.environment.name).figure
     result = summarise(episodes, identity.iteration, identity.split, identity.confidence, figure)
     write_trajectories(work.output, episodes)
     write_json(work.output / RESULT, result.model_dump(mode="json"))

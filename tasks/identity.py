@@ -6,7 +6,7 @@ Paths never are: data and models enter keys through the digests of their artifac
 from pydantic import JsonValue
 
 from leap_core.config import EnvironmentConfig, Section, StudentConfig
-from leap_core.loading import environment_version
+from leap_core.envs.base import find_suite
 
 
 class PlayedEnvironment(Section):
@@ -24,7 +24,7 @@ class PlayedEnvironment(Section):
             name=config.name,
             max_steps=config.max_steps,
             params=config.params,
-            version=environment_version(config.name),
+            version=find_suite(config.name).version,
         )
 
 

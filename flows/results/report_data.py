@@ -5,9 +5,9 @@ from pathlib import Path
 
 from flows.results.summary import IterationSummary, StageSummary, Summary, leak_lines, skipped_lines
 from leap_core.method.tables import read_corrections, read_trajectories
-from leap_core.report import write_report
 from leap_core.report.model import CorrectionCounts as StatusCounts
 from leap_core.report.model import EpisodeReport, IterationReport, ReportData, StageReport
+from leap_core.report.page import write_report
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.store.records import ArtifactRecord
 from leap_core.types import EvaluationResult

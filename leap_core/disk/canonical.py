@@ -79,7 +79,9 @@ def _plain(value: Any, path: str) -> JsonValue:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return _plain_float(value, path)
+        if math.isfinite(value):
+            return value
+        raise ConfigError(f"{path} is {value}, which JSON cannot represent. Use a finite number or None.", item=path)
     if isinstance(value, list | tuple):
         return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Mapping):
@@ -101,12 +103,6 @@ def _plain_text(text: str, path: str) -> str:
         why = f"{path} is not valid Unicode: {text!r}. Remove the lone surrogate."
         raise ConfigError(why, item=path) from error
     return str(text)
-
-
-def _plain_float(number: float, path: str) -> float:
-    if not math.isfinite(number):
-        raise ConfigError(f"{path} is {number}, which JSON cannot represent. Use a finite number or None.", item=path)
-    return number
 
 
 def _plain_key(key: Any, path: str) -> str:

@@ -94,11 +94,6 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def directory_size(path: Path) -> int:
-    """Return the bytes of all files below `path`."""
-    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
-
-
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into an ArtifactError that names `path` and says what to do."""

@@ -32,11 +32,7 @@ _PLAIN: dict[type, pa.DataType] = {str: pa.string(), bool: pa.bool_(), int: pa.i
 def write_records(
     path: Path, model: type[RecordT], records: Iterable[RecordT], leave_out: Collection[str] = ()
 ) -> None:
-    """Write one row a record, in order, without the columns to `leave_out`. No records give columns and no rows.
-
-    Raises:
-        ArtifactError: the disk is full or not writable.
-    """
+    """Write one row a record, in order, without the columns to `leave_out`. No records give columns and no rows."""
     schema, free_form = _without(record_schema(model), leave_out), _free_form(model)
     remaining = iter(records)
 

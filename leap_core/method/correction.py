@@ -39,11 +39,7 @@ def correct_episodes(
 
 
 def check_corrections(corrections: Sequence[Correction], max_error_share: float, max_reject_share: float) -> None:
-    """Fail a stage whose corrections are mostly worthless.
-
-    Raises:
-        StageFailedError: the teacher failed on too many episodes, or the gate rejected too many steps.
-    """
+    """Raise StageFailedError where the teacher failed on too many episodes, or the gate rejected too many steps."""
     errors = [correction for correction in corrections if correction.error]
     if len(errors) > max_error_share * len(corrections):
         raise StageFailedError(

@@ -5,14 +5,15 @@ and correction artifacts hold them as `rows.parquet`, complete in themselves, so
 file without the episodes behind it. A *training row* is what one trainer gets: no privileged text in it.
 """
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal
+from itertools import chain, groupby
+from typing import Any, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from leap_core.config import Aggregate
+from leap_core.disk.canonical import sha256_text
 from leap_core.gate.realizability import is_leak
 from leap_core.prompts import PromptSet, format_reply
 from leap_core.types import (
@@ -47,20 +48,20 @@ class TurnRow(Record):
     prompt: tuple[Message, ...]
     prompt_sha256: str
     completion: str
-    student_completion: str | None
+    student_completion: str | None = None
     label: bool
     accepted: bool
     status: str
     why: str
     leaked: bool
     admissible: tuple[str, ...] | None
-    privileged_context: str | None
+    privileged_context: str | None = None
     teacher: str
-    teacher_params: dict[str, JsonValue]
+    teacher_params: dict[str, JsonValue] = Field(default_factory=dict)
     level: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float | None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
     student_logprob: float | None = None
 
 
@@ -82,8 +83,7 @@ def demonstration_rows(trajectories: Iterable[Trajectory], prompts: PromptSet, l
     for trajectory in trajectories:
         for step in trajectory.steps:
             taught = StepCorrection(step=step.index, reason="", command="", status=CorrectionStatus.KEPT)
-            row = _row(trajectory, step, prompts, format_reply(step.action), taught)
-            rows.append(row.with_(teacher=trajectory.student, level=level))
+            rows.append(_row(trajectory, step, prompts, step.action, taught, teacher=trajectory.student, level=level))
     return rows
 
 
@@ -99,27 +99,31 @@ def correction_rows(
     The prompt of step t shows the student's own history up to t. The usage of a correction that was one reply for
     the whole episode is shared out evenly over its steps.
     """
-    rows = []
-    for step, taught in zip(trajectory.steps, correction.steps, strict=False):
-        completion = format_reply(Action(reason=taught.reason, command=taught.command))
-        row = _row(trajectory, step, prompts, completion, taught)
-        cost, share = correction.usage.cost_usd, len(correction.steps)
-        rows.append(
-            row.with_(
-                student_completion=step.reply,
-                privileged_context=privileged.text,
-                teacher=correction.teacher,
-                teacher_params=dict(teacher_params),
-                level=correction.level,
-                prompt_tokens=correction.usage.prompt_tokens // share,
-                completion_tokens=correction.usage.completion_tokens // share,
-                cost_usd=None if cost is None else cost / share,
-            )
+    usage, share = correction.usage, len(correction.steps)
+    return [
+        _row(
+            trajectory,
+            step,
+            prompts,
+            Action(reason=taught.reason, command=taught.command),
+            taught,
+            student_completion=step.reply,
+            privileged_context=privileged.text,
+            teacher=correction.teacher,
+            teacher_params=dict(teacher_params),
+            level=correction.level,
+            prompt_tokens=usage.prompt_tokens // share,
+            completion_tokens=usage.completion_tokens // share,
+            cost_usd=None if usage.cost_usd is None else usage.cost_usd / share,
         )
-    return rows
+        for step, taught in zip(trajectory.steps, correction.steps, strict=False)
+    ]
 
 
-def _row(trajectory: Trajectory, step: Step, prompts: PromptSet, completion: str, taught: StepCorrection) -> TurnRow:
+def _row(
+    trajectory: Trajectory, step: Step, prompts: PromptSet, action: Action, taught: StepCorrection, **own: Any
+) -> TurnRow:
+    """The row of one step, taught `action`; `own` are the fields that demonstrations and corrections fill otherwise."""
     prompt = prompts.student_messages(trajectory.spec, trajectory.steps[: step.index], step.observation)
     return TurnRow(
         iteration=trajectory.iteration,
@@ -129,22 +133,15 @@ def _row(trajectory: Trajectory, step: Step, prompts: PromptSet, completion: str
         split=trajectory.spec.split,
         group=trajectory.spec.group,
         prompt=prompt,
-        prompt_sha256=hashlib.sha256(json.dumps([m.model_dump() for m in prompt]).encode()).hexdigest(),
-        completion=completion,
-        student_completion=None,
+        prompt_sha256=sha256_text(json.dumps([m.model_dump() for m in prompt])),
+        completion=format_reply(action),
         label=taught.status is CorrectionStatus.KEPT,
         accepted=taught.status is not CorrectionStatus.REJECTED,
         status=taught.status.value,
         why=taught.why,
         leaked=is_leak(taught.why),
         admissible=step.observation.admissible,
-        privileged_context=None,
-        teacher="",
-        teacher_params={},
-        level=0,
-        prompt_tokens=0,
-        completion_tokens=0,
-        cost_usd=0.0,
+        **own,
     )
 
 
@@ -171,8 +168,7 @@ def assemble(
         Rows by iteration, episode and step. An episode of which no row is left is absent.
     """
     groups = [
-        _by_episode([row for row in rows if row.accepted and (kept_steps or not is_left_alone(row))])
-        for rows in sources
+        _by_episode(row for row in rows if row.accepted and (kept_steps or not is_left_alone(row))) for rows in sources
     ]
     if aggregate == "latest":
         groups = groups[-1:]
@@ -182,15 +178,8 @@ def assemble(
         for group in groups
     ]
     held_out = _held_out({rows[0].spec for group in chosen for rows in group.values()}, validation_fraction, seed + 1)
-    made = [
-        [
-            _training_row(row, "validation" if row.spec in held_out else "train")
-            for rows in group.values()
-            for row in rows
-        ]
-        for group in chosen
-    ]
-    return [row for rows in (_equal_rows(made, seed) if aggregate == "equal-rows" else made) for row in rows]
+    made = [[_training_row(row, held_out) for rows in group.values() for row in rows] for group in chosen]
+    return list(chain.from_iterable(_equal_rows(made, seed) if aggregate == "equal-rows" else made))
 
 
 def is_left_alone(row: TurnRow) -> bool:
@@ -229,23 +218,21 @@ def _draw(rows: Sequence[TrainingRow], quota: Mapping[str, int], seed: int) -> l
 
 
 def _by_episode(rows: Iterable[TurnRow]) -> dict[str, list[TurnRow]]:
-    episodes: dict[str, list[TurnRow]] = {}
-    for row in rows:
-        episodes.setdefault(row.episode, []).append(row)
-    return dict(sorted(episodes.items()))
+    ordered = sorted(rows, key=lambda row: row.episode)
+    return {episode: list(group) for episode, group in groupby(ordered, key=lambda row: row.episode)}
 
 
 def _rank(seed: int, name: str) -> str:
-    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+    return sha256_text(f"{seed}:{name}")
 
 
-def _training_row(row: TurnRow, part: Literal["train", "validation"]) -> TrainingRow:
+def _training_row(row: TurnRow, held_out: Collection[str]) -> TrainingRow:
     rejected = row.student_completion if row.status == CorrectionStatus.CHANGED else None
     return TrainingRow(
         iteration=row.iteration,
         episode=row.episode,
         step=row.step,
-        part=part,
+        part="validation" if row.spec in held_out else "train",
         prompt=row.prompt,
         completion=(Message(role="assistant", content=row.completion),),
         rejected=None if rejected is None else (Message(role="assistant", content=rejected),),

@@ -68,9 +68,8 @@ def compare(
         raise StageFailedError(f"{first[0]} and {second[0]} have no spec in common that both have a score on.")
     pairs = Counter((ours[spec][0], theirs[spec][0]) for spec in shared)
     gains = [ours[spec][1] - theirs[spec][1] for spec in shared]
-    both, only_first, only_second, neither = (
-        pairs[outcome] for outcome in ((True, True), (True, False), (False, True), (False, False))
-    )
+    both, neither = pairs[True, True], pairs[False, False]
+    only_first, only_second = pairs[True, False], pairs[False, True]
     return Comparison(
         first=first[0],
         second=second[0],

@@ -192,11 +192,7 @@ def _take_step(
 
 
 def check_episodes(trajectories: Sequence[Trajectory], max_error_share: float) -> None:
-    """Fail a stage in which too many episodes ended in an error of the environment or the endpoint.
-
-    Raises:
-        StageFailedError: the share of them is above `max_error_share`.
-    """
+    """Raise StageFailedError where too many episodes ended in an error of the environment or the endpoint."""
     errors = [trajectory for trajectory in trajectories if trajectory.error]
     if len(errors) > max_error_share * len(trajectories):
         raise StageFailedError(

@@ -9,10 +9,10 @@
 Each `read_` returns what its `write_` was given: equal records, in the same order.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
@@ -35,15 +35,12 @@ from leap_core.types import (
     Usage,
 )
 
-SPECS = "specs.parquet"
-PRIVILEGED = "privileged.parquet"
-TURN_ROWS = "rows.parquet"
 TRAIN_ROWS = "train.parquet"
 VALIDATION_ROWS = "validation.parquet"
-EPISODES = "episodes.parquet"
-STEPS = "steps.parquet"
-CORRECTED_EPISODES = "corrected_episodes.parquet"
-CORRECTIONS = "corrections.parquet"
+_EPISODES = "episodes.parquet"
+_STEPS = "steps.parquet"
+_CORRECTED_EPISODES = "corrected_episodes.parquet"
+_CORRECTIONS = "corrections.parquet"
 
 
 class ScorePart(Record):
@@ -128,37 +125,27 @@ class CorrectionRow(Record):
 _ONLY_WHERE_KNOWN = ("score_parts", "suspicion")
 """Columns of episodes.parquet that are there only where some episode has such a thing: a score without parts, that
 nobody can steer, has no use for them, and its tables keep the bytes, and so the digests, that they always had."""
+RecordT = TypeVar("RecordT", bound=Record)
 StepT = TypeVar("StepT", StepRow, CorrectionRow)
 
 
-def write_specs(directory: Path, specs: Iterable[Spec]) -> None:
-    """Write specs.parquet."""
-    write_records(directory / SPECS, Spec, specs)
+def _table(
+    file: str, kind: type[RecordT]
+) -> tuple[Callable[[Path, Iterable[RecordT]], None], Callable[[Path], list[RecordT]]]:
+    """What writes, and what reads, a table of one record a row in an artifact's directory."""
+
+    def write(directory: Path, records: Iterable[RecordT]) -> None:
+        write_records(directory / file, kind, records)
+
+    def read(directory: Path) -> list[RecordT]:
+        return read_records(directory / file, kind)
+
+    return write, read
 
 
-def read_specs(directory: Path) -> list[Spec]:
-    """Read specs.parquet."""
-    return read_records(directory / SPECS, Spec)
-
-
-def write_privileged(directory: Path, states: Iterable[PrivilegedState]) -> None:
-    """Write privileged.parquet."""
-    write_records(directory / PRIVILEGED, PrivilegedState, states)
-
-
-def read_privileged(directory: Path) -> list[PrivilegedState]:
-    """Read privileged.parquet."""
-    return read_records(directory / PRIVILEGED, PrivilegedState)
-
-
-def write_turn_rows(directory: Path, rows: Iterable[TurnRow]) -> None:
-    """Write rows.parquet."""
-    write_records(directory / TURN_ROWS, TurnRow, rows)
-
-
-def read_turn_rows(directory: Path) -> list[TurnRow]:
-    """Read rows.parquet."""
-    return read_records(directory / TURN_ROWS, TurnRow)
+write_specs, read_specs = _table("specs.parquet", Spec)
+write_privileged, read_privileged = _table("privileged.parquet", PrivilegedState)
+write_turn_rows, read_turn_rows = _table("rows.parquet", TurnRow)
 
 
 def write_training_rows(directory: Path, rows: Iterable[TrainingRow]) -> None:
@@ -176,9 +163,9 @@ def read_training_rows(path: Path) -> list[TrainingRow]:
 def write_trajectories(directory: Path, trajectories: Sequence[Trajectory]) -> None:
     """Write steps.parquet, then episodes.parquet: where the second is there, so is the first."""
     steps = (_step_row(trajectory.id, step) for trajectory in trajectories for step in trajectory.steps)
-    write_records(directory / STEPS, StepRow, steps)
+    write_records(directory / _STEPS, StepRow, steps)
     unknown = [name for name in _ONLY_WHERE_KNOWN if not any(getattr(one, name) for one in trajectories)]
-    write_records(directory / EPISODES, EpisodeRow, map(_episode_row, trajectories), leave_out=unknown)
+    write_records(directory / _EPISODES, EpisodeRow, map(_episode_row, trajectories), leave_out=unknown)
 
 
 def read_trajectories(directory: Path) -> list[Trajectory]:
@@ -187,18 +174,21 @@ def read_trajectories(directory: Path) -> list[Trajectory]:
     Raises:
         ArtifactError: one of them is missing or damaged, or they are not of the same episodes.
     """
-    steps = read_records(directory / STEPS, StepRow)
-    episodes = read_records(directory / EPISODES, EpisodeRow, optional=_ONLY_WHERE_KNOWN)
+    steps = read_records(directory / _STEPS, StepRow)
+    episodes = read_records(directory / _EPISODES, EpisodeRow, optional=_ONLY_WHERE_KNOWN)
     parts = _split(steps, [(row.id, row.num_steps) for row in episodes], directory)
     return [_trajectory(row, part) for row, part in zip(episodes, parts, strict=True)]
 
 
 def write_corrections(directory: Path, corrections: Sequence[Correction]) -> None:
     """Write corrections.parquet, then corrected_episodes.parquet: where the second is there, so is the first."""
-    steps = (_correction_row(correction.trajectory_id, step) for correction in corrections for step in correction.steps)
-    write_records(directory / CORRECTIONS, CorrectionRow, steps)
-    episodes = (_corrected_episode_row(correction) for correction in corrections)
-    write_records(directory / CORRECTED_EPISODES, CorrectedEpisodeRow, episodes)
+    steps = (
+        CorrectionRow(episode=correction.trajectory_id, **dict(step))
+        for correction in corrections
+        for step in correction.steps
+    )
+    write_records(directory / _CORRECTIONS, CorrectionRow, steps)
+    write_records(directory / _CORRECTED_EPISODES, CorrectedEpisodeRow, map(_corrected_episode_row, corrections))
 
 
 def read_corrections(directory: Path) -> list[Correction]:
@@ -207,8 +197,8 @@ def read_corrections(directory: Path) -> list[Correction]:
     Raises:
         ArtifactError: one of them is missing or damaged, or they are not of the same episodes.
     """
-    steps = read_records(directory / CORRECTIONS, CorrectionRow)
-    episodes = read_records(directory / CORRECTED_EPISODES, CorrectedEpisodeRow)
+    steps = read_records(directory / _CORRECTIONS, CorrectionRow)
+    episodes = read_records(directory / _CORRECTED_EPISODES, CorrectedEpisodeRow)
     parts = _split(steps, [(row.episode, row.num_steps) for row in episodes], directory)
     return [_correction(row, part) for row, part in zip(episodes, parts, strict=True)]
 
@@ -230,30 +220,30 @@ def _split(steps: list[StepT], episodes: list[tuple[str, int]], directory: Path)
     return parts
 
 
+def _shared(record: Record, kind: type[Record], *but: str) -> dict[str, Any]:
+    """The fields of a record that `kind` has as well, without those in `but`."""
+    names = type(record).model_fields.keys() & kind.model_fields.keys() - set(but)
+    return {name: getattr(record, name) for name in names}
+
+
 def _episode_row(trajectory: Trajectory) -> EpisodeRow:
-    spec, usage = trajectory.spec, trajectory.usage
     return EpisodeRow(
-        id=trajectory.id,
-        iteration=trajectory.iteration,
-        student=trajectory.student,
-        spec_id=spec.id,
-        env=spec.env,
-        split=spec.split,
-        group=spec.group,
-        instruction=spec.instruction,
-        params=spec.params,
+        spec_id=trajectory.spec.id,
         num_steps=len(trajectory.steps),
-        stop_reason=trajectory.stop_reason,
-        score=trajectory.score,
-        success=trajectory.success,
         score_parts=tuple(ScorePart(name=name, value=value) for name, value in trajectory.score_parts.items()),
-        suspicion=trajectory.suspicion,
-        error=trajectory.error,
-        final_observation=trajectory.final_observation,
-        num_requests=usage.num_requests,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cost_usd=usage.cost_usd,
+        **_shared(trajectory, EpisodeRow, "score_parts"),
+        **_shared(trajectory.spec, EpisodeRow, "id"),
+        **dict(trajectory.usage),
+    )
+
+
+def _trajectory(row: EpisodeRow, steps: list[StepRow]) -> Trajectory:
+    return Trajectory(
+        spec=Spec(id=row.spec_id, **_shared(row, Spec, "id")),
+        steps=tuple(_step(step) for step in steps),
+        score_parts={part.name: part.value for part in row.score_parts},
+        usage=Usage(**_shared(row, Usage)),
+        **_shared(row, Trajectory, "score_parts"),
     )
 
 
@@ -263,39 +253,10 @@ def _step_row(episode: str, step: Step) -> StepRow:
         step=step.index,
         observation=step.observation.text,
         admissible=step.observation.admissible,
-        reason=step.action.reason,
-        command=step.action.command,
         reply=step.reply,
         valid=step.valid,
-        num_requests=step.usage.num_requests,
-        prompt_tokens=step.usage.prompt_tokens,
-        completion_tokens=step.usage.completion_tokens,
-        cost_usd=step.usage.cost_usd,
-    )
-
-
-def _trajectory(row: EpisodeRow, steps: list[StepRow]) -> Trajectory:
-    return Trajectory(
-        id=row.id,
-        spec=Spec(
-            id=row.spec_id,
-            env=row.env,
-            split=row.split,
-            instruction=row.instruction,
-            group=row.group,
-            params=row.params,
-        ),
-        iteration=row.iteration,
-        student=row.student,
-        steps=tuple(_step(step) for step in steps),
-        final_observation=row.final_observation,
-        stop_reason=row.stop_reason,
-        score=row.score,
-        success=row.success,
-        score_parts={part.name: part.value for part in row.score_parts},
-        suspicion=row.suspicion,
-        usage=_usage(row),
-        error=row.error,
+        **dict(step.action),
+        **dict(step.usage),
     )
 
 
@@ -306,47 +267,23 @@ def _step(row: StepRow) -> Step:
         action=Action(reason=row.reason, command=row.command),
         reply=row.reply,
         valid=row.valid,
-        usage=_usage(row),
+        usage=Usage(**_shared(row, Usage)),
     )
 
 
 def _corrected_episode_row(correction: Correction) -> CorrectedEpisodeRow:
     return CorrectedEpisodeRow(
         episode=correction.trajectory_id,
-        spec_id=correction.spec_id,
-        teacher=correction.teacher,
-        level=correction.level,
         num_steps=len(correction.steps),
-        error=correction.error,
-        num_requests=correction.usage.num_requests,
-        prompt_tokens=correction.usage.prompt_tokens,
-        completion_tokens=correction.usage.completion_tokens,
-        cost_usd=correction.usage.cost_usd,
-    )
-
-
-def _correction_row(episode: str, step: StepCorrection) -> CorrectionRow:
-    return CorrectionRow(
-        episode=episode, step=step.step, reason=step.reason, command=step.command, status=step.status, why=step.why
+        **_shared(correction, CorrectedEpisodeRow),
+        **dict(correction.usage),
     )
 
 
 def _correction(row: CorrectedEpisodeRow, steps: list[CorrectionRow]) -> Correction:
     return Correction(
         trajectory_id=row.episode,
-        spec_id=row.spec_id,
-        teacher=row.teacher,
-        level=row.level,
-        steps=tuple(StepCorrection(**step.model_dump(exclude={"episode"})) for step in steps),
-        usage=_usage(row),
-        error=row.error,
-    )
-
-
-def _usage(row: EpisodeRow | StepRow | CorrectedEpisodeRow) -> Usage:
-    return Usage(
-        num_requests=row.num_requests,
-        prompt_tokens=row.prompt_tokens,
-        completion_tokens=row.completion_tokens,
-        cost_usd=row.cost_usd,
+        steps=tuple(StepCorrection(**_shared(step, StepCorrection)) for step in steps),
+        usage=Usage(**_shared(row, Usage)),
+        **_shared(row, Correction),
     )

@@ -146,19 +146,13 @@ def _chart(title: str, axis: Axis, dev: Sequence[Point], test: Sequence[Point]) 
     if not iterations:
         return Markup('<p class="empty">No evaluation yet: nothing to draw.</p>')
     scale = Scale(min(iterations), max(iterations), axis.top, apart=bool(dev and test))
-    parts = [*_grid(axis, scale), *_iteration_ticks(scale), *_limit(axis, scale)]
-    parts += [*_band(dev, scale), *_line(dev, scale)]
+    parts = [*_grid(axis, scale), *_iteration_ticks(scale), *_limit(axis, scale), *_lines(dev, scale)]
     parts += [_mark(point, scale, "dev", DEV_SHIFT) for point in dev]
     parts += [_mark(point, scale, "test", TEST_SHIFT) for point in test]
     parts += _labels(dev, test, scale)
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, _spoken(title, dev, test), Markup("").join(parts)
+        WIDTH, HEIGHT, f"{title}. {'; '.join(point.tooltip for point in (*dev, *test))}.", Markup("").join(parts)
     )
-
-
-def _spoken(title: str, dev: Iterable[Point], test: Iterable[Point]) -> str:
-    """Say in words what the chart shows, for readers who do not see it."""
-    return f"{title}. " + "; ".join(point.tooltip for point in (*dev, *test)) + "."
 
 
 def _grid(axis: Axis, scale: Scale) -> Iterator[Markup]:
@@ -167,10 +161,8 @@ def _grid(axis: Axis, scale: Scale) -> Iterator[Markup]:
         y = scale.y(value)
         yield Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(LEFT, WIDTH - RIGHT, y, y)
         yield _text(LEFT - 7, y + 4, "tick end", f"{value:g}")
-    middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
-    yield Markup('<text class="title" transform="translate(11 {:.1f}) rotate(-90)">{}</text>').format(
-        middle, axis.title
-    )
+    title = '<text class="title" transform="translate(11 {:.1f}) rotate(-90)">{}</text>'
+    yield Markup(title).format(TOP + (HEIGHT - TOP - BOTTOM) / 2, axis.title)
     yield _text(LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 8, "title", "iteration (0 is behaviour cloning)")
 
 
@@ -199,14 +191,12 @@ def _runs(points: Sequence[Point]) -> list[list[Point]]:
     return [run for run in runs if len(run) > 1]
 
 
-def _band(points: Sequence[Point], scale: Scale) -> Iterator[Markup]:
+def _lines(points: Sequence[Point], scale: Scale) -> Iterator[Markup]:
+    """Draw the bands of the intervals, and the lines through the values over them."""
     for run in _runs([point for point in points if point.low is not None and point.high is not None]):
         upper = [(point.iteration, point.high or 0.0) for point in run]
         lower = [(point.iteration, point.low or 0.0) for point in reversed(run)]
         yield Markup('<polygon class="band" points="{}"/>').format(_coordinates(upper + lower, scale))
-
-
-def _line(points: Sequence[Point], scale: Scale) -> Iterator[Markup]:
     for run in _runs(points):
         where = _coordinates([(point.iteration, point.value) for point in run], scale)
         yield Markup('<polyline class="line" points="{}"/>').format(where)

@@ -20,22 +20,6 @@ MAX_TEXT = 2000
 """Longer texts, in characters, are cut: a page of web observations would otherwise be tens of megabytes."""
 
 
-class TextPool:
-    """Gives each distinct text a number."""
-
-    def __init__(self) -> None:
-        self._places: dict[str, int] = {}
-
-    def add(self, text: str) -> int:
-        """Return the place of `text`, cut to `MAX_TEXT`."""
-        return self._places.setdefault(shorten(text), len(self._places))
-
-    @property
-    def texts(self) -> list[str]:
-        """All texts, by place."""
-        return list(self._places)
-
-
 def shorten(text: str) -> str:
     """Cut a text to `MAX_TEXT` characters and say how many are left out."""
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} … ({len(text) - MAX_TEXT:,} more characters)"
@@ -43,13 +27,13 @@ def shorten(text: str) -> str:
 
 def episodes_json(episodes: Sequence[EpisodeReport]) -> Markup:
     """Encode episodes; `<`, `>` and `&` are written as escapes, so nothing in a text can end the element."""
-    pool, seen = TextPool(), Counter[str]()
-    rows = [_episode(episode, pool, seen) for episode in episodes]
-    text = json.dumps({"texts": pool.texts, "episodes": rows}, ensure_ascii=False, separators=(",", ":"))
+    texts, seen = dict[str, int](), Counter[str]()
+    rows = [_episode(episode, texts, seen) for episode in episodes]
+    text = json.dumps({"texts": list(texts), "episodes": rows}, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def _episode(episode: EpisodeReport, pool: TextPool, seen: "Counter[str]") -> dict[str, Any]:
+def _episode(episode: EpisodeReport, texts: dict[str, int], seen: "Counter[str]") -> dict[str, Any]:
     trajectory, correction = episode.trajectory, episode.correction
     return {
         "key": _key(episode, seen),
@@ -61,10 +45,10 @@ def _episode(episode: EpisodeReport, pool: TextPool, seen: "Counter[str]") -> di
         "final": shorten(trajectory.final_observation),
         "error": None if trajectory.error is None else shorten(trajectory.error),
         "facts": _facts(episode),
-        "steps": [_step(step, pool) for step in trajectory.steps],
+        "steps": [_step(step, texts) for step in trajectory.steps],
         "corrected": correction is not None,
         "teacherError": None if correction is None or correction.error is None else shorten(correction.error),
-        "corrections": {} if correction is None else {step.step: _correction(step, pool) for step in correction.steps},
+        "corrections": {} if correction is None else {step.step: _correction(step, texts) for step in correction.steps},
     }
 
 
@@ -101,10 +85,15 @@ def _facts(episode: EpisodeReport) -> list[tuple[str, str]]:
     return [(name, shorten(value)) for name, value in facts if value]
 
 
-def _step(step: Step, pool: TextPool) -> list[int | None]:
-    reply = None if step.valid else pool.add(step.reply)
-    return [pool.add(step.observation.text), pool.add(step.action.reason), pool.add(step.action.command), reply]
+def _step(step: Step, texts: dict[str, int]) -> list[int | None]:
+    reply = None if step.valid else _place(step.reply, texts)
+    said = (step.observation.text, step.action.reason, step.action.command)
+    return [*(_place(text, texts) for text in said), reply]
 
 
-def _correction(step: StepCorrection, pool: TextPool) -> list[int | str]:
-    return [step.status.value, pool.add(step.reason), pool.add(step.command), pool.add(step.why)]
+def _correction(step: StepCorrection, texts: dict[str, int]) -> list[int | str]:
+    return [step.status.value, *(_place(text, texts) for text in (step.reason, step.command, step.why))]
+
+
+def _place(text: str, texts: dict[str, int]) -> int:
+    return texts.setdefault(shorten(text), len(texts))

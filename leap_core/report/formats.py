@@ -39,13 +39,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def points(difference: float) -> str:
     """Write a difference of two shares in percentage points, always with its sign."""
-    text = f"{100 * difference:+.1f}".replace("-", "\u2212")
-    return f"{text}{NBSP}points"
-
-
-def span(low: float, high: float) -> str:
-    """Write an interval of shares in percent."""
-    return f"{100 * low:.1f}–{100 * high:.1f}{NBSP}%"
+    return f"{100 * difference:+.1f}{NBSP}points".replace("-", "\u2212")
 
 
 def figure(value: float, figure: Figure) -> str:
@@ -60,7 +54,9 @@ def gain(difference: float, figure: Figure) -> str:
 
 def figure_span(interval: Interval, figure: Figure) -> str:
     """Write the interval of such a value."""
-    return f"{interval.low:.3f}–{interval.high:.3f}" if figure == "score" else span(interval.low, interval.high)
+    if figure == "score":
+        return f"{interval.low:.3f}–{interval.high:.3f}"
+    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}{NBSP}%"
 
 
 def duration(seconds: float) -> str:

@@ -20,9 +20,6 @@ def write_report(data: ReportData, path: Path) -> Path:
 
     Missing parent directories are made. Equal data gives equal bytes, whatever the order of keys in its dicts.
 
-    Returns:
-        The path, as it was given.
-
     Raises:
         ArtifactError: the disk is full or the place is not writable.
     """
@@ -53,7 +50,8 @@ def render(data: ReportData) -> str:
             episodes_json=episodes_json(data.episodes),
             style=_asset("report.css"),
             script=script,
-            script_hash=_csp_hash(script),
+            # By it the page's content security policy names its one script: the browser then runs no other.
+            script_hash="sha256-" + b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
 
@@ -81,8 +79,3 @@ def _environment() -> Environment:
 def _asset(name: str) -> Markup:
     """Read a file of our own that goes into the page as it is."""
     return Markup(files("leap_core.report").joinpath("templates", name).read_text(encoding="utf-8"))
-
-
-def _csp_hash(script: str) -> str:
-    """Name the page's one script in its content security policy: the browser then runs no other."""
-    return "sha256-" + b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -45,15 +45,10 @@ def headline(data: ReportData) -> str:
     return f"{kind} {formats.FIGURES[data.figure]} {change} ({_which(data, results[-1].iteration)})"
 
 
-def headline_split(data: ReportData) -> str | None:
-    """Name the split that the headline speaks of: that of the first test result."""
-    return data.test[0].split if data.test else None
-
-
 def _compared(data: ReportData) -> tuple[str, EvaluationResult | None, EvaluationResult | None]:
-    """Pick what the headline compares: iteration 0 and the best, on test, else on dev."""
+    """Pick what the headline compares: iteration 0 and the best, on the split of the first test result, else on dev."""
     dev = {i.iteration: i.dev for i in data.iterations if i.dev is not None}
-    test = {result.iteration: result for result in reversed(data.test) if result.split == headline_split(data)}
+    test = {result.iteration: result for result in reversed(data.test) if result.split == data.test[0].split}
     kind, results = ("Test", test) if test else ("Dev", dev)
     last = max(results, default=None)
     best = data.best_iteration if data.best_iteration in results else last
@@ -82,30 +77,27 @@ def _missing(data: ReportData) -> Iterable[str]:
         yield f"No dev evaluation of iteration {', '.join(without_dev)}."
     if not data.test and len(without_dev) < len(data.iterations):
         yield "No test evaluation yet: the figures are from dev, on which the best iteration is chosen."
-    if (
-        data.test
-        and data.best_iteration is not None
-        and data.best_iteration not in {result.iteration for result in data.test}
-    ):
+    if data.test and data.best_iteration not in {None, *(result.iteration for result in data.test)}:
         yield f"The best iteration on dev, {data.best_iteration}, has not been evaluated on test."
 
 
 def _failed_episodes(data: ReportData) -> Iterable[str]:
     for result in [i.dev for i in data.iterations if i.dev is not None] + data.test:
+        where = f"Iteration {result.iteration}, {result.split}"
         if result.num_errors:
             yield (
-                f"Iteration {result.iteration}, {result.split}: {result.num_errors:,} episodes failed to run. "
-                "They have no score and are left out of the figures."
+                f"{where}: {result.num_errors:,} episodes failed to run. They have no score and are left out of the "
+                "figures."
             )
         if result.num_out_of_context:
             yield (
-                f"Iteration {result.iteration}, {result.split}: {result.num_out_of_context:,} episodes failed "
-                "because a prompt was longer than the model reads. They count with a score of 0."
+                f"{where}: {result.num_out_of_context:,} episodes failed because a prompt was longer than the model "
+                "reads. They count with a score of 0."
             )
         if result.num_suspect:
             yield (
-                f"Iteration {result.iteration}, {result.split}: {result.num_suspect:,} successes are suspect, as the "
-                "score may have been steered. They are in the figures; `suspicion` in the episodes' table says why."
+                f"{where}: {result.num_suspect:,} successes are suspect, as the score may have been steered. They are "
+                "in the figures; `suspicion` in the episodes' table says why."
             )
 
 

@@ -5,7 +5,6 @@ types; a test walks all sections to check it. A new setting is one line:
 `limit: Annotated[int, Within(1, 100, "why")] = 3`.
 """
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -113,8 +112,3 @@ Share = Annotated[float, Within(1e-6, 1, "it is a share of the whole", or_zero=T
 LearningRate = Annotated[float, Within(1e-12, 1, "below that weights do not change, above it they diverge")]
 Epochs = Annotated[float, Within(0.001, 10_000, "it is how often training passes over its rows")]
 Seconds = Annotated[float, Within(0.01, 86_400, "seconds: at most a day")]
-
-
-def is_finite(value: object) -> bool:
-    """Whether `value` is anything but NaN or infinity, which JSON cannot represent."""
-    return not isinstance(value, float) or math.isfinite(value)

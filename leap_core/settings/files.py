@@ -1,6 +1,8 @@
-"""Reading settings that people write: TOML files, and JSON on the command line."""
+"""Reading settings that people write: TOML files, the defaults below them, and JSON on the command line."""
 
+import errno
 import json
+import math
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -8,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from leap_core.errors import ConfigError
-from leap_core.settings.bounds import is_finite
 
 MAX_BYTES = 1_000_000
 """Of a file of settings. The presets have one or two thousand bytes."""
 MAX_DEPTH = 20
 MAX_TEXT = 100_000
 """Characters of one text anywhere in the settings."""
+_ENVIRONMENTS = Path(__file__).parents[1] / "envs"
 _MOST = 2**63
 _MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -22,17 +24,13 @@ _MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UT
 def read_toml(path: Path, what: str, advice: str) -> dict[str, Any]:
     """Read a TOML file in UTF-8, with or without a byte order mark.
 
-    Args:
-        path: the file.
-        what: the word for it in errors, as "the preset".
-        advice: what to do if it cannot be read.
+    `what` is the word for it in errors, as "the preset", and `advice` what to do if it cannot be read.
 
     Raises:
         ConfigError: not a regular file, too large, not UTF-8 or not TOML; names the file and, if known, the line.
     """
     try:
-        text = _decode(_read(path, what, advice), path)
-        values = tomllib.loads(text)
+        values = tomllib.loads(_decode(_read(path), path))
     except OSError as error:
         raise ConfigError(f"Cannot read {what} {path}: {error.strerror}. {advice}", item=str(path)) from error
     except RecursionError as error:
@@ -43,6 +41,28 @@ def read_toml(path: Path, what: str, advice: str) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}. Fix the file.", item=str(path)) from error
     check_values(values, f"{path}: ")
     return values
+
+
+def add_defaults(values: Mapping[str, Any], usual: str) -> dict[str, Any]:
+    """Add to the sections of an experiment what they lack and its environment states: `envs/<name>/defaults.toml`.
+
+    Args:
+        values: the sections, as a preset has them. A table inside one, such as `params`, is taken as it is.
+        usual: the environment, where `values` names none. One without a folder has no defaults.
+
+    Raises:
+        ConfigError: the file of defaults is not TOML.
+    """
+    files = {path.parent.name: path for path in _ENVIRONMENTS.glob("*/defaults.toml")}
+    section = values.get("environment")
+    name = section.get("name", usual) if isinstance(section, Mapping) else usual
+    if not isinstance(name, str) or name not in files:
+        return dict(values)
+    defaults = read_toml(files[name], f"the defaults of {name}", "Install the package again.")
+    sections = {
+        key: {**default, **values[key]} for key, default in defaults.items() if isinstance(values.get(key), Mapping)
+    }
+    return {**defaults, **values, **sections}
 
 
 def read_json(text: str, where: str) -> Any:
@@ -73,22 +93,14 @@ def check_values(values: Mapping[Any, Any], prefix: str, path: str = "", depth: 
     for key, value in values.items():
         if not isinstance(key, str):
             raise ConfigError(f"{prefix}{path or 'the settings'}: keys must be texts (came: {key!r}).", item=path)
-        _check_value(value, prefix, f"{path}.{_spell(key)}" if path else _spell(key), depth)
-
-
-def _check_value(value: Any, prefix: str, path: str, depth: int) -> None:
-    if isinstance(value, Mapping):
-        check_values(value, prefix, path, depth + 1)
-    elif isinstance(value, list | tuple):
-        check_values({str(index): item for index, item in enumerate(value)}, prefix, path, depth + 1)
-    else:
-        wrong = _what_is_wrong(value)
-        if wrong is not None:
-            raise ConfigError(f"{prefix}Config {path}: {wrong}.", item=path)
-
-
-def _spell(key: str) -> str:
-    return key if key.isprintable() else ascii(key)
+        name = key if key.isprintable() else ascii(key)
+        where = f"{path}.{name}" if path else name
+        if isinstance(value, Mapping):
+            check_values(value, prefix, where, depth + 1)
+        elif isinstance(value, list | tuple):
+            check_values({str(index): item for index, item in enumerate(value)}, prefix, where, depth + 1)
+        elif wrong := _what_is_wrong(value):
+            raise ConfigError(f"{prefix}Config {where}: {wrong}.", item=where)
 
 
 def _what_is_wrong(value: Any) -> str | None:
@@ -96,7 +108,7 @@ def _what_is_wrong(value: Any) -> str | None:
         return _what_is_wrong_with_text(value)
     if value is not None and not isinstance(value, bool | int | float):
         return f"must be a text, a number, true or false, a list or a table (came: {type(value).__name__} {value})"
-    if not is_finite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return f"must be a finite number (came: {value})"
     if isinstance(value, int) and abs(value) >= _MOST:
         return f"must be a number below 2^63 (came: {value.bit_length()} bits)"
@@ -110,39 +122,35 @@ def _what_is_wrong_with_text(text: str) -> str | None:
     return None if strange is None else f"must not contain the character {strange!a}"
 
 
-def _read(path: Path, what: str, advice: str) -> bytes:
+def _read(path: Path) -> bytes:
     # Checked before it is opened: opening a FIFO blocks until there is a writer.
     mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise ConfigError(f"Cannot read {what} {path}: Is a directory. {advice}", item=str(path))
     if not stat.S_ISREG(mode):
-        raise ConfigError(f"Cannot read {what} {path}: not a regular file (a pipe or device). {advice}", item=str(path))
+        why = "Is a directory" if stat.S_ISDIR(mode) else "not a regular file (a pipe or device)"
+        raise OSError(errno.EINVAL, why)
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"Cannot read {what} {path}: it has more than {MAX_BYTES} bytes. {advice}", item=str(path))
+        raise OSError(errno.EFBIG, f"it has more than {MAX_BYTES} bytes")
     return content
 
 
 def _decode(content: bytes, path: Path) -> str:
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if encoding is not None:
-        raise ConfigError(f"{path} is not valid TOML: its encoding is {encoding}. Save it as UTF-8.", item=str(path))
-    if b"\0" in content:
-        line = content[: content.index(b"\0")].count(b"\n") + 1
-        raise ConfigError(
-            f"{path} is not valid TOML: a NUL byte in line {line}, so it is UTF-16 or not text. Save it as UTF-8.",
-            item=str(path),
-        )
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            f"{path} is not valid TOML: the byte {content[error.start]:#04x} in line {line} is not UTF-8. "
-            "Save it as UTF-8.",
-            item=str(path),
-        ) from error
+        why = f"its encoding is {encoding}"
+    elif 0 in content:
+        why = f"a NUL byte in line {_line(content, content.index(0))}, so it is UTF-16 or not text"
+    else:
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            why = f"the byte {content[error.start]:#04x} in line {_line(content, error.start)} is not UTF-8"
+    raise ConfigError(f"{path} is not valid TOML: {why}. Save it as UTF-8.", item=str(path))
+
+
+def _line(content: bytes, place: int) -> int:
+    return content[:place].count(b"\n") + 1
 
 
 def _refuse_constant(name: str) -> None:

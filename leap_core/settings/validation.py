@@ -23,15 +23,10 @@ _IN_WORDS = {
 
 
 def read_params(params: Mapping[str, JsonValue], kind: type[SettingsT], path: str) -> SettingsT:
-    """Validate the settings of one kind of environment, student, teacher or trainer.
-
-    Args:
-        params: the settings as they were read.
-        kind: their model.
-        path: where they stand in the configuration, as `correction.params`.
+    """Validate the settings of one kind of environment, student, teacher or trainer, such as `correction.params`.
 
     Raises:
-        ConfigError: names the key that is missing, unknown or wrong.
+        ConfigError: names the key, from `path` on, that is missing, unknown or wrong.
     """
     check_values(params, "", path)
     check_keys(params, kind, f"{path}.")

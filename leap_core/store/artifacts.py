@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
 from leap_core.disk.files import disk_errors, fsync, write_json
 from leap_core.disk.locks import file_lock, is_locked
@@ -142,7 +141,7 @@ class ArtifactStore:
         name: str,
         *,
         version: int,
-        config: Mapping[str, Any] | BaseModel,
+        config: Mapping[str, JsonValue],
         inputs: Mapping[str, ArtifactRef],
         experiment: str,
         iteration: int | None = None,
@@ -170,7 +169,7 @@ class ArtifactStore:
                 name=name,
                 key=key,
                 digest=digest_of(files),
-                config=_as_dict(config),
+                config=dict(config),
                 inputs=dict(inputs),
                 files=files,
                 counts=dict(counts or {}),
@@ -257,7 +256,10 @@ class ArtifactStore:
     def _install(self, record: ArtifactRecord, work: Path) -> ArtifactRef:
         ref = self.lookup(record.stage, record.key)
         if ref is None:
-            self._set_damaged_aside(record.stage, record.key)
+            for directory in self._candidates(record.stage, record.key):
+                found, problem = self._read(directory)
+                if problem is not None and (found is None or found.key == record.key):
+                    self.set_aside(directory)
             ref, target = record.ref, self._free_directory(record)
             (work / "output").rename(target)
             fsync(target.parent)
@@ -265,12 +267,6 @@ class ArtifactStore:
             _log.warning("%s exists with other bytes and is kept: this stage is not deterministic.", ref.id)
         shutil.rmtree(work, ignore_errors=True)
         return ref
-
-    def _set_damaged_aside(self, stage: str, key: str) -> None:
-        for directory in self._candidates(stage, key):
-            record, problem = self._read(directory)
-            if problem is not None and (record is None or record.key == key):
-                self.set_aside(directory)
 
     def _free_directory(self, record: ArtifactRecord) -> Path:
         for length in _SUFFIX_LENGTHS:
@@ -331,7 +327,3 @@ def _check_may_be_made(home: Path) -> None:
     if not parent.is_dir():
         text = f"The artifact home {home} is below {parent}, which is a file. Choose another directory."
         raise ArtifactError(text, item=str(home))
-
-
-def _as_dict(config: Mapping[str, Any] | BaseModel) -> dict[str, JsonValue]:
-    return config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)

@@ -15,24 +15,18 @@ _SPLITS = ("train", "validation")
 
 
 def write_card(directory: Path) -> None:
-    """Write the card of the tables in a directory, where there are any and no file of that name."""
-    text = card_of(directory)
-    if text is not None and not (directory / CARD).exists():
-        write_atomically(directory / CARD, lambda file: file.write(text.encode()))
-
-
-def card_of(directory: Path) -> str | None:
-    """Return the card that belongs to a directory's tables; None where no table has a row.
+    """Write the card of the tables in a directory, where one has rows and no file of that name is there.
 
     Tables without rows are left out: `datasets` cannot open them.
     """
     names = [path.stem for path in sorted(directory.glob("*.parquet")) if pq.read_metadata(path).num_rows]
+    if not names or (directory / CARD).exists():
+        return
     splits = [name for name in _SPLITS if name in names]
     configs = {"default": [(name, name) for name in splits]} if splits else {}
     configs |= {name: [("train", name)] for name in names if name not in splits}
-    return (
-        "\n".join(["---", "configs:", *(_config(*config) for config in configs.items()), "---", ""]) if names else None
-    )
+    text = "\n".join(["---", "configs:", *(_config(*config) for config in configs.items()), "---", ""])
+    write_atomically(directory / CARD, lambda file: file.write(text.encode()))
 
 
 def _config(name: str, files: list[tuple[str, str]]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from leap_core.disk.canonical import diff_configs
-from leap_core.disk.files import directory_size, disk_errors
+from leap_core.disk.files import disk_errors
 from leap_core.errors import ArtifactError
 from leap_core.store.artifacts import ArtifactStore, Problem
 from leap_core.store.records import ArtifactRecord, load_record, read_record
@@ -178,7 +178,8 @@ def _is_linked(directory: Path) -> bool:
 
 
 def _removal(path: Path, why: str) -> Removal:
-    return Removal(path=path, size=directory_size(path), why=why)
+    size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+    return Removal(path=path, size=size, why=why)
 
 
 def _last_change(directory: Path) -> float:

@@ -23,9 +23,13 @@ def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = 
     """
     known, wanted = list(refs), "/".join(Path(name).parts[-2:])
     shown = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
-    matches: tuple[Callable[[ArtifactRef, str], bool], ...] = (_is_exactly, _is_own_name, _begins)
-    for match in matches:
-        found = [ref for ref in known if match(ref, wanted)]
+    ways: tuple[Callable[[ArtifactRef], bool], ...] = (
+        lambda ref: wanted in (ref.id, ref.key),
+        lambda ref: wanted in (_own(ref.id), ref.name, f"{ref.stage}/{ref.name}"),
+        lambda ref: _begins(ref, wanted),
+    )
+    for is_meant in ways:
+        found = [ref for ref in known if is_meant(ref)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -33,14 +37,6 @@ def find_named(name: str, refs: Iterable[ArtifactRef], home: Path, stage: str = 
             raise ArtifactError(f"{shown!r} matches {len(found)} artifacts. Name one of them:\n  {names}", item=shown)
     advice = _near(wanted[:_LONGEST], [ref.id for ref in known], home, stage)
     raise ArtifactError(f"There is no artifact {shown!r}. {advice}", item=shown)
-
-
-def _is_exactly(ref: ArtifactRef, wanted: str) -> bool:
-    return wanted in (ref.id, ref.key)
-
-
-def _is_own_name(ref: ArtifactRef, wanted: str) -> bool:
-    return wanted in (_own(ref.id), ref.name, f"{ref.stage}/{ref.name}")
 
 
 def _begins(ref: ArtifactRef, wanted: str) -> bool:

@@ -1,6 +1,7 @@
 """What code made a result: the versions of the packages that matter, and the git revision."""
 
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,10 +28,8 @@ def package_versions() -> dict[str, str]:
     """Return name -> version of the installed packages that can change a result."""
     found = {}
     for name in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -79,17 +79,12 @@ def _find_untruth(record: ArtifactRecord, directory: Path) -> str | None:
 
 
 def _find_strange_name(files: Collection[str]) -> str | None:
-    strange = next((name for name in files if not _is_inside(name)), None)
-    if strange is not None:
-        return f"it lists {shown(strange)!r}, which is not a file of the artifact"
+    for name in files:
+        if name == RECORD or "\0" in name or {"", ".", ".."}.intersection(name.split("/")):
+            return f"it lists {shown(name)!r}, which is not a file of the artifact"
     if len({unicodedata.normalize("NFC", name).casefold() for name in files}) != len(files):
         return "it lists two files whose names differ only in case or in Unicode spelling"
     return None
-
-
-def _is_inside(name: str) -> bool:
-    parts = name.split("/")
-    return name != RECORD and "\0" not in name and not {"", ".", ".."} & set(parts)
 
 
 def seal(output: Path) -> dict[str, FileEntry]:
@@ -107,8 +102,8 @@ def seal(output: Path) -> dict[str, FileEntry]:
             raise ArtifactError(f"{path} is not a regular file, {advice}", item=str(path))
         if path.is_file() and path != output / RECORD:
             fsync(path)
-            entry = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
-            files[path.relative_to(output).as_posix()] = entry
+            name = path.relative_to(output).as_posix()
+            files[name] = FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
     if not files:
         raise ArtifactError(f"Nothing to publish: {output} has no files. The stage must write there.", item=str(output))
     why = _find_strange_name(files)

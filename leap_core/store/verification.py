@@ -58,12 +58,14 @@ def find_problem(directory: Path, files: Mapping[str, FileEntry], sidecar: Path,
     for name, entry in files.items():
         problem, signature = _check(directory / name, entry, known.get(name))
         if problem is not None:
-            _forget(sidecar)  # what a deep check found must not be hidden by the next quick one
+            with suppress(OSError):  # the store is read-only, or something else is in its place
+                sidecar.unlink(missing_ok=True)  # what a deep check found must not be hidden by the next quick one
             return f"{name} {problem}"
         if signature is not None:
             verified[name] = signature
     if verified != known:
-        _save(sidecar, verified)
+        with suppress(ArtifactError, OSError):  # a full or read-only disk costs speed here, nothing else
+            write_json(sidecar, verified)
     return None
 
 
@@ -124,15 +126,3 @@ def _load(sidecar: Path) -> dict[str, Signature]:
         return dict(json.loads(read_small(sidecar)))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}  # without a sidecar, or with a torn one, every file is hashed
-
-
-def _forget(sidecar: Path) -> None:
-    with suppress(OSError):  # the store is read-only, or something else is in its place
-        sidecar.unlink(missing_ok=True)
-
-
-def _save(sidecar: Path, verified: dict[str, Signature]) -> None:
-    try:
-        write_json(sidecar, verified)
-    except (ArtifactError, OSError):
-        return  # a full or read-only disk costs speed here, nothing else

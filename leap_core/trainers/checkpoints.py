@@ -4,12 +4,11 @@ A checkpoint counts only with its marker, which is written after everything else
 (other rows, start or settings) are removed, never continued from.
 """
 
-import hashlib
 import re
 import shutil
 from pathlib import Path
 
-from leap_core.disk.canonical import canonical_json
+from leap_core.disk.canonical import canonical_json, sha256_text
 from leap_core.disk.files import sha256_file
 from leap_core.trainers.base import TrainingJob, micro_batch_size
 
@@ -28,7 +27,7 @@ def job_identity(job: TrainingJob, num_rows: int) -> str:
         "micro_batch_size": micro_batch_size(job.config.batch_size, job.execution.micro_batch_size),
         "seed": job.seed,
     }
-    return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+    return sha256_text(canonical_json(facts))
 
 
 def open_checkpoints(directory: Path, identity: str) -> Path | None:

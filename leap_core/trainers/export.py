@@ -8,6 +8,7 @@ nothing outside. A base that already lies inside an adapter's directory is linke
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ _TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
+_SOURCE = ("_name_or_path", "name_or_path")
 _NEVER = frozenset({"training_args.bin", "optimizer.bin", "scheduler.bin"})
 
 
@@ -52,8 +54,7 @@ def export_model(model: Any, tokenizer: Any, output: Path, dtype: Any, end_ids: 
     model.generation_config.eos_token_id = sorted(end_ids) if len(end_ids) > 1 else min(end_ids)
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
-    for path in sorted(output.glob("*.json")):
-        _tidy_json(path, drop=("_name_or_path", "name_or_path"))
+    _forget_source(output)
 
 
 def export_adapter(model: Any, tokenizer: Any, output: Path, base: Path | str) -> None:
@@ -67,26 +68,25 @@ def export_adapter(model: Any, tokenizer: Any, output: Path, base: Path | str) -
     if Path(base).is_dir():
         name = BASE_FOLDER
         _place_base(Path(base), output / BASE_FOLDER)
-    for path in sorted(output.glob("*.json")):
-        _tidy_json(path, drop=("_name_or_path", "name_or_path"))
+    _forget_source(output)
     _name_base(output / "adapter_config.json", name)
 
 
+def _forget_source(output: Path) -> None:
+    """No file says from where on this machine the model was loaded."""
+    for path in output.glob("*.json"):
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not values.keys().isdisjoint(_SOURCE):
+            _write_json(path, {key: value for key, value in values.items() if key not in _SOURCE})
+
+
 def _name_base(path: Path, name: str) -> None:
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    settings["base_model_name_or_path"] = name
+    settings = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": name}
     # PEFT keeps these as sets, whose order changes from one process to the next.
     for key in ("target_modules", "exclude_modules", "modules_to_save"):
         if isinstance(settings.get(key), list):
             settings[key] = sorted(settings[key])
     _write_json(path, settings)
-
-
-def _tidy_json(path: Path, drop: tuple[str, ...]) -> None:
-    values = json.loads(path.read_text(encoding="utf-8"))
-    found = [key for key in drop if key in values]
-    if found:
-        _write_json(path, {key: value for key, value in values.items() if key not in found})
 
 
 def _write_json(path: Path, values: Any) -> None:
@@ -101,13 +101,8 @@ def _place_base(base: Path, target: Path) -> None:
     for source in sorted({path for pattern in patterns for path in base.glob(pattern)} - {base / n for n in _NEVER}):
         copy = target / source.name
         copy.unlink(missing_ok=True)
-        if not (ours and _link(source, copy)):
-            shutil.copyfile(source, copy)
-
-
-def _link(source: Path, target: Path) -> bool:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        return False
-    return True
+        if ours:
+            with suppress(OSError):  # another file system, or one without links
+                os.link(source, copy)
+                continue
+        shutil.copyfile(source, copy)

@@ -8,18 +8,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig
 
 from leap_core.config import TrainingConfig
 from leap_core.errors import StageFailedError, StudentError
 from leap_core.students.architecture import check_ids, num_ids, one_regime_length
 from leap_core.students.encoding import end_ids
-from leap_core.students.loading import (
-    base_of_adapter,
-    is_adapter,
-    load_adapter,
-    load_model,
-    wrapping_in_adapter,
-)
+from leap_core.students.loading import base_of_adapter, is_adapter, load_adapter, load_model, wrapping_in_adapter
 from leap_core.students.matching import ADAPTER_NAME
 from leap_core.trainers.export import export_adapter, export_model, make_generation_savable
 from leap_core.trainers.rows import EncodedRow
@@ -85,11 +80,7 @@ class Learner:
         broken = next((name for name, values in self.model.named_parameters() if self._is_broken(values)), None)
         if broken is None and math.isfinite(validation_loss or 0.0):
             return
-        what = (
-            f"the validation loss is {validation_loss}"
-            if broken is None
-            else f"{broken} is not finite as {self._dtype}"
-        )
+        what = f"{broken} is not finite as {self._dtype}" if broken else f"the validation loss is {validation_loss}"
         raise StageFailedError(
             f"The training diverged at its last step: {what}. Nothing is published. {DIVERGED_ADVICE}"
         )
@@ -121,20 +112,17 @@ def _check_lengths(model_config: Any, max_length: int) -> None:
 
 
 def _lora_config(config: TrainingConfig) -> LoraConfig:
-    lora = config.lora
-    modules = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    lora, modules = config.lora, config.lora.target_modules
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=modules,
+        target_modules=modules if isinstance(modules, str) else list(modules),
         task_type="CAUSAL_LM",
     )
 
 
 def _stored_dtype(base: Path | str) -> torch.dtype:
     """The precision in which a model's weights are stored, and will be again."""
-    from transformers import AutoConfig
-
     dtype = AutoConfig.from_pretrained(str(base)).dtype
     return dtype if isinstance(dtype, torch.dtype) else torch.float32

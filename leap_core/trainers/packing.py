@@ -40,10 +40,8 @@ def pack_rows(rows: Iterable[EncodedRow], max_length: int) -> list[TreeSequence]
     episodes: dict[str, list[EncodedRow]] = {}
     for row in rows:
         episodes.setdefault(row.episode, []).append(row)
-    sequences = []
-    for episode in episodes.values():
-        sequences.extend(_pack_episode(sorted(episode, key=lambda row: row.step), max_length))
-    return sequences
+    ordered = (sorted(episode, key=lambda row: row.step) for episode in episodes.values())
+    return [sequence for episode in ordered for sequence in _pack_episode(episode, max_length)]
 
 
 def single_sequences(rows: Iterable[EncodedRow]) -> list[TreeSequence]:
@@ -90,9 +88,7 @@ class _Tree:
         return self
 
     def sequence(self) -> TreeSequence:
-        ends = list(self._ends)
-        for node in self._nodes:
-            ends[node] = len(self._ids)
+        ends = [end or len(self._ids) for end in self._ends]  # 0: nothing has left its branch yet
         return TreeSequence(input_ids=self._ids, labels=self._labels, positions=self._positions, ends=ends)
 
     def _shared(self, row: EncodedRow) -> int:

@@ -16,8 +16,7 @@ from leap_core.trainers.base import TrainingJob, TrainingResult
 from leap_core.trainers.rows import EncodedRow
 
 if TYPE_CHECKING:
-    from leap_core.trainers.trl_loop import ExactTrainer
-    from leap_core.trainers.trl_setup import Item, TrlSetup
+    from leap_core.trainers.trl_setup import ExactTrainer, Item, TrlSetup
 
 
 class SftParams(Section):

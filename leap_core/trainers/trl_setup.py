@@ -1,35 +1,34 @@
 """What every trainer through TRL shares, so that a trainer's own file holds its loss alone (sft.py).
 
+TRL's training loop is made exact: which rows are in a batch, what the validation loss is, what is saved, when it ends.
+A dataset's item is a *chunk*: the rows that are on the device at once. So a batch is a fixed number of rows, whatever
+those rows become (sequences that share a prefix, pairs of answers).
+
 `train_through_trl` reads and encodes the rows, loads the start, resumes to the same bits, watches for divergence, keeps
 the best weights where asked, and writes the model. The trainer gives it one function, which makes TRL's trainer from a
 `TrlSetup`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
+from torch.utils.data import Sampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from leap_core.errors import StageFailedError
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.loading import expand_home, resolve_device, tokenizer_source
-from leap_core.trainers.base import (
-    TrainingJob,
-    TrainingResult,
-    count_updates,
-    count_warmup,
-    describe_short_training,
-    micro_batch_size,
-)
-from leap_core.trainers.checkpoints import job_identity, open_checkpoints, step_of
-from leap_core.trainers.learner import Learner
+from leap_core.trainers import base
+from leap_core.trainers.base import TrainingJob, TrainingResult
+from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
+from leap_core.trainers.learner import DIVERGED_ADVICE, Learner
 from leap_core.trainers.rows import EncodedRow, RowsRead, read_rows
-from leap_core.trainers.trl_loop import ExactTrainer, LogProgress, MarkWhole, Measure, StopAtDivergence, exact
 
 _LOG_STEPS = 10
 """Steps that one entry of the result's log is the mean of."""
@@ -38,6 +37,111 @@ _CHECKPOINTING_FROM = 1_000_000_000
 """Models of at least so many parameters recompute activations on a GPU rather than keep them."""
 
 Item = Mapping[str, list[int]]
+Measure = Callable[[Any, dict[str, Any]], tuple[float, int]]
+"""Of a trainer and the inputs of one chunk: the mean loss, and of how many tokens or pairs it is the mean."""
+
+
+class WholeBatches(Sampler):  # type: ignore[misc]
+    """Chunks, batch after batch; the batches are shuffled anew in each pass, and one that is not full comes last.
+
+    So which rows are in a batch depends on its size, and not on how many of them are on the device at once.
+    """
+
+    def __init__(self, num_chunks: int, chunks_a_batch: int, num_full: int, seed: int) -> None:
+        self._num_chunks, self._size, self._num_full = num_chunks, chunks_a_batch, num_full
+        self._seed, self._epoch = seed, 0
+
+    def __len__(self) -> int:
+        return self._num_chunks
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        for batch in torch.randperm(self._num_full, generator=generator).tolist():
+            yield from range(batch * self._size, (batch + 1) * self._size)
+        yield from range(self._num_full * self._size, self._num_chunks)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of a pass; trainers call it before each."""
+        self._epoch = epoch
+
+
+class ExactTrainer(Trainer):  # type: ignore[misc]
+    """Goes before one of TRL's trainers: whole batches, rows as we encoded them, validation by `measure`."""
+
+    def __init__(self, *, num_full_batches: int, measure: Measure, **settings: Any) -> None:
+        self._num_full_batches = num_full_batches
+        self._measure = measure
+        super().__init__(**settings)
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        # Rows are token ids already: TRL would apply the chat template in its own way, not as in play (encoding.py).
+        return dataset
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> WholeBatches:
+        chunks_a_batch = self.args.gradient_accumulation_steps
+        return WholeBatches(len(self.train_dataset), chunks_a_batch, self._num_full_batches, self.args.seed)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write nothing: the artifact's record says where a model comes from."""
+
+    @property
+    def kept_step(self) -> int:
+        """The update after which the weights were taken that the model has at the end."""
+        best = self.state.best_global_step if self.args.load_best_model_at_end else None
+        return int(best or self.state.global_step)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The mean loss over all validation rows, each token or pair once, however they are cut into chunks."""
+        model, was_training = self.model_wrapped, self.model.training
+        model.eval()
+        total, size = 0.0, 0
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for batch in self.get_eval_dataloader():
+                loss, number = self._measure(self, self._prepare_inputs(batch))
+                total += loss * number
+                size += number
+        metrics = {"eval_loss": total / size}
+        self.log(metrics)
+        model.train(was_training)
+        control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = control
+        return metrics
+
+
+class MarkWhole(TrainerCallback):  # type: ignore[misc]
+    """Marks each checkpoint once it is written to its end."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A checkpoint has been written."""
+        mark_whole(self._directory, state.global_step)
+
+
+class StopAtDivergence(TrainerCallback):  # type: ignore[misc]
+    """Ends a training that diverged, before its step is saved."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        """An update has been made."""
+        broken = [name for name in ("loss", "grad_norm") if not math.isfinite(float(logs.get(name, 0.0)))]
+        if broken:
+            raise StageFailedError(
+                f"The training diverged at step {state.global_step:,} of {state.max_steps:,}: its {broken[0]} is "
+                f"{logs[broken[0]]}. Nothing is published. {DIVERGED_ADVICE}"
+            )
+
+
+class LogProgress(TrainerCallback):  # type: ignore[misc]
+    """Passes on how far the training is, after each update."""
+
+    def __init__(self, progress: Callable[[str], object]) -> None:
+        self._progress = progress
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        """An update has been made, or the validation loss was measured."""
+        if "loss" in logs:
+            self._progress(f"step {state.global_step:,} of {state.max_steps:,}, loss {float(logs['loss']):.3f}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +174,8 @@ class TrlSetup:
             measure: the validation loss of one chunk, and of how many it is the mean.
             own: more settings of this class, such as a reference model.
         """
-        trainer = exact(kind)(
+        exact: type[ExactTrainer] = type(kind.__name__, (ExactTrainer, kind), {})
+        trainer = exact(
             num_full_batches=len(self.rows) // self.job.config.batch_size,
             measure=measure,
             model=self.learner.model,
@@ -91,7 +196,7 @@ class TrlSetup:
 
     @property
     def _micro(self) -> int:
-        return micro_batch_size(self.job.config.batch_size, self.job.execution.micro_batch_size)
+        return base.micro_batch_size(self.job.config.batch_size, self.job.execution.micro_batch_size)
 
     def _chunks(self, rows: list[EncodedRow], items: Callable[[list[EncodedRow]], Sequence[Item]]) -> Dataset:
         """One item a chunk, in the order of the rows, so that those of an episode stay together."""
@@ -120,10 +225,7 @@ class TrlSetup:
         return {
             "use_cpu": on_cpu,
             "bf16": self.job.config.precision == "bf16",
-            "fp16": False,
-            "tf32": None,
             "activation_checkpointing": not on_cpu and self.learner.model.num_parameters() >= _CHECKPOINTING_FROM,
-            "dataloader_num_workers": 0,
             "dataloader_pin_memory": not on_cpu,
             "remove_unused_columns": False,
         }
@@ -142,8 +244,6 @@ class TrlSetup:
             "eval_strategy": "steps" if keeps_best else "no",
             "eval_steps": every,
             "load_best_model_at_end": keeps_best,
-            "metric_for_best_model": "eval_loss" if keeps_best else None,
-            "greater_is_better": False if keeps_best else None,
             "report_to": "none",
             "disable_tqdm": True,
         }
@@ -172,9 +272,8 @@ def train_through_trl(
     set_seed(job.seed)
     learner = Learner.load(start, job.config)
     learner.check_rows(read.rows)
-    trainer = make(
-        TrlSetup(job=job, learner=learner, tokenizer=tokenizer, rows=read.rows, validation_rows=validation_rows)
-    )
+    setup = TrlSetup(job=job, learner=learner, tokenizer=tokenizer, rows=read.rows, validation_rows=validation_rows)
+    trainer = make(setup)
     checkpoint = open_checkpoints(job.checkpoints, job_identity(job, len(read.rows)))
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     validation_loss = trainer.evaluate()["eval_loss"] if trainer.eval_dataset is not None else None
@@ -198,20 +297,15 @@ def _read_rows(job: TrainingJob, tokenizer: Any, pairs: bool) -> RowsRead:
     if read.loss_in_words:
         job.log(f"warning: {read.loss_in_words}")
     read.check(job.config.max_truncated_share)
-    if short := describe_short_training(count_updates(len(read.rows), job.config), job.config):
+    if short := base.describe_short_training(base.count_updates(len(read.rows), job.config), job.config):
         job.log(f"warning: {short}")
     return read
 
 
 def _read_validation_rows(job: TrainingJob, tokenizer: Any, pairs: bool) -> list[EncodedRow]:
-    """The validation rows; empty where there are none.
-
-    Raises:
-        StageFailedError: the best weights are to be kept, and nothing says which are.
-    """
-    rows: list[EncodedRow] = []
-    if job.validation_rows is not None:
-        rows = read_rows(job.validation_rows, tokenizer, job.config.max_length, pairs=pairs).rows
+    """The validation rows; empty where there are none, unless they have to say which weights are the best."""
+    path, most = job.validation_rows, job.config.max_length
+    rows = [] if path is None else read_rows(path, tokenizer, most, pairs=pairs).rows
     if not rows and job.config.keep_best_every is not None:
         raise StageFailedError(
             "training.keep_best_every needs validation rows, and there are none: raise dataset.validation_fraction, or "
@@ -228,7 +322,7 @@ def _result(
     return TrainingResult(
         num_rows=len(read.rows),
         num_steps=trainer.state.global_step,
-        num_warmup=count_warmup(count_updates(len(read.rows), job.config), job.config),
+        num_warmup=base.count_warmup(base.count_updates(len(read.rows), job.config), job.config),
         kept_step=trainer.kept_step,
         peak_learning_rate=max(float(entry["learning_rate"]) for entry in entries),
         num_truncated=len(read.left_out),
@@ -241,7 +335,7 @@ def _result(
 
 def _summarise(entries: list[dict[str, Any]]) -> list[dict[str, float]]:
     """One entry for every so many steps, the last one included: mean loss, and the last one's learning rate."""
-    groups = [entries[first : first + _LOG_STEPS] for first in range(0, len(entries), _LOG_STEPS)]
+    groups = (entries[first : first + _LOG_STEPS] for first in range(0, len(entries), _LOG_STEPS))
     return [
         {
             "step": float(group[-1]["step"]),

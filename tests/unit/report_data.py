@@ -2,7 +2,7 @@
 
 import random
 
-from leap_core.report import CorrectionCounts, EpisodeReport, IterationReport, ReportData, StageReport
+from leap_core.report.model import CorrectionCounts, EpisodeReport, IterationReport, ReportData, StageReport
 from leap_core.types import (
     Action,
     Correction,

@@ -21,8 +21,10 @@ from report_data import (
     trajectory,
 )
 
-from leap_core.report import EpisodeReport, ReportData, StageReport, formats, summary, write_report
+from leap_core.report import formats, summary
 from leap_core.report.episodes import MAX_TEXT, episodes_json
+from leap_core.report.model import EpisodeReport, ReportData, StageReport
+from leap_core.report.page import write_report
 from leap_core.types import Action, CorrectionStatus, Observation, StopReason
 
 HOSTILE = "<script>alert(1)</script></SCRIPT><!--<img src=x onerror='alert(2)'>\"'&lt;{{ 7 * 7 }}\u2028\u0000日本"

@@ -25,10 +25,8 @@ OUTPUT_LIMIT_BYTES = 1 << 20
 """What is kept of a command's output; the rest is read, counted and dropped."""
 
 
-class SandboxUnavailableError(LeapError):
+class SandboxUnavailableError(LeapError, code="sandbox_unavailable"):
     """No sandbox can be made here. Says why, and how to get one."""
-
-    code = "sandbox_unavailable"
 
 
 class Stopped(StrEnum):
