@@ -131,8 +131,9 @@ class ChatClient:
         tasks = dict(self._under_way)
         if self._on_the_wire:
             self._log(f"waiting for {len(self._on_the_wire)} replies that are on their way, and paid for")
-        for key in tasks.keys() - self._on_the_wire:
-            tasks[key].cancel()
+        for key, task in tasks.items():
+            if key not in self._on_the_wire:
+                task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         if self._batches is not None:
             await self._batches.close()

@@ -10,7 +10,8 @@ import logging
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
@@ -33,14 +34,6 @@ _SENT = {"host", "connection", "accept-encoding", "content-type", "content-lengt
 """Headers of httpx without which a request cannot be read. All others are ours."""
 _UNPACKED = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
 """Headers of an answer that no longer hold once it is unpacked, and cookies, which nothing is to keep."""
-
-
-class Answer(NamedTuple):
-    """What came back, whatever its status."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
 
 
 class Connection:
@@ -80,8 +73,8 @@ class Connection:
         """
         return self.client.post("/chat/completions", body=body, cast_to=httpx2.Response)
 
-    async def answer_to(self, call: Awaitable[Any]) -> Answer:
-        """Await a call of the client, by `chat` or `with_raw_response`; returns its answer whole, errors too.
+    async def answer_to(self, call: Awaitable[Any]) -> httpx2.Response:
+        """Await a call of the client, by `chat` or `with_raw_response`; returns its answer, whole, whatever its status.
 
         Raises:
             Fault: no whole answer came in time, or one that redirects to another address.
@@ -90,9 +83,10 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await call
-            return _answer(getattr(response, "http_response", response))
+            answer: httpx2.Response = getattr(response, "http_response", response)
+            return answer
         except APIStatusError as error:
-            return _answer(error.response)
+            return error.response
         except Fault as error:
             fault = error
         except (APIConnectionError, httpx2.HTTPError, OSError) as error:
@@ -161,16 +155,13 @@ class Connection:
         return Fault(FaultKind.SERVER, f"{status if status.isdigit() else 'ProxyError'}{self.through}")
 
 
+@dataclass(eq=False)
 class _Transport(httpx2.AsyncBaseTransport):
     """httpx's own transport, with our headers alone on the way out, and checks and limits on the way back."""
 
-    def __init__(
-        self,
-        inner: httpx2.AsyncHTTPTransport,
-        headers: Mapping[str, str],
-        check: Callable[[int, Mapping[str, str]], None],
-    ) -> None:
-        self._inner, self._headers, self._check = inner, headers, check
+    inner: httpx2.AsyncHTTPTransport
+    headers: Mapping[str, str]
+    check: Callable[[int, Mapping[str, str]], None]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and return its answer, to be unpacked piece by piece.
@@ -181,13 +172,13 @@ class _Transport(httpx2.AsyncBaseTransport):
         sent = httpx2.Request(
             request.method,
             request.url,
-            headers={name: value for name, value in request.headers.items() if name in _SENT} | dict(self._headers),
+            headers={name: value for name, value in request.headers.items() if name in _SENT} | dict(self.headers),
             stream=request.stream,
             extensions=request.extensions,
         )
-        answer = await self._inner.handle_async_request(sent)
+        answer = await self.inner.handle_async_request(sent)
         try:
-            self._check(answer.status_code, answer.headers)
+            self.check(answer.status_code, answer.headers)
         except Fault:
             await answer.aclose()
             raise
@@ -201,29 +192,26 @@ class _Transport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._inner.aclose()
+        await self.inner.aclose()
 
 
+@dataclass(eq=False)
 class _Unpacked(httpx2.AsyncByteStream):
     """The content of an answer, unpacked, up to a limit: a small answer may hold gigabytes."""
 
-    def __init__(self, answer: httpx2.Response, max_bytes: int) -> None:
-        self._answer, self._max_bytes = answer, max_bytes
+    answer: httpx2.Response
+    max_bytes: int
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        async for piece in self._answer.aiter_bytes():
+        async for piece in self.answer.aiter_bytes():
             size += len(piece)
-            if size > self._max_bytes:
-                raise Fault(FaultKind.BROKEN, f"more than {self._max_bytes / 1e6:.0f} MB")
+            if size > self.max_bytes:
+                raise Fault(FaultKind.BROKEN, f"more than {self.max_bytes / 1e6:.0f} MB")
             yield piece
 
     async def aclose(self) -> None:
-        await self._answer.aclose()
-
-
-def _answer(response: httpx2.Response) -> Answer:
-    return Answer(response.status_code, response.headers, response.content)
+        await self.answer.aclose()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
