@@ -157,7 +157,7 @@ class BatchQueue:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):  # a defect: nobody may wait for what does not come
-            self._fail(list(self._waiting), error)
+            self._answer(list(self._waiting), error)
 
     async def _collect_what_is_handed_in(self) -> None:
         """Wait for the batches that hold gathered requests; one that was meant and never handed in is forgotten."""
@@ -192,7 +192,7 @@ class BatchQueue:
                         del self._gathered[key]
                     await self._start_batch(chosen)
         except (LeapError, Fault) as error:
-            self._fail(list(self._gathered), error)
+            self._answer(list(self._gathered), error)
             self._gathered.clear()
 
     def _take_what_is_answered(self) -> None:
@@ -201,7 +201,7 @@ class BatchQueue:
             reply = self._journal.find(key, self._gathered[key].num_characters)
             if reply is not None:
                 del self._gathered[key]
-                self._give_out(key, reply)
+                self._answer([key], reply)
 
     async def _start_batch(self, requests: dict[str, ChatRequest]) -> None:
         """Hand requests in, each under its key. Where that fails, whoever waits gets the error."""
@@ -215,7 +215,7 @@ class BatchQueue:
         except (LeapError, Fault) as error:  # LeapError: the journal cannot be written
             if isinstance(error, Fault) and error.kind not in _MAYBE_TAKEN:  # else the next try looks whether it was
                 self._journal.end_batch(label)
-            self._fail(list(requests), error)
+            self._answer(list(requests), error)
             return
         self._log(f"handed in batch {batch_id}, {len(requests)} requests")
         self._start_collecting(
@@ -242,12 +242,12 @@ class BatchQueue:
             await self._journal.settle()
             self._journal.end_batch(pending.label)
         except (LeapError, Fault) as error:
-            self._fail(pending.keys, error)
+            self._answer(pending.keys, error)
             return
         for key, reply in replies.items():
-            self._give_out(key, reply)
+            self._answer([key], reply)
         unanswered = [self._waiting[key][0] for key in pending.keys if key in self._waiting]
-        self._fail(pending.keys, cause_of(batch, unanswered))
+        self._answer(pending.keys, cause_of(batch, unanswered))
 
     async def _wait_until_ended(self, batch_id: str) -> Batch:
         while True:
@@ -280,22 +280,22 @@ class BatchQueue:
             reply = self._endpoint.read(body, request)
         except Fault as fault:
             learnt = self._endpoint.learn(fault)
-            self._fail([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
+            self._answer([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
             return {}
         reply = reply.with_(tariff="batch")
         self._journal.keep(key, pending.scope, pending.model, reply)
         return {key: reply}
 
-    def _give_out(self, key: str, reply: ChatReply) -> None:
-        _, future = self._waiting.pop(key, (None, None))
-        if future is not None and not future.done():
-            future.set_result(reply)
-
-    def _fail(self, keys: Iterable[str], error: Exception) -> None:
+    def _answer(self, keys: Iterable[str], outcome: ChatReply | Exception) -> None:
+        """End the wait for these keys, where anyone waits."""
         for key in keys:
             _, future = self._waiting.pop(key, (None, None))
-            if future is not None and not future.done():
-                future.set_exception(error)
+            if future is None or future.done():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
 
 def _result_of(value: JsonValue) -> tuple[str, int, bytes]:

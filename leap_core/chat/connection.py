@@ -49,6 +49,8 @@ class Connection:
             logging.getLogger(name).setLevel(logging.WARNING)
         self.address, self._timeout_s = address, timeout_s
         self._proxy = proxy_for(address)
+        self.through = f" (through the proxy {origin_of(self._proxy)})" if self._proxy else ""
+        """For messages."""
         ours = {"User-Agent": f"leap-agents/{__version__}", "Accept": "application/json", **headers}
         try:
             self.client = AsyncOpenAI(
@@ -92,11 +94,6 @@ class Connection:
         except (APIConnectionError, httpx2.HTTPError, OSError) as error:
             fault = self._fault_of(error)
         raise fault
-
-    @property
-    def through(self) -> str:
-        """` (through the proxy HOST)` for messages, where there is one."""
-        return f" (through the proxy {origin_of(self._proxy)})" if self._proxy else ""
 
     async def close(self) -> None:
         """Close all connections."""

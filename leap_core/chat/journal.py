@@ -122,12 +122,10 @@ class Journal:
         Rows that cannot be read are left out: what they cost is not known.
         """
         select = "SELECT number, model, reply FROM replies WHERE scope = ? AND number > ? ORDER BY number"
-        rows = self._read(select, scope, after)
-        replies = ((number, model, _parse(reply)) for number, model, reply in rows)
         return (
             PaidReply(number=number, model=str(model), reply=reply)
-            for number, model, reply in replies
-            if reply is not None
+            for number, model, text in self._read(select, scope, after)
+            if (reply := _parse(text)) is not None
         )
 
     def newest(self) -> int:
@@ -168,11 +166,8 @@ class Journal:
         await asyncio.sleep(_GATHER_S)
         async with self._syncing:
             self._next_sync = None  # what is kept from here on goes to the disk with the next one
-            await asyncio.to_thread(self._sync)
-
-    def _sync(self) -> None:
-        with disk_errors(self._path):
-            fsync(self._path.with_name(f"{self._path.name}-wal"))
+            with disk_errors(self._path):
+                await asyncio.to_thread(fsync, self._path.with_name(f"{self._path.name}-wal"))
 
     def _read(self, select: str, *values: str | int) -> list[Any]:
         with self._errors():

@@ -17,7 +17,7 @@ from leap_core.teachers.base import taught
 from leap_core.teachers.openai import Patience, account_of, open_session
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
 from leap_core.teachers.replies import read_reason
-from leap_core.types import Action, PrivilegedState, Record, Step, Trajectory, Usage
+from leap_core.types import PrivilegedState, Record, Step, Trajectory, Usage
 
 ANNOTATOR_PROMPTS = "default"
 """The prompt set below leap_core/envs/<environment>/prompts/teacher/."""
@@ -142,5 +142,5 @@ def _lacks_reason(step: Step) -> bool:
 
 def without_reasons(trajectory: Trajectory) -> Trajectory:
     """The same episode with the reason of every step taken out, so that all are written anew."""
-    steps = (step.with_(action=Action(reason="", command=step.action.command)) for step in trajectory.steps)
+    steps = (step.with_(action=step.action.with_(reason="")) for step in trajectory.steps)
     return trajectory.with_(steps=tuple(steps))
