@@ -10,6 +10,7 @@ faults.py     what can go wrong, and what is worth another try
 journal.py    every reply on disk before it is used
 claims.py     one process requests a reply, others wait for it
 limits.py     how many at once, how many a minute, how long to wait for an endpoint that is down
-budget.py, prices.py        how much may be spent, and what a reply costs
-batches.py, batch_api.py    within a day at half the price
+budget.py     how much may be spent
+prices.py     what a reply costs
+batches.py    the Batch API: within a day at half the price
 """

@@ -6,27 +6,101 @@ batch instead of paying for a second one.
 
 import asyncio
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from pydantic import JsonValue
 
-from leap_core.chat.batch_api import Batch, BatchApi, cause_of
 from leap_core.chat.claims import Claims
 from leap_core.chat.endpoint import Endpoint
-from leap_core.chat.faults import Fault, FaultKind
+from leap_core.chat.faults import Fault, FaultKind, presentable
 from leap_core.chat.journal import Journal, PendingBatch
 from leap_core.chat.limits import Outage
 from leap_core.chat.messages import ChatReply, ChatRequest
+from leap_core.chat.reading import words_of
 from leap_core.disk.canonical import sha256_text
 from leap_core.errors import LeapError
 from leap_core.text.outside import read_json
+from leap_core.types import Record
 
 MOST_IN_A_BATCH = 50_000
 """What OpenAI takes in one batch."""
 _QUIET_S = 0.5
 _MAYBE_TAKEN = {FaultKind.CONNECTION, FaultKind.TIMEOUT, FaultKind.SERVER, FaultKind.BROKEN}
 """Faults after which a batch may have been taken nevertheless."""
+_LABEL = "leap_label"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
+"""Of a file or a batch at an endpoint: it becomes part of an address."""
+_ENDED = {"completed", "expired", "cancelled", "failed"}
+"""Statuses of a batch for which no more replies will come."""
+_MAX_PAGES = 1000
+
+
+class Batch(Record):
+    """A batch as the endpoint describes it. `files` hold results and errors; `why` it failed, not fit to be shown."""
+
+    id: str
+    status: str
+    label: str
+    files: tuple[str, ...]
+    why: str
+
+
+class BatchApi:
+    """Files and batches of one endpoint. Everything raises Fault where the endpoint does not do its part."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._files = endpoint.api.files.with_raw_response
+        self._batches = endpoint.api.batches.with_raw_response
+
+    async def hand_in(self, lines: bytes, label: str, requests: Sequence[ChatRequest]) -> Batch:
+        """Make a batch of the lines of a file; `label` is what it can be found by, `requests` what it may quote."""
+        upload = self._files.create(file=("requests.jsonl", lines), purpose="batch")
+        file = _name_in(await self._value(upload, requests))
+        batch = self._batches.create(
+            input_file_id=file,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={_LABEL: label},
+        )
+        return _batch_of(await self._value(batch, requests))
+
+    async def find(self, label: str) -> Batch | None:
+        """The batch of this label, whoever handed it in."""
+        from openai import omit
+
+        after, seen = "", set[str]()
+        for _ in range(_MAX_PAGES):
+            page = await self._value(self._batches.list(limit=100, after=after or omit))
+            rows = page.get("data")
+            batches = [_batch_of(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+            found = next((batch for batch in batches if batch.label == label), None)
+            if found or not page.get("has_more") or not batches or batches[-1].id in seen:
+                return found
+            after = batches[-1].id
+            seen.add(after)
+        return None
+
+    async def look(self, batch_id: str) -> Batch:
+        """How far a batch is."""
+        return _batch_of(await self._value(self._batches.retrieve(batch_id)))
+
+    async def results(self, batch: Batch) -> list[bytes]:
+        """The lines of all results and errors of a batch that has ended."""
+        contents = [await self._endpoint.content_of(self._files.content(file)) for file in batch.files]
+        return [line for content in contents for line in content.split(b"\n") if line.strip()]
+
+    async def _value(self, call: Awaitable[Any], requests: Sequence[ChatRequest] = ()) -> dict[str, JsonValue]:
+        content = await self._endpoint.content_of(call, requests)
+        try:
+            value = read_json(content)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise Fault(FaultKind.BROKEN, f"{len(content)} bytes that are no file or batch")
+        return value
 
 
 class BatchQueue:
@@ -73,7 +147,7 @@ class BatchQueue:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start(self, work: Any) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end)
@@ -83,7 +157,7 @@ class BatchQueue:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):  # a defect: nobody may wait for what does not come
-            self._fail(list(self._waiting), error)
+            self._answer(list(self._waiting), error)
 
     async def _collect_what_is_handed_in(self) -> None:
         """Wait for the batches that hold gathered requests; one that was meant and never handed in is forgotten."""
@@ -118,7 +192,7 @@ class BatchQueue:
                         del self._gathered[key]
                     await self._start_batch(chosen)
         except (LeapError, Fault) as error:
-            self._fail(list(self._gathered), error)
+            self._answer(list(self._gathered), error)
             self._gathered.clear()
 
     def _take_what_is_answered(self) -> None:
@@ -127,7 +201,7 @@ class BatchQueue:
             reply = self._journal.find(key, self._gathered[key].num_characters)
             if reply is not None:
                 del self._gathered[key]
-                self._give_out(key, reply)
+                self._answer([key], reply)
 
     async def _start_batch(self, requests: dict[str, ChatRequest]) -> None:
         """Hand requests in, each under its key. Where that fails, whoever waits gets the error."""
@@ -138,13 +212,10 @@ class BatchQueue:
             lines = b"".join(self._line(key, request) for key, request in requests.items())
             batch_id = (await self._api.hand_in(lines, label, list(requests.values()))).id
             self._journal.name_batch(label, batch_id)
-        except LeapError as error:  # the journal cannot be written
-            self._fail(list(requests), error)
-            return
-        except Fault as fault:
-            if fault.kind not in _MAYBE_TAKEN:  # else the next try looks whether it was
+        except (LeapError, Fault) as error:  # LeapError: the journal cannot be written
+            if isinstance(error, Fault) and error.kind not in _MAYBE_TAKEN:  # else the next try looks whether it was
                 self._journal.end_batch(label)
-            self._fail(list(requests), fault)
+            self._answer(list(requests), error)
             return
         self._log(f"handed in batch {batch_id}, {len(requests)} requests")
         self._start_collecting(
@@ -171,12 +242,12 @@ class BatchQueue:
             await self._journal.settle()
             self._journal.end_batch(pending.label)
         except (LeapError, Fault) as error:
-            self._fail(pending.keys, error)
+            self._answer(pending.keys, error)
             return
         for key, reply in replies.items():
-            self._give_out(key, reply)
+            self._answer([key], reply)
         unanswered = [self._waiting[key][0] for key in pending.keys if key in self._waiting]
-        self._fail(pending.keys, cause_of(batch, unanswered))
+        self._answer(pending.keys, cause_of(batch, unanswered))
 
     async def _wait_until_ended(self, batch_id: str) -> Batch:
         while True:
@@ -184,7 +255,7 @@ class BatchQueue:
             try:
                 batch = await self._api.look(batch_id)
                 self._outage.answered()
-                if batch.has_ended:
+                if batch.status in _ENDED:
                     return batch
             except Fault as fault:
                 if fault.kind in (FaultKind.REFUSED, FaultKind.BAD_REQUEST):
@@ -209,22 +280,22 @@ class BatchQueue:
             reply = self._endpoint.read(body, request)
         except Fault as fault:
             learnt = self._endpoint.learn(fault)
-            self._fail([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
+            self._answer([key], Fault(FaultKind.SERVER, str(fault)) if learnt else fault)
             return {}
         reply = reply.with_(tariff="batch")
         self._journal.keep(key, pending.scope, pending.model, reply)
         return {key: reply}
 
-    def _give_out(self, key: str, reply: ChatReply) -> None:
-        _, future = self._waiting.pop(key, (None, None))
-        if future is not None and not future.done():
-            future.set_result(reply)
-
-    def _fail(self, keys: Any, error: Exception) -> None:
+    def _answer(self, keys: Iterable[str], outcome: ChatReply | Exception) -> None:
+        """End the wait for these keys, where anyone waits."""
         for key in keys:
             _, future = self._waiting.pop(key, (None, None))
-            if future is not None and not future.done():
-                future.set_exception(error)
+            if future is None or future.done():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
 
 def _result_of(value: JsonValue) -> tuple[str, int, bytes]:
@@ -239,3 +310,32 @@ def _result_of(value: JsonValue) -> tuple[str, int, bytes]:
     if body is None:
         body = {"error": value.get("error") or {}}
     return str(value["custom_id"]), status, json.dumps(body).encode()
+
+
+def cause_of(batch: Batch, requests: Sequence[ChatRequest]) -> Fault:
+    """Why a batch ended without an answer to some of its requests."""
+    why = presentable(batch.why, requests)
+    kind = FaultKind.BAD_REQUEST if batch.status == "failed" else FaultKind.SERVER
+    return Fault(kind, f"batch {batch.id} {batch.status}{': ' + why if why else ', without this request'}")
+
+
+def _batch_of(value: dict[str, JsonValue]) -> Batch:
+    metadata, errors = value.get("metadata"), value.get("errors")
+    rows = errors.get("data") if isinstance(errors, dict) else None
+    files = (value.get("output_file_id"), value.get("error_file_id"))
+    status = value.get("status")
+    return Batch(
+        id=_name_in(value),
+        status=status if isinstance(status, str) and _NAME.fullmatch(status) else "unknown",
+        label=str(metadata.get(_LABEL) or "") if isinstance(metadata, dict) else "",
+        files=tuple(_name_in({"id": file}) for file in files if file),
+        why="; ".join(words_of(json.dumps(row).encode())[0] for row in rows) if isinstance(rows, list) else "",
+    )
+
+
+def _name_in(value: dict[str, JsonValue]) -> str:
+    """The endpoint's name for a file or a batch."""
+    name = value.get("id")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise Fault(FaultKind.BROKEN, "the endpoint gives no usable name for a file or a batch")
+    return name

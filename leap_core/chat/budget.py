@@ -37,12 +37,6 @@ class Account:
         return f"${self.usd:.4f} and {self.tokens:,} tokens for {self.num_replies:,} replies{unknown}"
 
 
-@dataclass(kw_only=True)
-class _Held:
-    usd: float
-    tokens: int
-
-
 class Budget:
     """Spends no more than `limit_usd` and `limit_tokens`, over all runs of one experiment."""
 
@@ -89,35 +83,35 @@ class Budget:
         Raises:
             BudgetError: it does not fit, and nothing on its way could change that.
         """
-        held = _Held(usd=self._prices.cost_usd(model, most) or 0.0, tokens=most.prompt_tokens + most.completion_tokens)
-        while not self._fits(held):
+        usd, tokens = self._prices.cost_usd(model, most) or 0.0, most.prompt_tokens + most.completion_tokens
+        while not self._fits(usd, tokens):
             if not self._num_held:
-                raise BudgetError(self._message(held))
+                raise BudgetError(self._message(usd, tokens))
             self._settled.clear()
             await self._settled.wait()
-        self._change(held, 1)
+        self._change(usd, tokens, 1)
         try:
             yield
         finally:
-            self._change(held, -1)
+            self._change(-usd, -tokens, -1)
             self._settled.set()
 
-    def _change(self, held: _Held, sign: int) -> None:
-        self._held_usd += sign * held.usd
-        self._held_tokens += sign * held.tokens
-        self._num_held += sign
+    def _change(self, usd: float, tokens: int, num: int) -> None:
+        self._held_usd += usd
+        self._held_tokens += tokens
+        self._num_held += num
 
-    def _fits(self, held: _Held) -> bool:
+    def _fits(self, usd: float, tokens: int) -> bool:
         # Rounding of sums must not refuse a budget that is used to the last cent.
-        usd = self.spent.usd + self._held_usd + held.usd - 1e-9
-        tokens = self.spent.tokens + self._held_tokens + held.tokens
-        in_usd = self._limit_usd is None or usd <= self._limit_usd
-        return in_usd and (self._limit_tokens is None or tokens <= self._limit_tokens)
+        usd_then = self.spent.usd + self._held_usd + usd - 1e-9
+        tokens_then = self.spent.tokens + self._held_tokens + tokens
+        in_usd = self._limit_usd is None or usd_then <= self._limit_usd
+        return in_usd and (self._limit_tokens is None or tokens_then <= self._limit_tokens)
 
-    def _message(self, held: _Held) -> str:
+    def _message(self, usd: float, tokens: int) -> str:
         limits = [f"{self._setting}_usd = {self._limit_usd}"] if self._limit_usd is not None else []
         limits += [f"{self._setting}_tokens = {self._limit_tokens}"] if self._limit_tokens is not None else []
         return (
             f"The budget ({', '.join(limits)}) stops here: {self.spent.words} spent, and the next request may take up "
-            f"to ${held.usd:.4f} and {held.tokens:,} tokens."
+            f"to ${usd:.4f} and {tokens:,} tokens."
         )

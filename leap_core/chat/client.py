@@ -16,9 +16,9 @@ from leap_core.chat.claims import Claims
 from leap_core.chat.endpoint import Endpoint
 from leap_core.chat.faults import WORTH_A_TRY, Fault, FaultKind
 from leap_core.chat.journal import Journal, request_key
-from leap_core.chat.limits import Limits, Outage, Slot
+from leap_core.chat.limits import Limits, Outage
 from leap_core.chat.messages import ChatReply, ChatRequest
-from leap_core.chat.prices import PriceList, read_prices
+from leap_core.chat.prices import read_prices
 from leap_core.chat.reading import estimate_tokens
 from leap_core.config import EndpointConfig
 from leap_core.errors import ChatError, ContextLengthError, EndpointError, TooMuchError
@@ -26,6 +26,7 @@ from leap_core.types import Usage
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _LONG_WAIT_S = 0.5, 60.0, 10.0
 _FEWEST_CHARACTERS_A_TOKEN, _TOKENS_AROUND_A_MESSAGE = 2.0, 8
+_TOO_LARGE = {FaultKind.TOO_LONG: ContextLengthError, FaultKind.TOO_MUCH: TooMuchError}
 
 
 @dataclass(kw_only=True)
@@ -66,9 +67,10 @@ class ChatClient:
         self.counts = ChatCounts()
         self._config, self._scope, self._setting, self._log = config, scope, setting, log
         self._quiet_until = 0.0
-        self._prices: PriceList = read_prices(config.prices)
+        self._prices = read_prices(config.prices)
         self._endpoint = Endpoint(config, self._doubt)
-        self._outage = Outage(self._endpoint.address, config.max_outage_s, setting)
+        self.address = self._endpoint.address
+        self._outage = Outage(self.address, config.max_outage_s, setting)
         self._journal = Journal(journal)
         self._claims = Claims(journal.with_name(f"{journal.name}.claims"))
         self._budget = Budget(config.budget_usd, config.budget_tokens, self._prices, f"{setting}.budget")
@@ -83,18 +85,13 @@ class ChatClient:
             )
             self._limits = Limits(max_concurrency=MOST_IN_A_BATCH)
         self._under_way: dict[str, asyncio.Task[ChatReply]] = {}
-        self._on_the_wire: set[asyncio.Task[object]] = set()
+        self._on_the_wire: set[str] = set()
         self._is_closing = False
 
     @property
     def spent(self) -> Account:
         """What the scope has paid for: in all runs where there is a budget, else in this one."""
         return self._budget.spent if self._has_budget else self.counts.billed
-
-    @property
-    def address(self) -> str:
-        """Of the endpoint."""
-        return self._endpoint.address
 
     async def complete(self, request: ChatRequest) -> ChatReply:
         """Return the reply to a request; it is in the journal by then. Equal requests are sent once.
@@ -131,13 +128,13 @@ class ChatClient:
         Batches that are handed in stay with the endpoint; the next run collects them.
         """
         self._is_closing = True
-        tasks = list(self._under_way.values())
+        tasks = dict(self._under_way)
         if self._on_the_wire:
             self._log(f"waiting for {len(self._on_the_wire)} replies that are on their way, and paid for")
-        for task in tasks:
-            if task not in self._on_the_wire:
+        for key, task in tasks.items():
+            if key not in self._on_the_wire:
                 task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
         if self._batches is not None:
             await self._batches.close()
         await self._endpoint.close()
@@ -192,44 +189,43 @@ class ChatClient:
     async def _fetch(self, key: str, request: ChatRequest) -> ChatReply:
         """Obtain a reply and bring it to the disk."""
         if self._batches is not None:
-            return await self._receive(request, partial(self._batches.send, key, request))
-        task = _this_task()
+            return await self._receive(key, request, partial(self._batches.send, key, request))
 
         async def send() -> ChatReply:
-            self._on_the_wire.add(task)
+            self._on_the_wire.add(key)
             reply = await self._endpoint.send(request)
             self._journal.keep(key, self._scope, request.model, reply)
             return reply
 
         try:
-            reply = await self._receive(request, send)
+            reply = await self._receive(key, request, send)
             # Its place among those on their way is free by now: a slow disk does not slow the endpoint down.
             await self._journal.settle()
             return reply
         finally:
-            self._on_the_wire.discard(task)
+            self._on_the_wire.discard(key)
 
-    async def _receive(self, request: ChatRequest, send: Callable[[], Awaitable[ChatReply]]) -> ChatReply:
+    async def _receive(self, key: str, request: ChatRequest, send: Callable[[], Awaitable[ChatReply]]) -> ChatReply:
         """Send until there is a reply, within the limits, or until there is no hope."""
         num_tokens = estimate_tokens(request.num_characters) + request.max_tokens
         num_tries = 0
         while True:
-            async with self._limits.slot(num_tokens) as slot:
+            async with self._limits.slot(num_tokens) as began:
                 try:
                     reply = await send()
                 except Fault as fault:
                     num_tries += fault.kind is not FaultKind.UNREACHABLE
-                    wait_s, last = self._note(fault, num_tries, slot), str(fault)
+                    wait_s, last = self._note(fault, num_tries, began), str(fault)
                 else:
                     self._outage.answered()
                     self._limits.speed_up()
                     return reply
-            self._on_the_wire.discard(_this_task())
+            self._on_the_wire.discard(key)
             if num_tries >= self._config.max_tries:
-                raise ChatError(f"No reply after {num_tries} tries of {self._endpoint.address}: {last}")
+                raise ChatError(f"No reply after {num_tries} tries of {self.address}: {last}")
             await asyncio.sleep(wait_s)
 
-    def _note(self, fault: Fault, number: int, slot: Slot) -> float:
+    def _note(self, fault: Fault, number: int, began: float) -> float:
         """Count a fault; returns the seconds to wait before the next try, or raises where there is none."""
         self.counts.faults[fault.kind] += 1
         if fault.kind is FaultKind.UNREACHABLE:
@@ -237,31 +233,27 @@ class ChatClient:
         else:
             self._outage.answered()
             self._raise_if_final(fault)
-            wait_s = self._back_off_s(fault, number, slot)
+            wait_s = self._back_off_s(fault, number, began)
         if self._is_closing:
-            raise ChatError(f"{self._endpoint.address}: {fault}")
+            raise ChatError(f"{self.address}: {fault}")
         if wait_s > _LONG_WAIT_S and time.monotonic() > self._quiet_until:
             self._quiet_until = time.monotonic() + wait_s
-            self._log(f"waiting for {wait_s:.0f} s: {self._endpoint.address}: {fault}")
+            self._log(f"waiting for {wait_s:.0f} s: {self.address}: {fault}")
         return wait_s
 
     def _raise_if_final(self, fault: Fault) -> None:
-        if fault.kind is FaultKind.TOO_LONG:
-            raise ContextLengthError(f"{self._endpoint.address}: {fault}")
-        if fault.kind is FaultKind.TOO_MUCH:
-            raise TooMuchError(f"{self._endpoint.address}: {fault}")
         if fault.kind is FaultKind.REFUSED:
             raise EndpointError(self._refusal(fault))
         if fault.kind not in WORTH_A_TRY:
-            raise ChatError(f"{self._endpoint.address}: {fault}")
+            raise _TOO_LARGE.get(fault.kind, ChatError)(f"{self.address}: {fault}")
 
-    def _back_off_s(self, fault: Fault, number: int, slot: Slot) -> float:
+    def _back_off_s(self, fault: Fault, number: int, began: float) -> float:
         longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**number)
         wait_s = random.uniform(longest_s / 2, longest_s)
         if fault.wait_s is not None:
             wait_s = fault.wait_s * random.uniform(1.0, 1.1)  # not all of them at the same instant
         if fault.kind is FaultKind.RATE_LIMIT:
-            self._limits.slow_down(slot, wait_s if fault.wait_s is None else fault.wait_s)
+            self._limits.slow_down(began, wait_s if fault.wait_s is None else fault.wait_s)
         return wait_s
 
     def _longest_reply(self, request: ChatRequest) -> ChatReply:
@@ -279,12 +271,6 @@ class ChatClient:
         variable = f"the environment variable {self._config.api_key_env}"
         key = f"the key in {variable}" if self._endpoint.has_key else f"whether it wants a key ({variable} is not set)"
         return (
-            f"{self._endpoint.address} refuses every request: {fault}. Check {key}, the model, and "
+            f"{self.address} refuses every request: {fault}. Check {key}, the model, and "
             f"{self._setting}.base_url. Replies so far are kept."
         )
-
-
-def _this_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task

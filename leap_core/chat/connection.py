@@ -10,7 +10,8 @@ import logging
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
@@ -35,14 +36,6 @@ _UNPACKED = {"content-encoding", "content-length", "transfer-encoding", "set-coo
 """Headers of an answer that no longer hold once it is unpacked, and cookies, which nothing is to keep."""
 
 
-class Answer(NamedTuple):
-    """What came back, whatever its status."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
 class Connection:
     """Connections to one address. One object serves one event loop."""
 
@@ -56,6 +49,8 @@ class Connection:
             logging.getLogger(name).setLevel(logging.WARNING)
         self.address, self._timeout_s = address, timeout_s
         self._proxy = proxy_for(address)
+        self.through = f" (through the proxy {origin_of(self._proxy)})" if self._proxy else ""
+        """For messages."""
         ours = {"User-Agent": f"leap-agents/{__version__}", "Accept": "application/json", **headers}
         try:
             self.client = AsyncOpenAI(
@@ -80,8 +75,8 @@ class Connection:
         """
         return self.client.post("/chat/completions", body=body, cast_to=httpx2.Response)
 
-    async def answer_to(self, call: Awaitable[Any]) -> Answer:
-        """Await a call of the client, by `chat` or `with_raw_response`; returns its answer whole, errors too.
+    async def answer_to(self, call: Awaitable[Any]) -> httpx2.Response:
+        """Await a call of the client, by `chat` or `with_raw_response`; returns its answer, whole, whatever its status.
 
         Raises:
             Fault: no whole answer came in time, or one that redirects to another address.
@@ -90,19 +85,15 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await call
-            return _answer(getattr(response, "http_response", response))
+            answer: httpx2.Response = getattr(response, "http_response", response)
+            return answer
         except APIStatusError as error:
-            return _answer(error.response)
+            return error.response
         except Fault as error:
             fault = error
         except (APIConnectionError, httpx2.HTTPError, OSError) as error:
             fault = self._fault_of(error)
         raise fault
-
-    @property
-    def through(self) -> str:
-        """` (through the proxy HOST)` for messages, where there is one."""
-        return f" (through the proxy {origin_of(self._proxy)})" if self._proxy else ""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -161,16 +152,13 @@ class Connection:
         return Fault(FaultKind.SERVER, f"{status if status.isdigit() else 'ProxyError'}{self.through}")
 
 
+@dataclass(eq=False)
 class _Transport(httpx2.AsyncBaseTransport):
     """httpx's own transport, with our headers alone on the way out, and checks and limits on the way back."""
 
-    def __init__(
-        self,
-        inner: httpx2.AsyncHTTPTransport,
-        headers: Mapping[str, str],
-        check: Callable[[int, Mapping[str, str]], None],
-    ) -> None:
-        self._inner, self._headers, self._check = inner, headers, check
+    inner: httpx2.AsyncHTTPTransport
+    headers: Mapping[str, str]
+    check: Callable[[int, Mapping[str, str]], None]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request and return its answer, to be unpacked piece by piece.
@@ -181,13 +169,13 @@ class _Transport(httpx2.AsyncBaseTransport):
         sent = httpx2.Request(
             request.method,
             request.url,
-            headers={name: value for name, value in request.headers.items() if name in _SENT} | dict(self._headers),
+            headers={name: value for name, value in request.headers.items() if name in _SENT} | dict(self.headers),
             stream=request.stream,
             extensions=request.extensions,
         )
-        answer = await self._inner.handle_async_request(sent)
+        answer = await self.inner.handle_async_request(sent)
         try:
-            self._check(answer.status_code, answer.headers)
+            self.check(answer.status_code, answer.headers)
         except Fault:
             await answer.aclose()
             raise
@@ -201,29 +189,26 @@ class _Transport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._inner.aclose()
+        await self.inner.aclose()
 
 
+@dataclass(eq=False)
 class _Unpacked(httpx2.AsyncByteStream):
     """The content of an answer, unpacked, up to a limit: a small answer may hold gigabytes."""
 
-    def __init__(self, answer: httpx2.Response, max_bytes: int) -> None:
-        self._answer, self._max_bytes = answer, max_bytes
+    answer: httpx2.Response
+    max_bytes: int
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        async for piece in self._answer.aiter_bytes():
+        async for piece in self.answer.aiter_bytes():
             size += len(piece)
-            if size > self._max_bytes:
-                raise Fault(FaultKind.BROKEN, f"more than {self._max_bytes / 1e6:.0f} MB")
+            if size > self.max_bytes:
+                raise Fault(FaultKind.BROKEN, f"more than {self.max_bytes / 1e6:.0f} MB")
             yield piece
 
     async def aclose(self) -> None:
-        await self._answer.aclose()
-
-
-def _answer(response: httpx2.Response) -> Answer:
-    return Answer(response.status_code, response.headers, response.content)
+        await self.answer.aclose()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leap_core.chat.faults import Fault, FaultKind, fault_of_status, presentable
 from leap_core.chat.keys import read_key
@@ -14,30 +13,11 @@ from leap_core.errors import ConfigError
 from leap_core.settings.addresses import what_is_wrong_with
 from leap_core.text.outside import read_json
 
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-
 _OPENAI = "https://api.openai.com/v1"
 _PAYERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
 """Whose account pays: sent to OpenAI alone."""
-
-
-@dataclass(kw_only=True)
-class _Dialect:
-    """What this endpoint understands, as far as its answers have shown."""
-
-    limit_name: str
-    left_out: set[str] = field(default_factory=set)
-
-    def learn(self, parameter: str) -> bool:
-        """Leave out or rename what the endpoint does not support; False where that has been tried."""
-        other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(parameter)
-        if parameter in self.left_out:
-            return False
-        self.left_out.add(parameter)
-        if other is not None:
-            self.limit_name = other
-        return True
+_OTHER_LIMIT = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+"""What the limit on tokens is called at endpoints that do not know it by this name."""
 
 
 def address_of(config: EndpointConfig) -> str:
@@ -86,12 +66,10 @@ class Endpoint:
         self._doubt = doubt
         headers = _headers(config, self.address, key)
         self._connection = Connection(self.address, headers, config.query, config.timeout_s)
-        self._dialect = _Dialect(limit_name="max_completion_tokens" if self.address == _OPENAI else "max_tokens")
-
-    @property
-    def api(self) -> "AsyncOpenAI":
+        self.api = self._connection.client
         """The package's client, for calls `with_raw_response` that `content_of` awaits."""
-        return self._connection.client
+        self._limit_name = "max_completion_tokens" if self.address == _OPENAI else "max_tokens"
+        self._left_out: set[str] = set()
 
     async def send(self, request: ChatRequest) -> ChatReply:
         """Send a request once, or once more for each parameter that the endpoint turns out not to support.
@@ -109,20 +87,23 @@ class Endpoint:
 
     def learn(self, fault: Fault) -> bool:
         """Do without a parameter that the endpoint does not support; False where that would be nothing new."""
-        return fault.kind is FaultKind.UNSUPPORTED and self._dialect.learn(fault.parameter)
+        if fault.kind is not FaultKind.UNSUPPORTED or fault.parameter in self._left_out:
+            return False
+        self._left_out.add(fault.parameter)
+        self._limit_name = _OTHER_LIMIT.get(fault.parameter, self._limit_name)
+        return True
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
         """A request as this endpoint understands it, of JSON values."""
-        dialect = self._dialect
         body: dict[str, Any] = {
             "model": request.model,
             "messages": [message.model_dump() for message in request.messages],
-            dialect.limit_name: request.max_tokens,
+            self._limit_name: request.max_tokens,
         }
         for name, value in (("temperature", request.temperature), ("top_p", request.top_p), ("seed", request.seed)):
-            if value is not None and name not in dialect.left_out:
+            if value is not None and name not in self._left_out:
                 body[name] = value
-        if request.reply_schema is not None and "response_format" not in dialect.left_out:
+        if request.reply_schema is not None and "response_format" not in self._left_out:
             schema = {"name": request.reply_schema.name, "strict": True, "schema": request.reply_schema.definition}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
@@ -134,8 +115,8 @@ class Endpoint:
             Fault: no whole answer came, or an error.
         """
         answer = await self._connection.answer_to(call)
-        if answer.status >= 400:
-            raise self.judge(answer.status, answer.headers, answer.content, requests)
+        if answer.status_code >= 400:
+            raise self.judge(answer.status_code, answer.headers, answer.content, requests)
         return answer.content
 
     def read(self, content: bytes, request: ChatRequest | None) -> ChatReply:

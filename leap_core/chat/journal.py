@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from leap_core.chat.keys import without_keys
 from leap_core.chat.messages import ChatReply, ChatRequest
@@ -78,8 +79,8 @@ class Journal:
             self._reader = _connect(path)
             self._writer = _connect(path)
             _set_up(self._writer)
-        self._waiting: list[asyncio.Future[None]] = []
-        self._settling: asyncio.Task[None] | None = None
+        self._next_sync: asyncio.Task[None] | None = None
+        self._syncing = asyncio.Lock()
         self._unreadable: set[str] = set()
 
     def find(self, key: str, num_characters: int = 0) -> ChatReply | None:
@@ -87,10 +88,9 @@ class Journal:
 
         A row that cannot be read counts as none. `num_characters` is the prompt's length, to mend impossible counts.
         """
-        with self._errors():
-            row = self._reader.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-        reply = None if row is None else _parse(row[0], num_characters)
-        if row is not None and reply is None:
+        rows = self._read("SELECT reply FROM replies WHERE key = ?", key)
+        reply = _parse(rows[0][0], num_characters) if rows else None
+        if rows and reply is None:
             self._unreadable.add(key)
         return reply
 
@@ -103,11 +103,8 @@ class Journal:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         verb = "REPLACE" if key in self._unreadable else "IGNORE"
         # Not in a thread: without waiting for the disk it takes less than a change of threads.
-        with self._errors(), self._writer:
-            self._writer.execute(
-                f"INSERT OR {verb} INTO replies (key, scope, model, reply, created_at) VALUES (?, ?, ?, ?, ?)",
-                (key, scope, model, reply.model_dump_json(), now),
-            )
+        insert = f"INSERT OR {verb} INTO replies (key, scope, model, reply, created_at) VALUES (?, ?, ?, ?, ?)"
+        self._write(insert, key, scope, model, reply.model_dump_json(), now)
 
     async def settle(self) -> None:
         """Return when all that was kept is on the disk, and outlives a power cut. Those who wait together sync once.
@@ -115,59 +112,45 @@ class Journal:
         Raises:
             ArtifactError: the disk is full or failed.
         """
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append(done)
-        if self._settling is None:
-            self._settling = asyncio.create_task(self._settle())
-        await done
+        if self._next_sync is None:
+            self._next_sync = asyncio.create_task(self._sync_soon())
+        await asyncio.shield(self._next_sync)
 
     def paid(self, scope: str, after: int = 0) -> Iterator[PaidReply]:
         """Every reply that was paid for on behalf of `scope`, by any process, with a number above `after`, in order.
 
         Rows that cannot be read are left out: what they cost is not known.
         """
-        with self._errors():
-            rows = self._reader.execute(
-                "SELECT number, model, reply FROM replies WHERE scope = ? AND number > ? ORDER BY number",
-                (scope, after),
-            ).fetchall()
-        replies = ((number, model, _parse(reply)) for number, model, reply in rows)
+        select = "SELECT number, model, reply FROM replies WHERE scope = ? AND number > ? ORDER BY number"
         return (
             PaidReply(number=number, model=str(model), reply=reply)
-            for number, model, reply in replies
-            if reply is not None
+            for number, model, text in self._read(select, scope, after)
+            if (reply := _parse(text)) is not None
         )
 
     def newest(self) -> int:
         """The number of the reply that was kept last, on whosever behalf; 0 where there is none."""
-        with self._errors():
-            (number,) = self._reader.execute("SELECT coalesce(max(number), 0) FROM replies").fetchone()
+        ((number,),) = self._read("SELECT coalesce(max(number), 0) FROM replies")
         return int(number)
 
     def intend_batch(self, label: str, endpoint: str, scope: str, model: str, keys: Sequence[str]) -> None:
         """Write down that a batch is about to be handed in, so that a crash in between is noticed."""
-        with self._errors(), self._writer:
-            self._writer.execute(
-                "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, NULL, ?)",
-                (label, endpoint, scope, model, " ".join(keys)),
-            )
+        insert = "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, NULL, ?)"
+        self._write(insert, label, endpoint, scope, model, " ".join(keys))
 
     def name_batch(self, label: str, batch_id: str) -> None:
         """Write down the endpoint's name for a batch that was handed in."""
-        with self._errors(), self._writer:
-            self._writer.execute("UPDATE batches SET id = ? WHERE label = ?", (batch_id, label))
+        self._write("UPDATE batches SET id = ? WHERE label = ?", batch_id, label)
 
     def end_batch(self, label: str) -> None:
         """Forget a batch: its replies are in the journal, or it came to nothing."""
-        with self._errors(), self._writer:
-            self._writer.execute("DELETE FROM batches WHERE label = ?", (label,))
+        self._write("DELETE FROM batches WHERE label = ?", label)
 
     def pending_batches(self, endpoint: str) -> list[PendingBatch]:
         """The batches that anyone handed in to an endpoint, or meant to, and that have not ended."""
-        with self._errors():
-            rows = self._reader.execute(
-                "SELECT label, scope, model, id, keys FROM batches WHERE endpoint = ? ORDER BY label", (endpoint,)
-            ).fetchall()
+        rows = self._read(
+            "SELECT label, scope, model, id, keys FROM batches WHERE endpoint = ? ORDER BY label", endpoint
+        )
         return [
             PendingBatch(label=label, scope=scope, model=model, id=id, keys=keys.split())
             for label, scope, model, id, keys in rows
@@ -179,25 +162,20 @@ class Journal:
         self._reader.close()
         self._writer.close()
 
-    async def _settle(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(_GATHER_S)
-            waiting, self._waiting = self._waiting, []
-            try:
-                await asyncio.to_thread(self._sync)
-            except Exception as error:  # whoever waits must hear of it, whatever it is
-                for done in waiting:
-                    if not done.done():
-                        done.set_exception(error)
-            else:
-                for done in waiting:
-                    if not done.done():
-                        done.set_result(None)
-        self._settling = None
+    async def _sync_soon(self) -> None:
+        await asyncio.sleep(_GATHER_S)
+        async with self._syncing:
+            self._next_sync = None  # what is kept from here on goes to the disk with the next one
+            with disk_errors(self._path):
+                await asyncio.to_thread(fsync, self._path.with_name(f"{self._path.name}-wal"))
 
-    def _sync(self) -> None:
-        with disk_errors(self._path):
-            fsync(self._path.with_name(f"{self._path.name}-wal"))
+    def _read(self, select: str, *values: str | int) -> list[Any]:
+        with self._errors():
+            return self._reader.execute(select, values).fetchall()
+
+    def _write(self, statement: str, *values: str) -> None:
+        with self._errors(), self._writer:
+            self._writer.execute(statement, values)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -215,13 +193,10 @@ class Journal:
                     f"The journal of replies {self._path} is held by another program for more than {_WAIT_S:.0f} s. "
                     "End that program, then run the same command again."
                 ) from error
-            raise ArtifactError(self._damaged(text)) from error
-
-    def _damaged(self, why: str) -> str:
-        return (
-            f"The journal of replies {self._path} is damaged or of another version: {why}. Restore it from a copy, or "
-            "move it away; then replies are paid for again."
-        )
+            raise ArtifactError(
+                f"The journal of replies {self._path} is damaged or of another version: {text}. Restore it from a "
+                "copy, or move it away; then replies are paid for again."
+            ) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

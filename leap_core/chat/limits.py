@@ -5,6 +5,7 @@ the endpoint answers 429, and grow back by one for each round of answers.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -20,17 +21,10 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 
 
 @dataclass(kw_only=True)
-class Slot:
-    """A request that is on its way. `started` is on the monotonic clock."""
-
-    started: float
-
-
-@dataclass(kw_only=True)
 class Window:
     """What was spent in the last `length_s` seconds, in order of time."""
 
-    limit: int
+    limit: float
     length_s: float
     spent: int = 0
     entries: deque[tuple[float, int]] = field(default_factory=deque)
@@ -64,8 +58,8 @@ class Limits:
     ) -> None:
         """Begin with nothing on its way."""
         self._max, self._allowed, self._active = max_concurrency, float(max_concurrency), 0
-        self._requests = Window(limit=requests_per_minute, length_s=window_s) if requests_per_minute else None
-        self._tokens = Window(limit=tokens_per_minute, length_s=window_s) if tokens_per_minute else None
+        self._requests = Window(limit=requests_per_minute or math.inf, length_s=window_s)
+        self._tokens = Window(limit=tokens_per_minute or math.inf, length_s=window_s)
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._paused_until = self._last_cut = 0.0
         self._alarm: asyncio.TimerHandle | None = None
@@ -76,11 +70,10 @@ class Limits:
         return int(self._allowed)
 
     @asynccontextmanager
-    async def slot(self, num_tokens: int) -> AsyncIterator[Slot]:
-        """Hold a place for the length of one request; wait for it as long as it takes.
+    async def slot(self, num_tokens: int) -> AsyncIterator[float]:
+        """Hold a place for the length of one request of about `num_tokens`, reply included; wait as long as it takes.
 
-        Args:
-            num_tokens: expected tokens of the request and its reply.
+        Yields when it began, on the monotonic clock.
         """
         admitted = asyncio.get_running_loop().create_future()
         self._waiting.append((num_tokens, admitted))
@@ -92,18 +85,18 @@ class Limits:
                 self._leave()
             raise
         try:
-            yield Slot(started=time.monotonic())
+            yield time.monotonic()
         finally:
             self._leave()
 
-    def slow_down(self, slot: Slot, pause_s: float) -> None:
-        """The endpoint answered 429: nothing more for `pause_s` seconds, and then half as many at once.
+    def slow_down(self, began: float, pause_s: float) -> None:
+        """A request that `began` then was answered 429: nothing for `pause_s` seconds, then half as many at once.
 
         Those that were on their way together are one sign, not many: they halve once.
         """
         now = time.monotonic()
         self._paused_until = max(self._paused_until, now + pause_s)
-        if slot.started > self._last_cut:
+        if began > self._last_cut:
             self._allowed, self._last_cut = max(1.0, self._allowed / 2), now
 
     def speed_up(self) -> None:
@@ -120,23 +113,16 @@ class Limits:
             if admitted.done():  # given up
                 self._waiting.popleft()
                 continue
-            now = time.monotonic()
-            wait = self._wait_s(num_tokens, now)
+            now, amounts = time.monotonic(), ((self._requests, 1), (self._tokens, num_tokens))
+            wait = max(self._paused_until - now, *(window.wait_s(amount, now) for window, amount in amounts))
             if wait > 0:
                 self._wake_after(wait)
                 return
             self._waiting.popleft()
             self._active += 1
-            for window, amount in ((self._requests, 1), (self._tokens, num_tokens)):
-                if window is not None:
-                    window.spend(amount, now)
+            for window, amount in amounts:
+                window.spend(amount, now)
             admitted.set_result(None)
-
-    def _wait_s(self, num_tokens: int, now: float) -> float:
-        waits = [self._paused_until - now]
-        waits += [self._requests.wait_s(1, now)] if self._requests else []
-        waits += [self._tokens.wait_s(num_tokens, now)] if self._tokens else []
-        return max(waits)
 
     def _wake_after(self, wait_s: float) -> None:
         loop = asyncio.get_running_loop()

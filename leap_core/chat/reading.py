@@ -4,7 +4,7 @@ A count of tokens that is negative, absurdly large or no number is replaced by a
 records are kept by these counts.
 """
 
-from typing import NamedTuple, TypedDict
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -23,29 +23,8 @@ _CUT_OFF = {"length", "max_tokens", "model_length"}
 _LONGEST_NAME, _LONGEST_WORDS, _MOST_SHOWN = 200, 2000, 40
 
 
-class Reading(NamedTuple):
-    """A reply as it may be kept. `doubt` lists its impossible counts; empty where there are none."""
-
-    reply: ChatReply
-    doubt: str
-
-
-class _Tokens(TypedDict):
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int
-    is_counted: bool
-
-
-class ErrorWords(NamedTuple):
-    """The text of an error, and its code or type; both without keys."""
-
-    text: str
-    code: str
-
-
-def read_completion(value: JsonValue, num_characters: int) -> Reading:
-    """Read a chat completion, forgiving what servers leave out or put elsewhere.
+def read_completion(value: JsonValue, num_characters: int) -> tuple[ChatReply, str]:
+    """Read a chat completion, forgiving what servers leave out or put elsewhere; and list its impossible counts.
 
     No choices make an empty reply. An answer in `reasoning_content` alone counts as the answer. `num_characters` is the
     length of the prompt, for the counts that the answer leaves out.
@@ -63,26 +42,19 @@ def read_completion(value: JsonValue, num_characters: int) -> Reading:
     finish, refusal = _name(choice.get("finish_reason"), "stop"), message.get("refusal")
     is_cut_off = finish.lower() in _CUT_OFF or len(text) > _MOST_CHARACTERS
     tokens, doubt = _tokens_of(value.get("usage"), num_characters, text)
-    return Reading(
-        ChatReply(
-            text=text[:_MOST_CHARACTERS],
-            finish="length" if is_cut_off else finish,
-            refusal=without_keys(refusal)[:_LONGEST_WORDS] if isinstance(refusal, str) else None,
-            **tokens,
-        ),
-        doubt,
+    reply = ChatReply(
+        text=text[:_MOST_CHARACTERS],
+        finish="length" if is_cut_off else finish,
+        refusal=without_keys(refusal)[:_LONGEST_WORDS] if isinstance(refusal, str) else None,
+        **tokens,
     )
-
-
-def is_possible(reply: ChatReply) -> bool:
-    """Whether a reply's counts of tokens are possible."""
-    counts = (reply.prompt_tokens, reply.completion_tokens)
-    return all(0 <= count <= _MOST_TOKENS for count in counts) and 0 <= reply.cached_tokens <= reply.prompt_tokens
+    return reply, doubt
 
 
 def recounted(reply: ChatReply, num_characters: int) -> ChatReply:
     """A reply with an estimate in place of impossible counts; `num_characters` is the length of its prompt."""
-    if is_possible(reply):
+    prompt, completion, cached = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens
+    if 0 <= cached <= prompt <= _MOST_TOKENS and 0 <= completion <= _MOST_TOKENS:
         return reply
     return reply.with_(
         prompt_tokens=estimate_tokens(num_characters),
@@ -109,19 +81,19 @@ def status_of_error(value: JsonValue) -> int | None:
     return code if code is not None and 400 <= code < 600 else 500
 
 
-def words_of(content: bytes) -> ErrorWords:
-    """The text and code of an error, in whatever form it came."""
+def words_of(content: bytes) -> tuple[str, str]:
+    """The text of an error, and its code or type, in whatever form it came; both without keys."""
     try:
         value = read_json(content)
     except ValueError:
-        return ErrorWords(without_keys(content[:_LONGEST_WORDS].decode("utf-8", "replace")), "")
+        return without_keys(content[:_LONGEST_WORDS].decode("utf-8", "replace")), ""
     error = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(error, dict):
-        return ErrorWords(without_keys(str(error))[:_LONGEST_WORDS], "")
+        return without_keys(str(error))[:_LONGEST_WORDS], ""
     text = error.get("message") or error.get("detail") or ""
     named = f" ({error['param']})" if error.get("param") else ""
     code = str(error.get("code") or error.get("type") or "")
-    return ErrorWords(without_keys(f"{text}{named}")[:_LONGEST_WORDS], without_keys(code)[:_LONGEST_NAME])
+    return without_keys(f"{text}{named}")[:_LONGEST_WORDS], without_keys(code)[:_LONGEST_NAME]
 
 
 def _first_of(choices: JsonValue) -> dict[str, JsonValue]:
@@ -148,7 +120,7 @@ def _name(value: JsonValue, otherwise: str) -> str:
     return without_keys(value)[:_LONGEST_NAME] if isinstance(value, str) and value else otherwise
 
 
-def _tokens_of(usage: JsonValue, num_characters: int, text: str) -> tuple[_Tokens, str]:
+def _tokens_of(usage: JsonValue, num_characters: int, text: str) -> tuple[dict[str, Any], str]:
     """The counts of a reply, and which of them are impossible."""
     given, doubts, counts = usage if isinstance(usage, dict) else {}, list[str](), list[int]()
     for name, length in (("prompt_tokens", num_characters), ("completion_tokens", len(text))):
@@ -168,8 +140,8 @@ def _tokens_of(usage: JsonValue, num_characters: int, text: str) -> tuple[_Token
     if is_counted and total is not None and total != prompt + completion:
         doubts.append(f"total_tokens: {total} of {prompt} and {completion}")
         completion = max(completion, total - prompt)  # what a model thought may be billed and in the total alone
-    tokens = _Tokens(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached, is_counted=is_counted)
-    return tokens, "; ".join(doubts)
+    tokens = {"prompt_tokens": prompt, "completion_tokens": completion, "cached_tokens": cached}
+    return {**tokens, "is_counted": is_counted}, "; ".join(doubts)
 
 
 def _count_of(value: JsonValue) -> int | None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from leap_core.chat.client import ChatClient
@@ -31,7 +30,7 @@ class ChatSession:
         self._config, self._setting, self._log = config, setting, log
         self._runner = asyncio.Runner()
         self._started: dict[str, asyncio.Task[Any]] = {}
-        self.client = self._runner.run(_open(config, journal, scope, setting, log))
+        self.client = ChatClient(config, journal, scope, setting, log)
 
     def map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
         """Do `work` on each item, many at once, and return the results in order.
@@ -67,9 +66,7 @@ class ChatSession:
     def __enter__(self) -> "ChatSession":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def _finished(self) -> dict[str, Any]:
@@ -127,9 +124,3 @@ class ChatSession:
             f"Raise {self._setting}.budget_usd or {self._setting}.budget_tokens and run the same command again: what "
             "was paid for is not paid for twice."
         )
-
-
-async def _open(
-    config: EndpointConfig, journal: Path, scope: str, setting: str, log: Callable[[str], None]
-) -> ChatClient:
-    return ChatClient(config, journal, scope, setting, log)

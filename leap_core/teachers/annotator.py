@@ -5,21 +5,19 @@ goes on would teach the student to know what it cannot.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from pydantic import JsonValue
 
 from leap_core.chat.messages import ChatRequest, ForeseenRequest
-from leap_core.chat.session import ChatSession
 from leap_core.config import ExecutionConfig
-from leap_core.errors import ChatError, ConfigError
+from leap_core.errors import ChatError
 from leap_core.gate.realizability import Gate
 from leap_core.prompts import format_reply
-from leap_core.teachers.openai import account_of, teacher_scope
-from leap_core.teachers.patience import Patience
+from leap_core.teachers.base import taught
+from leap_core.teachers.openai import Patience, account_of, open_session
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
 from leap_core.teachers.replies import read_reason
-from leap_core.types import Action, CorrectionStatus, PrivilegedState, Record, Step, StepCorrection, Trajectory, Usage
+from leap_core.types import PrivilegedState, Record, Step, Trajectory, Usage
 
 ANNOTATOR_PROMPTS = "default"
 """The prompt set below leap_core/envs/<environment>/prompts/teacher/."""
@@ -54,15 +52,12 @@ class Annotator:
             ConfigError: no key, or no place for the journal.
             UnknownNameError: no prompts for this environment.
         """
-        if execution.journal is None:
-            raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
         self._model, self._max_attempts = model, max_attempts
         self._patience = Patience(limit=_FEWEST_STEPS, noun="steps")
         self.last_failure = ""
         """Why the last step that got no reason got none."""
         self._prompts = load_teacher_prompts(environment, ANNOTATOR_PROMPTS)
-        scope = teacher_scope(experiment)
-        self._session = ChatSession(execution.teacher, Path(execution.journal), scope, log=log)
+        self._session = open_session(execution, experiment, log)
 
     def annotate(self, episodes: Sequence[tuple[Trajectory, PrivilegedState]]) -> list[Annotated]:
         """Add reasons to the steps without one; the others stay as they are.
@@ -92,10 +87,7 @@ class Annotator:
                 action = step.action.with_(reason=reason)
                 step = step.with_(action=action, reply=format_reply(action))
             steps.append(step)
-        return Annotated(
-            trajectory=trajectory.with_(steps=tuple(steps)),
-            usage=usage,
-        )
+        return Annotated(trajectory=trajectory.with_(steps=tuple(steps)), usage=usage)
 
     async def _reason(self, trajectory: Trajectory, step: Step, gate: Gate) -> tuple[str, Usage]:
         """One reason, "" where no usable one came, and what it took."""
@@ -120,10 +112,7 @@ class Annotator:
             if reason is None:
                 why = "there is no JSON object of the given form in your answer"
             else:
-                taught = StepCorrection(
-                    step=step.index, reason=reason, command=step.action.command, status=CorrectionStatus.KEPT
-                )
-                why = gate.why_rejected(taught, step.index)
+                why = gate.why_rejected(taught(step, step.action.with_(reason=reason)), step.index)
             if not why:
                 return reason or "", usage, ""
             request = request.again(reply.text, f"That cannot be used: {why}. Answer again, in the same form.")
@@ -153,5 +142,5 @@ def _lacks_reason(step: Step) -> bool:
 
 def without_reasons(trajectory: Trajectory) -> Trajectory:
     """The same episode with the reason of every step taken out, so that all are written anew."""
-    steps = (step.with_(action=Action(reason="", command=step.action.command)) for step in trajectory.steps)
+    steps = (step.with_(action=step.action.with_(reason="")) for step in trajectory.steps)
     return trajectory.with_(steps=tuple(steps))

@@ -13,10 +13,11 @@ from leap_core.errors import ConfigError, ContextLengthError, TooMuchError
 from leap_core.gate.realizability import Gate, is_leak
 from leap_core.prompts import match_command
 from leap_core.settings.bounds import Temperature, Text, Within
+from leap_core.teachers.base import taught
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.teachers.prompts import TeacherPrompts
-from leap_core.teachers.replies import Advice, correction_schema, read_advice
-from leap_core.types import CorrectionStatus, Level, StepCorrection, Trajectory
+from leap_core.teachers.replies import correction_schema, read_advice
+from leap_core.types import Action, Level, StepCorrection, Trajectory
 
 
 class OpenAITeacherParams(Section):
@@ -40,11 +41,7 @@ class OpenAITeacherParams(Section):
 
     @classmethod
     def read(cls, params: dict[str, JsonValue]) -> "OpenAITeacherParams":
-        """Validate `correction.params`.
-
-        Raises:
-            ConfigError: the model is missing, a key is unknown, or a value is wrong.
-        """
+        """Validate `correction.params`; raise ConfigError where the model is missing, or anything is wrong."""
         if "model" not in params:
             raise ConfigError(
                 "Config correction.params.model is missing: the teacher 'openai' needs the name of a model. --set "
@@ -184,30 +181,23 @@ class Corrector:
                 complaints.append(f"Step {index + 1}: {why}")
         return complaints
 
-    def _take(self, index: int, advice: Advice | None) -> str:
+    def _take(self, index: int, advice: Action | None) -> str:
         """Accept the advice on one step and return "", or reject it and return why."""
         step = self.trajectory.steps[index]
-        if advice is None and self.requests.prompts.is_sparing:
-            advice = Advice(reason=step.action.reason, command=step.action.command)
-            is_left_alone = True
-        else:
-            is_left_alone = False
+        is_left_alone = advice is None and self.requests.prompts.is_sparing
+        if is_left_alone:
+            advice = step.action
         if advice is None:
             why = "missing: the reply says nothing on this step"
             self._reject(index, why)
             return why
-        command = match_command(advice.command, step.observation.admissible)
-        correction = StepCorrection(
-            step=step.index,
-            reason=advice.reason,
-            command=command,
-            status=CorrectionStatus.KEPT if command == step.action.command else CorrectionStatus.CHANGED,
-        )
+        advice = advice.with_(command=match_command(advice.command, step.observation.admissible))
+        correction = taught(step, advice)
         why = self._why_rejected(correction, index)
         if not why:
             self.accepted[index] = correction
             return ""
-        self._reject(index, why, Advice(reason=advice.reason, command=command))
+        self._reject(index, why, advice)
         if is_left_alone:  # the student's own step is no model for anyone; the teacher has nothing to mend in it
             return ""
         possible = step.observation.admissible if why.startswith("inadmissible") else None
@@ -219,16 +209,9 @@ class Corrector:
             why = ""
         return why or ("" if correction.command else "inadmissible: there is no action")
 
-    def _reject(self, index: int, why: str, advice: Advice | None = None) -> None:
+    def _reject(self, index: int, why: str, advice: Action | None = None) -> None:
         """Record that nothing usable came on a step."""
-        step = self.trajectory.steps[index]
-        self.rejected[index] = StepCorrection(
-            step=step.index,
-            reason=advice.reason if advice else "",
-            command=advice.command if advice else step.action.command,
-            status=CorrectionStatus.REJECTED,
-            why=why,
-        )
+        self.rejected[index] = taught(self.trajectory.steps[index], advice, why)
 
 
 def halves(window: range) -> list[range]:
@@ -250,8 +233,7 @@ def _unreadable(reply: ChatReply) -> tuple[str, str]:
 
 def _fewer_and_fewer(num_before: int) -> Sequence[int]:
     """How many of the steps before a window to leave out: none, then ever more of the oldest, at last all."""
-    shown = num_before
-    counts = [0]
+    counts, shown = [0], num_before
     while shown:
         shown //= 2
         counts.append(num_before - shown)

@@ -6,6 +6,7 @@ the reason, a few times; what then still fails is recorded as rejected. The jour
 
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -13,11 +14,10 @@ from pydantic import JsonValue
 from leap_core.chat.client import ChatClient
 from leap_core.chat.messages import ChatReply, ChatRequest, ForeseenRequest
 from leap_core.chat.session import ChatSession
-from leap_core.config import CorrectionConfig, EndpointName, StudentConfig
-from leap_core.errors import ChatError, ConfigError, LeapError
-from leap_core.teachers.base import TeacherSetup, check_same_spec
+from leap_core.config import CorrectionConfig, EndpointName, ExecutionConfig, StudentConfig
+from leap_core.errors import ChatError, ConfigError, LeapError, StageFailedError
+from leap_core.teachers.base import Teacher, TeacherSetup, check_same_spec
 from leap_core.teachers.conversation import Corrector, OpenAITeacherParams, TeacherRequests
-from leap_core.teachers.patience import Patience
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.types import Correction, CorrectionStatus, StepCorrection, Usage
@@ -30,16 +30,45 @@ _NUM_FRAMES = 3
 """Of a traceback: the last ones, without their values, which may be privileged."""
 
 
-class OpenAITeacher:
+@dataclass(kw_only=True)
+class Patience:
+    """Ends a stage in which nothing of the `limit` items that began first (`noun`, in the plural) could be used.
+
+    A model whose first replies are all of no use will hardly do better. Those that began first, not those that ended
+    first: refusals come sooner than answers, and would be all that is seen of a model that refuses now and then. One
+    use is enough to go on; the shares that a stage allows are for its end.
+    """
+
+    limit: int
+    noun: str
+    num_begun: int = 0
+    num_useless: int = 0
+
+    def begin(self) -> bool:
+        """Count an item that begins; returns whether it is one of the first, whose end is to be noted by `note`."""
+        self.num_begun += 1
+        return self.num_begun <= self.limit
+
+    def note(self, *, is_useful: bool, why: str, spent: str) -> None:
+        """Count the end of one of the first: `why` it is of no use, and what was `spent` on all so far.
+
+        Raises:
+            StageFailedError: it was the last of them, and none was of use.
+        """
+        self.num_useless += not is_useful
+        if self.num_useless == self.limit:
+            raise StageFailedError(
+                f"Nothing that came for the first {self.limit} {self.noun} could be used, so no more are paid for; "
+                f"{spent} so far in this run. The last cause: {why}. Look at the model, its limits and its prompts, "
+                "then run the same command again: what was paid for is kept."
+            )
+
+
+class OpenAITeacher(Teacher):
     """Has a language model correct. Many episodes are under way at once."""
 
     name = "openai"
     keeps_replies = True
-
-    @classmethod
-    def check(cls, config: CorrectionConfig, environment: str) -> None:
-        """Raise ConfigError where a setting is wrong, or UnknownNameError where there are no prompts."""
-        load_teacher_prompts(environment, OpenAITeacherParams.read(config.params).prompt)
 
     def __init__(self, setup: TeacherSetup) -> None:
         """Open the endpoint.
@@ -52,7 +81,7 @@ class OpenAITeacher:
         self._level, self._config = setup.config.level, setup.config
         self._patience = Patience(limit=_FEWEST_EPISODES, noun="episodes")
         self._requests = _requests(setup, self._params)
-        self._session = open_session(setup)
+        self._session = open_session(setup.execution, setup.experiment, setup.log)
 
     @classmethod
     def prompts_digest(cls, config: CorrectionConfig, environment: str) -> str:
@@ -167,21 +196,15 @@ def teacher_scope(experiment: str) -> str:
     return f"{experiment}/teacher"
 
 
-def open_session(setup: TeacherSetup) -> ChatSession:
+def open_session(execution: ExecutionConfig, experiment: str, log: Callable[[str], None]) -> ChatSession:
     """Open the endpoint of a teacher, for one experiment.
 
     Raises:
         ConfigError: no key, no journal, or a price file that cannot be read.
     """
-    if setup.execution.journal is None:
+    if execution.journal is None:
         raise ConfigError("execution.journal is not set: there is no file to keep replies in. Give it a path.")
-    return ChatSession(
-        setup.execution.teacher,
-        Path(setup.execution.journal),
-        teacher_scope(setup.experiment),
-        "execution.teacher",
-        setup.log,
-    )
+    return ChatSession(execution.teacher, Path(execution.journal), teacher_scope(experiment), log=log)
 
 
 def account_of(client: ChatClient) -> dict[str, JsonValue]:

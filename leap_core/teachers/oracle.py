@@ -2,42 +2,20 @@
 
 from collections.abc import Sequence
 
-from pydantic import JsonValue
-
-from leap_core.chat.messages import ForeseenRequest
-from leap_core.config import CorrectionConfig, StudentConfig
 from leap_core.errors import TeacherReplyError
-from leap_core.teachers.base import TeacherSetup, check_same_spec
+from leap_core.teachers.base import Teacher, TeacherSetup, check_same_spec, taught
 from leap_core.teachers.privilege import PrivilegedEpisode
-from leap_core.types import Correction, CorrectionStatus, PrivilegedState, StepCorrection, Trajectory
+from leap_core.types import Correction, PrivilegedState, StepCorrection, Trajectory
 
 
-class OracleTeacher:
+class OracleTeacher(Teacher):
     """Corrects with the environment's own `Oracle`. Deterministic; spends no tokens and no money."""
 
     name = "oracle"
-    keeps_replies = False
-
-    @classmethod
-    def check(cls, config: CorrectionConfig, environment: str) -> None:
-        """Nothing can be wrong."""
 
     def __init__(self, setup: TeacherSetup) -> None:
         self._oracle = setup.suite.oracle()
         self._level = setup.config.level
-
-    @classmethod
-    def prompts_digest(cls, config: CorrectionConfig, environment: str) -> None:
-        """Nothing is asked."""
-
-    @classmethod
-    def pays_at(cls, student: StudentConfig) -> None:
-        """No endpoint is asked."""
-
-    @classmethod
-    def foresee(cls, setup: TeacherSetup, episodes: Sequence[PrivilegedEpisode]) -> list[ForeseenRequest]:
-        """No endpoint is asked."""
-        return []
 
     def correct(self, episodes: Sequence[PrivilegedEpisode]) -> list[Correction]:
         """Correct each step as if the student had followed its own trajectory up to there.
@@ -61,21 +39,10 @@ class OracleTeacher:
             steps=steps,
         )
 
-    def account(self) -> dict[str, JsonValue]:
-        """Nothing is spent."""
-        return {}
-
-    def close(self) -> None:
-        """Nothing is held."""
-
     def _correct_step(self, trajectory: Trajectory, index: int, privileged: PrivilegedState) -> StepCorrection:
         step, history = trajectory.steps[index], trajectory.steps[:index]
-        command = step.action.command
         try:
             advice = self._oracle.advise(trajectory.spec, history, step.observation, privileged, self._level)
         except TeacherReplyError as error:
-            return StepCorrection(
-                step=step.index, reason="", command=command, status=CorrectionStatus.REJECTED, why=str(error)
-            )
-        status = CorrectionStatus.KEPT if advice.command == command else CorrectionStatus.CHANGED
-        return StepCorrection(step=step.index, reason=advice.reason, command=advice.command, status=status)
+            return taught(step, None, str(error))
+        return taught(step, advice)

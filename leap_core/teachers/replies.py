@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 
@@ -11,6 +10,7 @@ from pydantic import JsonValue
 from leap_core.chat.messages import ReplySchema
 from leap_core.text.markup import final_answer
 from leap_core.text.outside import read_json
+from leap_core.types import Action
 
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)(?:```|\Z)", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",\s*([\]}])")
@@ -20,30 +20,18 @@ _ADVICE_KEYS = {"step": ("step", "number", "index"), "reason": ("reason", "thoug
 @cache
 def correction_schema() -> ReplySchema:
     """The form of a teacher's reply, for endpoints that can enforce it."""
-    step: dict[str, JsonValue] = {
-        "type": "object",
-        "properties": {"step": {"type": "integer"}, "reason": {"type": "string"}, "action": {"type": "string"}},
-        "required": ["step", "reason", "action"],
-        "additionalProperties": False,
-    }
-    definition: dict[str, JsonValue] = {
-        "type": "object",
-        "properties": {"summary": {"type": "string"}, "steps": {"type": "array", "items": step}},
-        "required": ["summary", "steps"],
-        "additionalProperties": False,
-    }
+    step = _object({"step": {"type": "integer"}, "reason": {"type": "string"}, "action": {"type": "string"}})
+    definition = _object({"summary": {"type": "string"}, "steps": {"type": "array", "items": step}})
     return ReplySchema(name="corrections", definition=definition)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Advice:
-    """What a teacher says on one step."""
-
-    reason: str
-    command: str
+def _object(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The schema of an object that has all of these and nothing else."""
+    required: list[JsonValue] = list(properties)
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def read_advice(text: str, wanted: Sequence[int]) -> dict[int, Advice] | None:
+def read_advice(text: str, wanted: Sequence[int]) -> dict[int, Action] | None:
     """Advice by step, counted from 0; None where the text holds none that can be read.
 
     Of two pieces of advice on one step the first counts. Where one step alone is wanted, it need not be in a list.
@@ -67,8 +55,8 @@ def read_reason(text: str) -> str | None:
     return None
 
 
-def _advice(steps: list[JsonValue]) -> dict[int, Advice] | None:
-    found: dict[int, Advice] = {}
+def _advice(steps: list[JsonValue]) -> dict[int, Action] | None:
+    found: dict[int, Action] = {}
     for item in steps:
         if not isinstance(item, dict):
             return None
@@ -76,7 +64,7 @@ def _advice(steps: list[JsonValue]) -> dict[int, Advice] | None:
         digits = re.search(r"\d{1,9}", str(number))
         if digits is None or not isinstance(action, str):
             return None
-        found.setdefault(int(digits.group()) - 1, Advice(reason=str(reason or "").strip(), command=action))
+        found.setdefault(int(digits.group()) - 1, Action(reason=str(reason or "").strip(), command=action))
     return found
 
 

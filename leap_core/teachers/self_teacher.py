@@ -14,10 +14,10 @@ from leap_core.registry import load_kind
 from leap_core.settings.bounds import Temperature, Text
 from leap_core.students import STUDENTS
 from leap_core.students.base import ActReply, ActRequest, Student, replies_are_paid
-from leap_core.teachers.base import TeacherSetup, check_same_spec
+from leap_core.teachers.base import Teacher, TeacherSetup, check_same_spec, taught
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import TeacherPrompts, load_teacher_prompts
-from leap_core.types import Correction, CorrectionStatus, Level, Message, StepCorrection, Usage
+from leap_core.types import Correction, Level, Message, StepCorrection, Usage
 
 
 class SelfTeacherParams(Section):
@@ -29,11 +29,7 @@ class SelfTeacherParams(Section):
 
     @classmethod
     def read(cls, params: dict[str, JsonValue]) -> "SelfTeacherParams":
-        """Validate `correction.params`.
-
-        Raises:
-            ConfigError: a key is unknown, or a value is wrong.
-        """
+        """Validate `correction.params`; raise ConfigError where a key is unknown, or a value is wrong."""
         return read_params(params, cls, "correction.params")
 
 
@@ -77,11 +73,10 @@ class SelfRequests:
         )
 
 
-class SelfTeacher:
+class SelfTeacher(Teacher):
     """Has the student's model correct each step: its own prompt, preceded by the hidden state."""
 
     name = "self"
-    keeps_replies = False
 
     def __init__(self, setup: TeacherSetup) -> None:
         """Load the weights of the student that is corrected.
@@ -103,11 +98,6 @@ class SelfTeacher:
             self._params.temperature,
             setup.log,
         )
-
-    @classmethod
-    def check(cls, config: CorrectionConfig, environment: str) -> None:
-        """Raise ConfigError where a setting is wrong, or UnknownNameError where there are no prompts."""
-        load_teacher_prompts(environment, SelfTeacherParams.read(config.params).prompt)
 
     @classmethod
     def prompts_digest(cls, config: CorrectionConfig, environment: str) -> str:
@@ -147,10 +137,6 @@ class SelfTeacher:
         self._student.release([request.slot for request in requests])
         return [self._correction(one, [next(replies) for _ in one.trajectory.steps]) for one in episodes]
 
-    def account(self) -> dict[str, JsonValue]:
-        """Nothing is spent."""
-        return {}
-
     def close(self) -> None:
         """Free the model's memory."""
         self._student.close()
@@ -172,13 +158,8 @@ class SelfTeacher:
     def _step(self, episode: PrivilegedEpisode, index: int, reply: ActReply) -> StepCorrection:
         step = episode.trajectory.steps[index]
         action = read_reply(reply.text, step.observation.admissible)
-        if action is None:
-            why = "unreadable: the reply has not the form 'REASON: ... ACTION: ...'"
-            return StepCorrection(
-                step=step.index, reason="", command=step.action.command, status=CorrectionStatus.REJECTED, why=why
-            )
-        status = CorrectionStatus.KEPT if action.command == step.action.command else CorrectionStatus.CHANGED
-        return StepCorrection(step=step.index, reason=action.reason, command=action.command, status=status)
+        why = "" if action is not None else "unreadable: the reply has not the form 'REASON: ... ACTION: ...'"
+        return taught(step, action, why)
 
 
 def _why_failed(reply: ActReply) -> str | None:
