@@ -87,7 +87,12 @@ def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
     """
     template = tokenizer.chat_template
     if isinstance(template, dict):
-        template = _default_of(template, tokenizer)
+        if "default" not in template:
+            raise StudentError(
+                f"The tokenizer of {tokenizer.name_or_path!r} has the chat templates {', '.join(sorted(template))}, and "
+                "none is called 'default'. Copy the one that is meant to chat_template.jinja in the model's directory."
+            )
+        template = template["default"]
     if template is None:
         template = base_template or (_BOS if _adds_bos(tokenizer) else "") + PLAIN_TEMPLATE
     pins = dict.fromkeys(pin for name, pin in _PINS.items() if name in template and pin not in template)
@@ -100,9 +105,7 @@ def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
 
 
 def check_template(tokenizer: Any) -> None:
-    """Raise StudentError where the template drops or changes messages, or refuses alternating user and assistant
-    turns.
-    """
+    """Raise StudentError where the template drops or changes messages, or refuses user and assistant in turn."""
     for talk in (_TALK, _LONG_TALK):
         text = render(tokenizer, talk)
         missing = [message.role for message in talk if text.count(message.content) != 1]
@@ -157,10 +160,9 @@ def render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: b
     """
     from jinja2.exceptions import TemplateError
 
+    chat = _chat(messages)
     try:
-        text: str = tokenizer.apply_chat_template(
-            _chat(messages), tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt))
     except (TemplateError, *_FOREIGN_FAULTS) as error:
         roles = [message.role for message in messages]
         raise StudentError(
@@ -168,7 +170,6 @@ def render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: b
             f"{str(error) or type(error).__name__}. Expected an optional system message, then user and assistant in "
             "turn. Mend its chat_template.jinja, or take the one of the model that it was made from."
         ) from error
-    return text
 
 
 def _chat(messages: Sequence[Message]) -> Chat:
@@ -199,15 +200,6 @@ def _keeps(tokenizer: Any, messages: Sequence[Message]) -> bool:
     except StudentError:
         return False
     return all(text.count(message.content) == 1 for message in messages)
-
-
-def _default_of(templates: dict[str, str], tokenizer: Any) -> str:
-    if "default" not in templates:
-        raise StudentError(
-            f"The tokenizer of {tokenizer.name_or_path!r} has the chat templates {', '.join(sorted(templates))}, and "
-            "none is called 'default'. Copy the one that is meant to chat_template.jinja in the model's directory."
-        )
-    return templates["default"]
 
 
 def _adds_bos(tokenizer: Any) -> bool:
