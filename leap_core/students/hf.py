@@ -118,14 +118,15 @@ class HfStudent:
         replies = [self._begin(request, len(prompt)) for request, prompt in zip(requests, prompts, strict=True)]
         fitting = [index for index, reply in enumerate(replies) if not reply.done]
         slots = _distinct([requests[index].slot for index in fitting])
+        rows = [_Row(slot, prompts[index], replies[index]) for slot, index in zip(slots, fitting, strict=True)]
         try:
-            self._generate(slots, [prompts[index] for index in fitting], [replies[index] for index in fitting])
+            self._generate(rows)
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
             cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-            for index in fitting:
-                replies[index].fail(f"Out of memory with {len(fitting)} episodes: {cause}. Lower execution.batch_size.")
+            for row in rows:
+                row.reply.fail(f"Out of memory with {len(rows)} episodes: {cause}. Lower execution.batch_size.")
         return [_to_act_reply(prompt, reply) for prompt, reply in zip(prompts, replies, strict=True)]
 
     def _begin(self, request: ActRequest, num_prompt: int) -> Reply:
@@ -142,12 +143,10 @@ class HfStudent:
             return prompt
         return prompt[-(self._context - self._max_new_tokens) :]
 
-    def _generate(self, slots: list[str], prompts: list[list[int]], replies: list[Reply]) -> None:
+    def _generate(self, rows: list[_Row]) -> None:
         if self._model is None:
             raise StudentError("This student is closed. Make a new one.")
-        if not prompts:
-            return
-        together, apart = self._split(list(map(_Row, slots, prompts, replies)))
+        together, apart = self._split(rows)
         if self._engine is not None and together:
             self._engine.write(*map(list, zip(*together, strict=True)))
         elif together:

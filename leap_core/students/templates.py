@@ -87,12 +87,7 @@ def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
     """
     template = tokenizer.chat_template
     if isinstance(template, dict):
-        if "default" not in template:
-            raise StudentError(
-                f"The tokenizer of {tokenizer.name_or_path!r} has the chat templates {', '.join(sorted(template))}, and "
-                "none is called 'default'. Copy the one that is meant to chat_template.jinja in the model's directory."
-            )
-        template = template["default"]
+        template = _default_of(template, tokenizer)
     if template is None:
         template = base_template or (_BOS if _adds_bos(tokenizer) else "") + PLAIN_TEMPLATE
     pins = dict.fromkeys(pin for name, pin in _PINS.items() if name in template and pin not in template)
@@ -200,6 +195,15 @@ def _keeps(tokenizer: Any, messages: Sequence[Message]) -> bool:
     except StudentError:
         return False
     return all(text.count(message.content) == 1 for message in messages)
+
+
+def _default_of(templates: dict[str, str], tokenizer: Any) -> str:
+    if "default" not in templates:
+        raise StudentError(
+            f"The tokenizer of {tokenizer.name_or_path!r} has the chat templates {', '.join(sorted(templates))}, and "
+            "none is called 'default'. Copy the one that is meant to chat_template.jinja in the model's directory."
+        )
+    return templates["default"]
 
 
 def _adds_bos(tokenizer: Any) -> bool:

@@ -21,7 +21,7 @@ BUNDLED = "bundled"
 BUNDLED_DIRECTORY = Path(__file__).parent / "bundled"
 SOURCE = "source.json"
 ADAPTER_CONFIG = "adapter_config.json"
-_MODEL_FILES = ("config.json", ADAPTER_CONFIG)
+MODEL_FILES = ("config.json", ADAPTER_CONFIG)
 _SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -119,9 +119,9 @@ def find_model(model: str) -> Path | None:
     """
     directory = Path(resolve_model(model))
     if directory.exists():
-        if any((directory / name).exists() for name in _MODEL_FILES):
+        if any((directory / name).exists() for name in MODEL_FILES):
             return directory
-        why = f"it has neither {' nor '.join(_MODEL_FILES)}"
+        why = f"it has neither {' nor '.join(MODEL_FILES)}"
         raise StudentError(f"{model} is not a model directory: {why}.", item=model)
     if looks_like_path(model) or model == BUNDLED:
         raise StudentError(
@@ -144,7 +144,7 @@ def require_model(model: str) -> None:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        hf_hub_download(model, _MODEL_FILES[0])
+        hf_hub_download(model, MODEL_FILES[0])
     except GatedRepoError:
         why = "it is gated: request access on the model's page, then `hf auth login`"
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):

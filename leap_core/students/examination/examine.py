@@ -8,28 +8,14 @@ from leap_core.errors import StudentError
 from leap_core.students.encoding import encode_prompt
 from leap_core.students.examination.adapters import check_adapter, check_targets, read_adapter
 from leap_core.students.examination.findings import Examination, Notes, Purpose
-from leap_core.students.examination.settings import (
-    CONFIG,
-    check_quantization,
-    num_layers,
-    quantization_of,
-    read_settings,
-)
+from leap_core.students.examination.settings import check_quantization, num_layers, quantization_of, read_settings
 from leap_core.students.examination.skeleton import context_of, has_table_of_positions, make_skeleton, num_rows
 from leap_core.students.examination.vocabulary import check_vocabulary, read_vocabulary, template_of
 from leap_core.students.examination.weights import Tensor, find_tensors
-from leap_core.students.loading import ADAPTER_WEIGHTS, resolve_device, tokenizer_source
+from leap_core.students.loading import ADAPTER_WEIGHTS, base_of_adapter, is_adapter, resolve_device, tokenizer_source
 from leap_core.students.matching import first_of
 from leap_core.students.model_files import check_plain, read_json_object
-from leap_core.students.weights import (
-    ADAPTER_CONFIG,
-    base_of_adapter,
-    find_model,
-    has_weights,
-    is_adapter,
-    require_model,
-    snapshot_of,
-)
+from leap_core.students.weights import MODEL_FILES, find_model, has_weights, require_model, snapshot_of
 
 MOST_BILLIONS_ON_CPU = 1
 """Larger students get a warning if there is no GPU."""
@@ -209,12 +195,12 @@ class _Look:
 
 
 def _directory_of(model: str) -> Path:
-    """The local directory of a model's files; of a hub id, those but its weights are downloaded. May raise StudentError."""
+    """The local directory of a model's files; of a hub id, the small files are downloaded."""
     found = find_model(model)
     if found is None:
         require_model(model)
         return snapshot_of(model)
-    for name in (CONFIG, ADAPTER_CONFIG):
+    for name in MODEL_FILES:
         if (found / name).exists():
             check_plain(found / name)
     return found
