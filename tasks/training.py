@@ -6,7 +6,7 @@ from leap_core.config import Section, TrainingConfig
 from leap_core.disk.files import write_json
 from leap_core.loading import load_trainer
 from leap_core.method.tables import TRAIN_ROWS, VALIDATION_ROWS
-from leap_core.students.examination.published import check_published
+from leap_core.students.examination.examine import check_published
 from leap_core.students.weights import BUNDLED, TINY, find_model, locate_model
 from leap_core.trainers.base import TrainingJob, count_updates, describe_short_training, micro_batch_size
 from leap_core.types import ArtifactRef

@@ -58,8 +58,7 @@ def can_be_padded(config: Any) -> bool:
 
 def num_ids(config: Any) -> int:
     """How many token ids the model has rows for."""
-    size: int = config.get_text_config().vocab_size
-    return size
+    return int(config.get_text_config().vocab_size)
 
 
 def check_ids(size: int, ids: Iterable[int]) -> None:

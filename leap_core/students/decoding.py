@@ -83,16 +83,6 @@ class Vocabulary:
         return known
 
 
-def build_trie(sequences: Sequence[Sequence[int]]) -> Trie:
-    """Merge token sequences into one tree."""
-    root: Trie = {}
-    for sequence in sequences:
-        node = root
-        for token in sequence:
-            node = node.setdefault(token, {})
-    return root
-
-
 class Reply:
     """One answer being written, token by token.
 
@@ -138,15 +128,6 @@ class Reply:
         """The reply so far, without the end-of-turn token."""
         return self.vocabulary.decode(self.ids)
 
-    def uniform(self) -> float:
-        """The random number in [0, 1) of the next token: it depends on the seed and the token's index alone."""
-        return uniform(self.seed, len(self.ids))
-
-    def give_up(self) -> None:
-        """End the reply because its prompt leaves no room for any."""
-        self.out_of_context = True
-        self.done = True
-
     def fail(self, error: str) -> None:
         """End the reply with an error that the model did not write."""
         self.error = error
@@ -156,8 +137,8 @@ class Reply:
         """Take the model's next token. Returns what to feed to the model: that token and any that must follow."""
         if self._node is not None:
             return self._follow([token])
-        if token in self.vocabulary.ends:
-            return self._end(token)
+        if token in self.vocabulary.ends and self._commands:
+            return self._cut()
         self.ids.append(token)
         if self._commands and self.vocabulary.has_colon(token):
             fed = self._enter_at_heading(token)
@@ -165,14 +146,7 @@ class Reply:
                 return fed
         if self._must_cut():
             return [token, *self._cut()]
-        self.done = len(self.ids) >= self._limit
-        return [token]
-
-    def _end(self, token: int) -> list[int]:
-        if self._commands:
-            return self._cut()
-        self.ids.append(token)
-        self.done = True
+        self.done = token in self.vocabulary.ends or len(self.ids) >= self._limit
         return [token]
 
     def _must_cut(self) -> bool:
@@ -197,7 +171,12 @@ class Reply:
         return [*tail, *self._enter()]
 
     def _enter(self) -> list[int]:
-        self._node = build_trie(self._commands)
+        """Go on with commands only."""
+        self._node = {}
+        for command in self._commands:
+            node = self._node
+            for token in command:
+                node = node.setdefault(token, {})
         return self._follow([])
 
     def _follow(self, tokens: list[int]) -> list[int]:
@@ -240,9 +219,10 @@ def choose(logits: torch.Tensor, replies: Sequence[Reply], sampling: Sampling) -
         scores = torch.nan_to_num(scores, nan=0.0, posinf=0.0)
     scores = _only_allowed(scores, replies)
     if sampling.temperature == 0:
-        greedy: list[int] = scores.argmax(dim=-1).tolist()
-        return greedy
-    points = torch.tensor([reply.uniform() for reply in replies], dtype=torch.float64, device=scores.device)
+        return list(scores.argmax(dim=-1).tolist())
+    points = torch.tensor(
+        [uniform(reply.seed, len(reply.ids)) for reply in replies], dtype=torch.float64, device=scores.device
+    )
     return _sample(_most_probable(scores / sampling.temperature, sampling.top_p), points)
 
 
@@ -271,8 +251,7 @@ def _sample(scores: torch.Tensor, points: torch.Tensor) -> list[int]:
     """Where the point, as a share of all probability, falls: one number per reply, so nothing else sways it."""
     cumulative = torch.softmax(scores, dim=-1).double().cumsum(dim=-1)
     targets = points.unsqueeze(1) * cumulative[:, -1:]
-    chosen: list[int] = torch.searchsorted(cumulative, targets, right=True).flatten().tolist()
-    return chosen
+    return list(torch.searchsorted(cumulative, targets, right=True).flatten().tolist())
 
 
 @lru_cache(maxsize=4096)

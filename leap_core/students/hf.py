@@ -8,11 +8,12 @@ architecture.py) are answered in batches by `generate`, without reuse.
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import torch
+from transformers import GenerationConfig
 
 from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.errors import ConfigError, StudentError
@@ -27,19 +28,22 @@ from leap_core.students.architecture import (
 from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.decoding import Reply, Sampling, Vocabulary
 from leap_core.students.encoding import encode_prompt, load_tokenizer
-from leap_core.students.loading import (
-    base_of_adapter,
-    expand_home,
-    is_adapter,
-    load_adapter,
-    load_model,
-    resolve_device,
-    tokenizer_source,
-)
+from leap_core.students.loading import expand_home, load_adapter, load_model, resolve_device, tokenizer_source
+from leap_core.students.plain_generate import write_replies
 from leap_core.students.slot_engine import SlotEngine
 from leap_core.students.tiny import TinyParams
-from leap_core.students.weights import TINY
+from leap_core.students.weights import TINY, base_of_adapter, is_adapter
 from leap_core.types import Usage
+
+
+class _Row(NamedTuple):
+    slot: str
+    prompt: list[int]
+    reply: Reply
+
+    @property
+    def most_tokens(self) -> int:
+        return len(self.prompt) + self.reply.max_length
 
 
 class HfStudent:
@@ -58,14 +62,10 @@ class HfStudent:
         temperature: float,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Load the model.
+        """Load the model at `path`: a model directory, a hub id, or an adapter directory.
 
-        Args:
-            path: a model directory, a hub id, or an adapter directory.
-            config: `model` is not read, `path` stands in its place.
-            execution: device, threads and how many episodes generate together.
-            temperature: of sampling; 0 is greedy.
-            log: not called; the stage logs what takes long.
+        `path` stands in the place of the model that `config` names. `log` is not called; the stage logs what takes
+        long.
 
         Raises:
             StudentError: nothing usable is there.
@@ -96,10 +96,8 @@ class HfStudent:
 
     def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
         """Answer each request, in order."""
-        replies: list[ActReply] = []
-        for first in range(0, len(requests), self._batch_size):
-            replies.extend(self._act(requests[first : first + self._batch_size]))
-        return replies
+        batches = (requests[i : i + self._batch_size] for i in range(0, len(requests), self._batch_size))
+        return [reply for batch in batches for reply in self._act(batch)]
 
     def release(self, slots: Sequence[str]) -> None:
         """Forget which rows these episodes had."""
@@ -120,14 +118,15 @@ class HfStudent:
         replies = [self._begin(request, len(prompt)) for request, prompt in zip(requests, prompts, strict=True)]
         fitting = [index for index, reply in enumerate(replies) if not reply.done]
         slots = _distinct([requests[index].slot for index in fitting])
+        rows = [_Row(slot, prompts[index], replies[index]) for slot, index in zip(slots, fitting, strict=True)]
         try:
-            self._generate(slots, [prompts[index] for index in fitting], [replies[index] for index in fitting])
+            self._generate(rows)
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
             cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-            for index in fitting:
-                replies[index].fail(f"Out of memory with {len(fitting)} episodes: {cause}. Lower execution.batch_size.")
+            for row in rows:
+                row.reply.fail(f"Out of memory with {len(rows)} episodes: {cause}. Lower execution.batch_size.")
         return [_to_act_reply(prompt, reply) for prompt, reply in zip(prompts, replies, strict=True)]
 
     def _begin(self, request: ActRequest, num_prompt: int) -> Reply:
@@ -135,8 +134,7 @@ class HfStudent:
         reply = Reply(self._vocabulary, request.seed, min(self._max_new_tokens, room), request.admissible)
         if request.admissible:
             check_ids(self._num_ids, self._vocabulary.all_of(request.admissible))
-        if room < 1:
-            reply.give_up()
+        reply.out_of_context = reply.done = room < 1
         return reply
 
     def _shorten(self, prompt: list[int]) -> list[int]:
@@ -145,45 +143,32 @@ class HfStudent:
             return prompt
         return prompt[-(self._context - self._max_new_tokens) :]
 
-    def _generate(self, slots: list[str], prompts: list[list[int]], replies: list[Reply]) -> None:
+    def _generate(self, rows: list[_Row]) -> None:
         if self._model is None:
             raise StudentError("This student is closed. Make a new one.")
-        if not prompts:
-            return
-        together, apart = self._split(prompts, replies)
+        together, apart = self._split(rows)
         if self._engine is not None and together:
-            rows = [(slots[index], prompts[index], replies[index]) for index in together]
-            self._engine.write(*map(list, zip(*rows, strict=True)))
+            self._engine.write(*map(list, zip(*together, strict=True)))
         elif together:
-            self._write_plainly(together, prompts, replies)
-        for index in apart:
-            self._write_plainly([index], prompts, replies)
+            self._write_plainly(together)
+        for row in apart:
+            self._write_plainly([row])
 
-    def _split(self, prompts: list[list[int]], replies: list[Reply]) -> tuple[list[int], list[int]]:
+    def _split(self, rows: list[_Row]) -> tuple[list[_Row], list[_Row]]:
         """Which replies can be generated in one batch; the others (see `one_regime_length`) must run alone."""
         if not can_be_padded(self._model.config):
-            return [], list(range(len(prompts)))
-        lengths = [len(prompt) + reply.max_length for prompt, reply in zip(prompts, replies, strict=True)]
-        apart = [i for i, length in enumerate(lengths) if self._one_regime is not None and length > self._one_regime]
-        return [index for index in range(len(prompts)) if index not in set(apart)], apart
+            return [], rows
+        longest = float("inf") if self._one_regime is None else self._one_regime
+        apart = [row for row in rows if row.most_tokens > longest]
+        return [row for row in rows if row.most_tokens <= longest], apart
 
-    def _write_plainly(self, chosen: list[int], prompts: list[list[int]], replies: list[Reply]) -> None:
-        from leap_core.students.plain_generate import write_replies
-
-        write_replies(
-            self._model,
-            self._device,
-            valid_padding(self._model.config, self._tokenizer.pad_token_id),
-            [prompts[index] for index in chosen],
-            [replies[index] for index in chosen],
-            self._sampling,
-            # A row that may outgrow the first regime while it is written would go on from keys of the other angles.
-            use_cache=not any(self._may_outgrow(prompts[index], replies[index]) for index in chosen),
-        )
-
-    def _may_outgrow(self, prompt: list[int], reply: Reply) -> bool:
+    def _write_plainly(self, rows: list[_Row]) -> None:
         limit = self._one_regime
-        return limit is not None and len(prompt) <= limit < len(prompt) + reply.max_length
+        # A row that may outgrow the first regime while it is written would go on from keys of the other angles.
+        outgrows = limit is not None and any(len(row.prompt) <= limit < row.most_tokens for row in rows)
+        padding = valid_padding(self._model.config, self._tokenizer.pad_token_id)
+        prompts, replies = [row.prompt for row in rows], [row.reply for row in rows]
+        write_replies(self._model, self._device, padding, prompts, replies, self._sampling, use_cache=not outgrows)
 
 
 def _check_params(config: StudentConfig) -> None:
@@ -210,19 +195,17 @@ def _distinct(slots: list[str]) -> list[str]:
 
 
 def _to_act_reply(prompt: list[int], reply: Reply) -> ActReply:
-    usage = Usage(num_requests=1, prompt_tokens=len(prompt), completion_tokens=len(reply.ids))
     if reply.out_of_context:
         return ActReply(text="", usage=Usage(), out_of_context=True)
+    usage = Usage(num_requests=1, prompt_tokens=len(prompt), completion_tokens=len(reply.ids))
     return ActReply(text="" if reply.error else reply.text, usage=usage, error=reply.error)
 
 
 def _load_for_playing(path: Path | str, device: str) -> Any:
-    from leap_core.students.plain_generate import clear_generation
-
     # Many CPUs emulate bf16, so there fp32 is both exact and faster.
     dtype = torch.float32 if device == "cpu" else "auto"
     model = _load_adapted(path, dtype) if is_adapter(path) else load_model(path, dtype)
-    clear_generation(model)
+    model.generation_config = GenerationConfig()  # only our settings decide how it is sampled
     if hasattr(model.config, "output_router_logits"):  # what a loss is made of; nothing here reads it
         model.config.output_router_logits = False
     return model.eval().requires_grad_(False).to(device)

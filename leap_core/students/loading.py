@@ -24,8 +24,9 @@ from leap_core.students.matching import (
 from leap_core.students.model_files import read_json_object
 from leap_core.students.weights import HUB_ID
 from leap_core.students.weights import base_of_adapter as base_of_adapter
+from leap_core.students.weights import is_adapter as is_adapter
 
-_ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _TOKENIZER_JSON = ("tokenizer.json", _TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "vocab.json")
 _LOOK = "`leap doctor model` says more."
@@ -58,11 +59,6 @@ def expand_home(source: Path | str) -> Path | str:
     return Path(source).expanduser() if str(source).startswith("~") else source
 
 
-def is_adapter(path: Path | str) -> bool:
-    """Whether `path` is a directory with a PEFT adapter."""
-    return (Path(path) / "adapter_config.json").is_file()
-
-
 @contextmanager
 def wrapping_in_adapter() -> Iterator[None]:
     """A context to make a `PeftModel` in, without a warning that users can do nothing about.
@@ -76,43 +72,45 @@ def wrapping_in_adapter() -> Iterator[None]:
 
 def tokenizer_source(path: Path | str) -> Path | str:
     """Where the tokenizer of a model is: beside an adapter if it was saved there, else with its base."""
-    if is_adapter(path) and not (Path(path) / "tokenizer_config.json").is_file():
+    if is_adapter(path) and not (Path(path) / _TOKENIZER_CONFIG).is_file():
         return base_of_adapter(path)
     return path
 
 
-def check_source(source: Path | str, what: str) -> None:
-    """Raise StudentError unless `source` is a directory or could be a hub id; `what` is the word for the error."""
-    if Path(source).is_dir() or (not Path(source).exists() and HUB_ID.fullmatch(str(source))):
-        return
-    raise StudentError(
-        f"No model at {str(source)!r} ({what}). Expected a directory with config.json and weights, a directory with "
-        "adapter_config.json, or a hub id such as 'Qwen/Qwen2.5-0.5B-Instruct'."
+def open_model(source: Path | str, **how: Any) -> tuple[Any, dict[str, Any]]:
+    """What transformers makes of a model's files, and its loading info, which `weight_faults` judges.
+
+    Only safetensors are opened, and no code of the model's own runs.
+    """
+    from transformers import AutoModelForCausalLM
+
+    model, info = AutoModelForCausalLM.from_pretrained(
+        str(source),
+        trust_remote_code=False,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # `weight_faults` does not
+        output_loading_info=True,
+        **how,
     )
+    return model, info
 
 
 def load_model(source: Path | str, dtype: Any) -> Any:
     """Load a causal language model on the CPU, with SDPA attention where the model has it.
 
-    Only safetensors are opened, and no code of the model's own runs.
-
     Raises:
         StudentError: it is missing, damaged or not a causal language model, or its weights are not those of its config.
     """
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    check_source(source, "student.model")
-    try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            str(source),
-            dtype=dtype,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # `weight_faults` does not
-            output_loading_info=True,
+    if not (Path(source).is_dir() or (not Path(source).exists() and HUB_ID.fullmatch(str(source)))):
+        raise StudentError(
+            f"No model at {str(source)!r} (student.model). Expected a directory with config.json and weights, a "
+            "directory with adapter_config.json, or a hub id such as 'Qwen/Qwen2.5-0.5B-Instruct'."
         )
+    try:
+        model, info = open_model(source, dtype=dtype)
     except load_errors() as error:
         raise StudentError(
             f"The model {str(source)!r} could not be loaded: {reason_of(error)}. Expected config.json and weights that "
@@ -137,8 +135,8 @@ def load_adapter(base: Any, adapter: Path | str, *, is_trainable: bool = False) 
     """
     from peft import PeftConfig, PeftModelForCausalLM
 
-    if not (Path(adapter) / _ADAPTER_WEIGHTS).is_file():
-        raise StudentError(f"The adapter {adapter} has no {_ADAPTER_WEIGHTS}; others, pickled ones, are not opened.")
+    if not (Path(adapter) / ADAPTER_WEIGHTS).is_file():
+        raise StudentError(f"The adapter {adapter} has no {ADAPTER_WEIGHTS}; others, pickled ones, are not opened.")
     try:
         config = PeftConfig.from_pretrained(str(adapter))
         if config.peft_type not in MERGED_ADAPTERS:
@@ -171,14 +169,15 @@ def read_tokenizer(source: Path | str) -> Any:
     """
     from transformers import AutoTokenizer
 
-    _check_tokenizer_files(Path(source))
+    # Where a file that transformers would read as JSON is too large or nested too deep, this raises.
+    files = {name: read_json_object(path) for name in _TOKENIZER_JSON if (path := Path(source) / name).exists()}
     try:
         return AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
     except Exception as error:
         # The package `tokenizers` raises the bare class, for a file that it cannot read.
         if type(error) is not Exception and not isinstance(error, load_errors()):
             raise
-        if _has_code(Path(source)):
+        if files.get(_TOKENIZER_CONFIG, {}).get("auto_map"):
             raise StudentError(
                 f"The tokenizer of {str(source)!r} is code of its own (auto_map in {_TOKENIZER_CONFIG}), never "
                 "run here. Give a model with a tokenizer.json of a kind that transformers has."
@@ -187,15 +186,3 @@ def read_tokenizer(source: Path | str) -> Any:
             f"No tokenizer could be loaded from {str(source)!r}: {reason_of(error)}. Expected the files of a Hugging "
             "Face tokenizer (tokenizer.json, tokenizer_config.json) in a model directory, or a hub id."
         ) from error
-
-
-def _has_code(directory: Path) -> bool:
-    file = directory / _TOKENIZER_CONFIG
-    return file.exists() and bool(read_json_object(file).get("auto_map"))
-
-
-def _check_tokenizer_files(directory: Path) -> None:
-    """Raise StudentError where a file that transformers would read as JSON is too large or nested too deep."""
-    for name in _TOKENIZER_JSON:
-        if (directory / name).exists():
-            read_json_object(directory / name)

@@ -3,7 +3,6 @@
 Both fill what a file lacks with random numbers, leave out what they do not know, and go on. Here that is a fault.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -35,12 +34,8 @@ def load_errors() -> tuple[type[Exception], ...]:
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
-    own = (StrictDataclassError, SafetensorError, json.JSONDecodeError)
-    return (
-        *own,
-        *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
-        *(RuntimeError, ImportError, re.error),
-    )
+    common = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
+    return (*common, RuntimeError, ImportError, re.error, StrictDataclassError, SafetensorError)
 
 
 def reason_of(error: BaseException) -> str:
@@ -77,18 +72,18 @@ def misfit_of(error: Exception) -> str:
 
 def weight_faults(model: Any, info: Mapping[str, Any]) -> list[str]:
     """What of transformers' loading info makes a model another one than its files hold; empty where nothing does."""
-    missing = sorted(info["missing_keys"])
     shapes = sorted(info["mismatched_keys"], key=lambda one: str(one[0]))
-    needed = sorted(key for key in info["unexpected_keys"] if _is_needed(key, model))
-    faults = []
-    if missing:
-        faults.append(f"weights are missing, and would be filled at random: {first_of(missing)}")
-    if shapes:
-        told = [f"{key} {tuple(came)} in place of {tuple(expected)}" for key, came, expected in shapes]
-        faults.append(f"weights have another shape than config.json makes: {first_of(told)}")
-    if needed:
-        faults.append(f"weights have no place in what config.json describes: {first_of(needed)}")
-    return faults
+    return _faults(
+        {
+            "weights are missing, and would be filled at random": sorted(info["missing_keys"]),
+            "weights have another shape than config.json makes": [
+                f"{key} {tuple(came)} in place of {tuple(expected)}" for key, came, expected in shapes
+            ],
+            "weights have no place in what config.json describes": sorted(
+                key for key in info["unexpected_keys"] if _is_needed(key, model)
+            ),
+        }
+    )
 
 
 def _is_needed(key: str, model: Any) -> bool:
@@ -115,13 +110,16 @@ def _is_needed(key: str, model: Any) -> bool:
 
 def adapter_faults(missing: Iterable[str], unexpected: Iterable[str]) -> list[str]:
     """What of PEFT's load result makes an adapter another one than its file holds; empty where nothing does."""
-    lacking, extra = sorted(missing), sorted(unexpected)
-    faults = []
-    if lacking:
-        faults.append(f"some of its weights are missing: {first_of(lacking)}")
-    if extra:
-        faults.append(f"some of its weights have no place in the base: {first_of(extra)}")
-    return faults
+    return _faults(
+        {
+            "some of its weights are missing": sorted(missing),
+            "some of its weights have no place in the base": sorted(unexpected),
+        }
+    )
+
+
+def _faults(named: dict[str, list[str]]) -> list[str]:
+    return [f"{what}: {first_of(names)}" for what, names in named.items() if names]
 
 
 def first_of(names: Sequence[object]) -> str:

@@ -6,7 +6,6 @@ Every reader of such files, this project's own or a library's, comes after a che
 
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,10 @@ from leap_core.errors import StudentError
 MOST_SETTINGS_BYTES = 256 * 2**20
 """The largest tokenizers are some ten times smaller."""
 LFS_POINTER = b"version https://git-lfs"
+HOW_TO_PULL = (
+    "is a pointer of Git LFS, not the file itself. Fetch it: `git lfs pull` in that directory, or `hf download` the "
+    "model."
+)
 WEIGHTS = ("*.safetensors", "*.bin")
 _DEEPEST = 100
 _KINDS = {
@@ -77,23 +80,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-HOW_TO_PULL = (
-    "is a pointer of Git LFS, not the file itself. Fetch it: `git lfs pull` in that directory, or `hf download` the "
-    "model."
-)
-
-
-def _is_deep(value: Any) -> bool:
+def _is_deep(value: dict[str, Any]) -> bool:
     level: list[Any] = [value]
     for _ in range(_DEEPEST):
-        level = [child for one in level for child in _children(one)]
-        if not level:
-            return False
-    return True
-
-
-def _children(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield from (child for child in value.values() if isinstance(child, dict | list))
-    elif isinstance(value, list):
-        yield from (child for child in value if isinstance(child, dict | list))
+        children = (child for one in level for child in (one.values() if isinstance(one, dict) else one))
+        level = [child for child in children if isinstance(child, dict | list)]
+    return bool(level)

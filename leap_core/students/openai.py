@@ -35,15 +35,6 @@ class OpenAIStudentParams(Section):
 
     model: Text | None = Field(None, description="Name of the model at the endpoint; none: student.model.")
 
-    @classmethod
-    def read(cls, params: dict[str, JsonValue]) -> "OpenAIStudentParams":
-        """Validate `student.params`.
-
-        Raises:
-            ConfigError: a key is unknown, or a value is wrong.
-        """
-        return read_params(params, cls, "student.params")
-
 
 class OpenAIStudent:
     """Answers turns with replies of an endpoint. They are journalled: an episode that is played again costs nothing."""
@@ -81,9 +72,8 @@ class OpenAIStudent:
         endpoint = execution.student
         with ExitStack() as opened:
             if config.serve is not None:
-                served = opened.enter_context(serve(config.serve, path, execution))
-                self._model = served.model
-                endpoint = endpoint.with_(base_url=served.base_url)
+                base_url, self._model = opened.enter_context(serve(config.serve, path, execution))
+                endpoint = endpoint.with_(base_url=base_url)
             if config.serve is not None or isinstance(path, Path):
                 self._tokenizer = load_tokenizer(path)
             session = ChatSession(endpoint, Path(execution.journal), STUDENT_SCOPE, "execution.student", log)
@@ -94,9 +84,7 @@ class OpenAIStudent:
     def foresee(
         cls, path: Path | str, config: StudentConfig, turns: Sequence[ActRequest], reply_tokens: int | None
     ) -> list[ForeseenRequest]:
-        """The requests for these turns, with replies of `reply_tokens`.
-
-        None: of a sentence or three. `path` is as for opening a student.
+        """The requests for these turns, with replies of `reply_tokens`; None: of a sentence or three.
 
         Raises:
             ConfigError: a setting is wrong.
@@ -120,12 +108,7 @@ class OpenAIStudent:
             self._session.start(request.slot, self._answer(request))
 
     def collect(self) -> dict[str, ActReply]:
-        """Return the replies that are there, by slot; wait until there is one.
-
-        Raises:
-            EndpointError: the endpoint refuses everything.
-            BudgetError: the next request could overrun the budget.
-        """
+        """Return the replies that are there, by slot; wait until there is one. Raises what `act` does."""
         return self._session.finished()
 
     def release(self, slots: Sequence[str]) -> None:
@@ -136,7 +119,9 @@ class OpenAIStudent:
         self._opened.close()
 
     async def _answer(self, request: ActRequest) -> ActReply:
-        sent = _chat_request(self._model, self._config, self._temperature, self._prepared(request))
+        if self._tokenizer is not None:  # then we know the form that these weights were trained on
+            request = replace(request, messages=prepare(self._tokenizer, request.messages))
+        sent = _chat_request(self._model, self._config, self._temperature, request)
         try:
             reply = await self._session.client.complete(sent)
         except ContextLengthError:
@@ -146,16 +131,10 @@ class OpenAIStudent:
         text = reply.text if self._tokenizer is None else opened_thought(self._tokenizer) + reply.text
         return ActReply(text=_as_reply(text, request.listed), usage=self._session.client.usage(sent, reply))
 
-    def _prepared(self, request: ActRequest) -> ActRequest:
-        """The request in the form that these weights were trained on, where we know them."""
-        if self._tokenizer is None:
-            return request
-        return replace(request, messages=prepare(self._tokenizer, request.messages))
-
 
 def _name_at_endpoint(path: Path | str, config: StudentConfig) -> str:
     """What the endpoint calls the model at `path`; raise ConfigError where the settings contradict each other."""
-    params = OpenAIStudentParams.read(config.params)
+    params = read_params(config.params, OpenAIStudentParams, "student.params")
     if params.model is not None and isinstance(path, Path):
         raise ConfigError(
             f"student.params.model names {params.model!r} for all iterations, but the weights of {path} are to "

@@ -44,11 +44,6 @@ class _AllDone(StoppingCriteria):  # type: ignore[misc]
         return torch.full((input_ids.shape[0],), done, dtype=torch.bool, device=input_ids.device)
 
 
-def clear_generation(model: Any) -> None:
-    """Drop the model's own generation settings: only our settings decide how it is sampled."""
-    model.generation_config = GenerationConfig()
-
-
 def write_replies(
     model: Any,
     device: str,
@@ -66,7 +61,7 @@ def write_replies(
     ids = torch.tensor([[filler] * (width - len(prompt)) + prompt for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     longest = max(reply.max_length for reply in replies)
-    # What came with the model (penalties, beams, limits) would be mixed in here: see `clear_generation`.
+    # What came with the model (penalties, beams, limits) would be mixed in here, so it must have been dropped.
     model.generate(  # runs without gradients of its own accord
         input_ids=ids,
         attention_mask=mask,

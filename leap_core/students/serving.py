@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO
@@ -27,17 +26,9 @@ _START_TIMEOUT_S, _STOP_TIMEOUT_S, _POLL_S = 1800.0, 30.0, 0.2
 _MOST_SHOWN = 1500
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """Where a model is served, and under which name."""
-
-    base_url: str
-    model: str
-
-
 @contextmanager
-def serve(kind: str, path: Path | str, execution: ExecutionConfig) -> Iterator[ServedModel]:
-    """Serve the model at `path` until the `with` block ends.
+def serve(kind: str, path: Path | str, execution: ExecutionConfig) -> Iterator[tuple[str, str]]:
+    """Serve the model at `path` until the `with` block ends; give the base URL, and the model's name there.
 
     Raises:
         MissingPackageError: vLLM is not installed.
@@ -63,7 +54,7 @@ def serve(kind: str, path: Path | str, execution: ExecutionConfig) -> Iterator[S
         )
         try:
             _wait_until_ready(process, port, output)
-            yield ServedModel(base_url=f"http://127.0.0.1:{port}/v1", model=name)
+            yield f"http://127.0.0.1:{port}/v1", name
         finally:
             _stop(process)
 

@@ -137,6 +137,7 @@ class SlotEngine:
         padding = places < known
         positions = places.masked_fill(padding, 0).to(self._device)
         self._cache.aim(start, places.masked_fill(padding, self._cache.capacity - 1).to(self._device), visible)
+        lengths = [1 if row.idle else row.known + len(row.feed) for row in rows]
         output = self._model(
             input_ids=torch.tensor([[0] * (width - len(row.feed)) + row.feed for row in rows], device=self._device),
             position_ids=positions,
@@ -144,15 +145,10 @@ class SlotEngine:
             past_key_values=self._cache,
             use_cache=True,
             **self._keep_last,
-            **self._row_lengths(rows),
+            **({"row_lengths": lengths} if self._by_row else {}),
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
-
-    def _row_lengths(self, rows: Sequence[_Row]) -> dict[str, list[int]]:
-        if not self._by_row:
-            return {}
-        return {"row_lengths": [1 if row.idle else row.known + len(row.feed) for row in rows]}
 
     def _mask(self, positions: torch.Tensor, visible: int) -> torch.Tensor:
         """Each query sees the tokens of its row up to its own position: rows x 1 x queries x keys."""

@@ -100,9 +100,7 @@ def pin_template(tokenizer: Any, base_template: str | None = None) -> None:
 
 
 def check_template(tokenizer: Any) -> None:
-    """Raise StudentError where the template drops or changes messages, or refuses alternating user and assistant
-    turns.
-    """
+    """Raise StudentError where the template drops or changes messages, or refuses user and assistant in turn."""
     for talk in (_TALK, _LONG_TALK):
         text = render(tokenizer, talk)
         missing = [message.role for message in talk if text.count(message.content) != 1]
@@ -157,10 +155,9 @@ def render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: b
     """
     from jinja2.exceptions import TemplateError
 
+    chat = _chat(messages)
     try:
-        text: str = tokenizer.apply_chat_template(
-            _chat(messages), tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt))
     except (TemplateError, *_FOREIGN_FAULTS) as error:
         roles = [message.role for message in messages]
         raise StudentError(
@@ -168,7 +165,6 @@ def render(tokenizer: Any, messages: Sequence[Message], add_generation_prompt: b
             f"{str(error) or type(error).__name__}. Expected an optional system message, then user and assistant in "
             "turn. Mend its chat_template.jinja, or take the one of the model that it was made from."
         ) from error
-    return text
 
 
 def _chat(messages: Sequence[Message]) -> Chat:

@@ -2,11 +2,15 @@
 
 A model of half a million parameters cannot copy a name that is spread over several tokens. So an entity such as
 " cabinet 1", with the blank before it, is one token, wherever it stands: in an observation, a reason or a command.
+So is a frequent phrase: the model then reads and writes a fraction of the tokens. A phrase is what stands between two
+content words or ends of sentences: " Next I check" in "Next I check cabinet 3." Content words (kinds of entities, and
+entities themselves) stay apart, because the model has to copy them.
 The same texts, seed and parameters give the same bytes, wherever the directory is made.
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +20,6 @@ from pydantic import Field, JsonValue
 from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError
 from leap_core.settings.bounds import Within
-from leap_core.students.phrases import find_phrases, phrase_pattern
 
 PAD, SYSTEM, USER, ASSISTANT, END = "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIAL_TOKENS = (PAD, SYSTEM, USER, ASSISTANT, END)
@@ -26,16 +29,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
-_PIECES = "|".join(
-    (
-        r"(?:REASON|ACTION):",
-        r" ?[a-z]+ [0-9]+",
-        r" ?\p{L}+",
-        r" ?[0-9]+",
-        r" ?[^\s\p{L}0-9]",
-        r"\s",
-    )
-)
+_PIECES = r"(?:REASON|ACTION):| ?[a-z]+ [0-9]+| ?\p{L}+| ?[0-9]+| ?[^\s\p{L}0-9]|\s"
 """How text is cut: headings, entities, words, numbers and punctuation (each with the blank before it), other space."""
 
 _ENTITY = re.compile(r"( ?)([a-z]+) ([0-9]+)")
@@ -43,6 +37,11 @@ _ALIKENESS = 0.7
 """Correlation of queries and keys at the start; 0 would be the usual random beginning."""
 _MAX_ENTITY_NUMBER = 99
 """A lower-case word before a larger number ("year 1984") is not the name of an entity that others could follow."""
+_MAX_PHRASES, _MIN_COUNT = 256, 8
+_APART = re.compile(r"\s+|.*:$|.*[0-9].*", re.DOTALL)
+"""Pieces that no phrase may hold: line breaks, headings, numbers."""
+_ENDS = (".", "?")
+"""A phrase ends with its sentence, so that an answer is the same token whatever follows it."""
 
 
 class TinyParams(Section):
@@ -59,11 +58,7 @@ class TinyParams(Section):
 
     @classmethod
     def read(cls, params: Mapping[str, JsonValue]) -> "TinyParams":
-        """Validate `student.params`.
-
-        Raises:
-            ConfigError: names the key that is unknown or out of range.
-        """
+        """Validate `student.params`; a ConfigError names the key that is unknown or out of range."""
         read = read_params(params, cls, "student.params")
         if read.hidden_size % (2 * read.num_heads):
             raise ConfigError(
@@ -76,11 +71,8 @@ class TinyParams(Section):
 def make_tiny_student(output: Path, texts: Iterable[str], seed: int, params: TinyParams | None = None) -> None:
     """Write a randomly initialised model and its tokenizer to `output`, as a normal Hugging Face directory.
 
-    Args:
-        output: made if missing; files of the same names are replaced.
-        texts: what the vocabulary is taken from, in any order. Other text still round-trips, byte by byte.
-        seed: of the weights.
-        params: size of the model; none: the defaults.
+    The vocabulary is taken from `texts`, in any order. Other text still round-trips, byte by byte. The directory is
+    made if missing; files of the same names are replaced.
     """
     output.mkdir(parents=True, exist_ok=True)
     texts = list(texts)
@@ -88,6 +80,32 @@ def make_tiny_student(output: Path, texts: Iterable[str], seed: int, params: Tin
     vocabulary = build_vocabulary(texts, phrases)
     _save_tokenizer(output, vocabulary, phrases)
     _save_model(output, vocabulary, seed, params or TinyParams())
+
+
+def find_phrases(texts: Iterable[str], cut: Callable[[str], Sequence[str]]) -> list[str]:
+    """The most frequent phrases of two or more pieces in `texts`, longest first.
+
+    `cut` splits a text into pieces, whole words and entities among them. Texts that occur twice count once.
+    """
+    pieces_of = [cut(text) for text in sorted(set(texts))]
+    entities = (_ENTITY.fullmatch(piece) for pieces in pieces_of for piece in pieces)
+    kinds = {match[2] for match in entities if match}
+    counts = Counter(run for pieces in pieces_of for run in _runs(pieces, kinds))
+    frequent = sorted((run for run in counts if counts[run] >= _MIN_COUNT), key=lambda run: (-counts[run], run))
+    return sorted(frequent[:_MAX_PHRASES], key=lambda run: (-len(run), run))
+
+
+def _runs(pieces: Sequence[str], kinds: set[str]) -> Iterable[str]:
+    """The longest runs, of two pieces or more, in which no piece is a content word or has to stand apart."""
+    run: list[str] = []
+    for piece in [*pieces, "\n"]:
+        if piece.strip() not in kinds and not _APART.fullmatch(piece):
+            run.append(piece)
+            if piece not in _ENDS:
+                continue
+        if len(run) > 1:
+            yield "".join(run)
+        run = []
 
 
 def build_vocabulary(texts: Iterable[str], phrases: Sequence[str] = ()) -> list[str]:
@@ -116,8 +134,9 @@ def _more_entities(pieces: set[str]) -> set[str]:
 def _pre_tokenizer(phrases: Sequence[str] = ()) -> Any:
     from tokenizers import Regex, pre_tokenizers
 
-    pattern = f"{phrase_pattern(phrases)}|{_PIECES}" if phrases else _PIECES
-    return pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    # A phrase is not the beginning of a longer word.
+    whole = [re.escape(phrase) + (r"(?![\p{L}0-9])" if phrase[-1].isalnum() else "") for phrase in phrases]
+    return pre_tokenizers.Split(Regex("|".join([*whole, _PIECES])), behavior="isolated")
 
 
 def _cut(pre_tokenizer: Any) -> Callable[[str], list[str]]:

@@ -40,25 +40,9 @@ for chat in told["chats"]:
     texts.append(text)
 json.dump(texts, sys.stdout)
 """
-_TAME_NODES = [
-    "Template",
-    "Output",
-    "TemplateData",
-    "For",
-    "If",
-    "Name",
-    "Getattr",
-    "Getitem",
-    "Const",
-    "Compare",
-    "Operand",
-    "And",
-    "Or",
-    "Not",
-    "Add",
-    "Concat",
-    "CondExpr",
-]
+_TAME_STATEMENTS = {"Template", "Output", "TemplateData", "For", "If"}
+_TAME_OPERATORS = {"Compare", "Operand", "And", "Or", "Not", "Add", "Concat", "CondExpr"}
+_TAME_NODES = _TAME_STATEMENTS | _TAME_OPERATORS | {"Name", "Getattr", "Getitem", "Const"}
 _TAME_NAMES = frozenset({"messages", "message", "m", "loop", "bos_token", "eos_token", "add_generation_prompt"})
 
 
@@ -69,8 +53,7 @@ def try_template(template: str, variables: Mapping[str, object], chats: Sequence
         StudentError: it takes too long, too much memory, or writes too much.
     """
     told = json.dumps({"template": template, "variables": dict(variables), "chats": chats})
-    texts: list[str | None] = json.loads(_run(told))
-    return texts
+    return list(json.loads(_run(told)))
 
 
 def is_tame(template: str) -> bool:
@@ -82,20 +65,12 @@ def is_tame(template: str) -> bool:
     except (TemplateError, RecursionError):
         return False
     found = list(tree.find_all(nodes.Node))
+    loops = [node for node in found if isinstance(node, nodes.For)]
     return (
         all(type(node).__name__ in _TAME_NODES for node in found)
         and {node.name for node in found if isinstance(node, nodes.Name)} <= _TAME_NAMES
-        and all(_goes_through_messages(node) for node in found if isinstance(node, nodes.For))
-    )
-
-
-def _goes_through_messages(loop: object) -> bool:
-    from jinja2 import nodes
-
-    assert isinstance(loop, nodes.For)
-    over_messages = isinstance(loop.iter, nodes.Name) and loop.iter.name == "messages"
-    return (
-        over_messages and not loop.recursive and not any(True for part in loop.body for _ in part.find_all(nodes.For))
+        and all(isinstance(loop.iter, nodes.Name) and loop.iter.name == "messages" for loop in loops)
+        and not any(loop.recursive or any(part.find(nodes.For) for part in loop.body) for loop in loops)
     )
 
 

@@ -13,17 +13,16 @@ from pathlib import Path
 from leap_core.disk.canonical import canonical_json
 from leap_core.disk.files import sha256_file, write_json
 from leap_core.errors import StudentError
-from leap_core.students.model_files import check_plain, read_json_object
+from leap_core.students.model_files import WEIGHTS, check_plain, read_json_object
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 TINY = "tiny"
 BUNDLED = "bundled"
 BUNDLED_DIRECTORY = Path(__file__).parent / "bundled"
 SOURCE = "source.json"
-_BASE, _ADAPTER_CONFIG = "base", "adapter_config.json"
-_MODEL_FILES = ("config.json", _ADAPTER_CONFIG)
+ADAPTER_CONFIG = "adapter_config.json"
+MODEL_FILES = ("config.json", ADAPTER_CONFIG)
 _SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
-_FINGERPRINTED = ("*.safetensors", "*.bin", *_SMALL_FILES)
 
 
 def fingerprint_model(model: str, cache: Path) -> str:
@@ -42,15 +41,15 @@ def fingerprint_model(model: str, cache: Path) -> str:
     remembered = cache / ".verified" / "models.json"
     known = _read_hashes(remembered)
     hashes = {path.relative_to(directory).as_posix(): _hash(path, known) for path in _files_of(directory)}
-    base = _base_directory(directory)
-    if base is not None:
-        hashes |= {f"{_BASE}/{path.name}": _hash(path, known) for path in _files_of(base)}
+    base = base_of_adapter(directory) if is_adapter(directory) else None
+    if isinstance(base, Path):
+        hashes |= {f"base/{path.name}": _hash(path, known) for path in _files_of(base)}
     write_json(remembered, known)
     return sha256(canonical_json(hashes).encode()).hexdigest()
 
 
 def _files_of(directory: Path) -> list[Path]:
-    return sorted({path for pattern in _FINGERPRINTED for path in directory.glob(pattern)})
+    return sorted({path for pattern in (*WEIGHTS, *_SMALL_FILES) for path in directory.glob(pattern)})
 
 
 def _hash(path: Path, known: dict[str, str]) -> str:
@@ -70,16 +69,9 @@ def _read_hashes(path: Path) -> dict[str, str]:
         return {}  # without the file, or if it is damaged, every model file is hashed
 
 
-def _base_directory(adapter: Path) -> Path | None:
-    """The directory of an adapter's base model; None for a whole model, or if the base is a hub id.
-
-    Raises:
-        StudentError: the adapter does not name its base, or names a path that is no directory.
-    """
-    if not (adapter / _ADAPTER_CONFIG).is_file():
-        return None
-    base = base_of_adapter(adapter)
-    return base if isinstance(base, Path) else None
+def is_adapter(path: Path | str) -> bool:
+    """Whether `path` is a directory with a PEFT adapter."""
+    return (Path(path) / ADAPTER_CONFIG).is_file()
 
 
 def base_of_adapter(adapter: Path | str) -> Path | str:
@@ -88,7 +80,7 @@ def base_of_adapter(adapter: Path | str) -> Path | str:
     Raises:
         StudentError: the adapter does not name it, or it is missing or an adapter itself.
     """
-    config = Path(adapter) / _ADAPTER_CONFIG
+    config = Path(adapter) / ADAPTER_CONFIG
     base = read_json_object(config).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise StudentError(
@@ -103,7 +95,7 @@ def base_of_adapter(adapter: Path | str) -> Path | str:
             "the hub id of the model there that the adapter was trained on.",
             item=str(config),
         )
-    if found is not None and (found / _ADAPTER_CONFIG).exists():
+    if found is not None and (found / ADAPTER_CONFIG).exists():
         raise StudentError(
             f"{config} names {base!r} as the adapter's base, but that is an adapter itself. Merge that one into its "
             "own base (peft: merge_and_unload, then save_pretrained), and name the merged model.",
@@ -127,9 +119,9 @@ def find_model(model: str) -> Path | None:
     """
     directory = Path(resolve_model(model))
     if directory.exists():
-        if any((directory / name).exists() for name in _MODEL_FILES):
+        if any((directory / name).exists() for name in MODEL_FILES):
             return directory
-        why = f"it has neither {' nor '.join(_MODEL_FILES)}"
+        why = f"it has neither {' nor '.join(MODEL_FILES)}"
         raise StudentError(f"{model} is not a model directory: {why}.", item=model)
     if looks_like_path(model) or model == BUNDLED:
         raise StudentError(
@@ -152,7 +144,7 @@ def require_model(model: str) -> None:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        hf_hub_download(model, _MODEL_FILES[0])
+        hf_hub_download(model, MODEL_FILES[0])
     except GatedRepoError:
         why = "it is gated: request access on the model's page, then `hf auth login`"
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
@@ -171,14 +163,19 @@ def require_model(model: str) -> None:
 
 def has_weights(model: str) -> bool:
     """Whether a hub model's weights are in this machine's cache."""
+    return _cached(model) is not None
+
+
+def _cached(model: str) -> Path | None:
+    """The local directory of a hub model's files; None if its weights are not in this machine's cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(model, local_files_only=True))
     except LocalEntryNotFoundError:
-        return False
-    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+        return None
+    return folder if any(True for pattern in WEIGHTS for _ in folder.glob(pattern)) else None
 
 
 def snapshot_of(model: str) -> Path:
@@ -188,9 +185,7 @@ def snapshot_of(model: str) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    if has_weights(model):
-        return Path(snapshot_download(model, local_files_only=True))
-    return Path(snapshot_download(model, allow_patterns=list(_SMALL_FILES)))
+    return _cached(model) or Path(snapshot_download(model, allow_patterns=list(_SMALL_FILES)))
 
 
 def looks_like_path(model: str) -> bool:

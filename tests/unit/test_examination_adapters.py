@@ -7,9 +7,8 @@ from brought_models import edit_json, edit_weights, errors_of, the_error_of, wri
 
 from leap_core.config import LoraSection, TrainingConfig
 from leap_core.errors import StudentError
-from leap_core.students.examination.examine import examine_model
+from leap_core.students.examination.examine import check_published, examine_model
 from leap_core.students.examination.findings import Purpose
-from leap_core.students.examination.published import check_published
 from leap_core.students.loading import base_of_adapter, load_adapter, load_model
 
 WEIGHTS = "adapter_model.safetensors"

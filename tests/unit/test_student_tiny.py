@@ -9,8 +9,7 @@ from student_models import SMALL, make_small_tiny, texts
 
 from leap_core.errors import ConfigError
 from leap_core.students.encoding import load_tokenizer
-from leap_core.students.phrases import find_phrases
-from leap_core.students.tiny import TinyParams, build_vocabulary, make_tiny_student
+from leap_core.students.tiny import TinyParams, build_vocabulary, find_phrases, make_tiny_student
 
 
 @pytest.fixture(scope="module")

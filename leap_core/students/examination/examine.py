@@ -1,21 +1,21 @@
 """Examining a model: from a directory or a hub id to what is known of it and what is wrong with it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from leap_core.config import TrainingConfig
 from leap_core.errors import StudentError
 from leap_core.students.encoding import encode_prompt
-from leap_core.students.examination.adapters import ADAPTER_CONFIG, check_adapter, read_adapter
+from leap_core.students.examination.adapters import check_adapter, check_targets, read_adapter
 from leap_core.students.examination.findings import Examination, Notes, Purpose
 from leap_core.students.examination.settings import check_quantization, num_layers, quantization_of, read_settings
 from leap_core.students.examination.skeleton import context_of, has_table_of_positions, make_skeleton, num_rows
-from leap_core.students.examination.targets import check_targets
 from leap_core.students.examination.vocabulary import check_vocabulary, read_vocabulary, template_of
 from leap_core.students.examination.weights import Tensor, find_tensors
-from leap_core.students.loading import base_of_adapter, is_adapter, resolve_device, tokenizer_source
+from leap_core.students.loading import ADAPTER_WEIGHTS, base_of_adapter, is_adapter, resolve_device, tokenizer_source
+from leap_core.students.matching import first_of
 from leap_core.students.model_files import check_plain, read_json_object
-from leap_core.students.weights import find_model, has_weights, require_model, snapshot_of
+from leap_core.students.weights import MODEL_FILES, find_model, has_weights, require_model, snapshot_of
 
 MOST_BILLIONS_ON_CPU = 1
 """Larger students get a warning if there is no GPU."""
@@ -28,14 +28,43 @@ _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I8": 1, "U8": 1}
 def examine_model(model: Path | str, purpose: Purpose) -> Examination:
     """Examine a model without loading it; nothing is raised, everything that is wrong is in the findings.
 
-    Args:
-        model: a directory with a model or an adapter, or a hub id whose files are here or can be downloaded.
-        purpose: what it is to be used for.
+    `model` is a directory with a model or an adapter, or a hub id whose files are here or can be downloaded.
     """
     look = _Look(model, purpose)
     with look.notes.catching("model"):
         look.run()
     return Examination(model=str(model), facts=look.facts, findings=tuple(look.notes.found))
+
+
+def check_published(directory: Path) -> None:
+    """Open the model or adapter that a training has written to `directory` as a user would, before it is published.
+
+    Without its weights in memory that takes under a second at any size, and finds what a full load would. Then each
+    trained number is read once. The base beside an adapter was examined before the run, and its files are copies.
+
+    Raises:
+        StudentError: it cannot be opened, does not fit its base, or has weights that are not finite.
+    """
+    examine_model(directory, Purpose()).check()
+    written = [directory / ADAPTER_WEIGHTS] if is_adapter(directory) else sorted(directory.glob("*.safetensors"))
+    broken = [name for path in written for name in _not_finite(path)]
+    if broken:
+        raise StudentError(
+            f"The training ended with weights that are not finite: {first_of(broken)}. Nothing is published. "
+            "Lower training.learning_rate, and run again.",
+            item=broken[0],
+        )
+
+
+def _not_finite(path: Path) -> Iterator[str]:
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as weights:
+        for name in weights.keys():  # noqa: SIM118 - it is not a mapping
+            tensor = weights.get_tensor(name)
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                yield name
 
 
 class _Look:
@@ -47,15 +76,12 @@ class _Look:
 
     def run(self) -> None:
         """Check everything, cheapest first."""
-        directory = _directory_of(self._model)
-        adapter = None
-        source, base = self._model, directory
+        source, adapter = self._model, None
+        base = directory = _directory_of(source)
         if is_adapter(directory):
             if find_model(self._model) is None:
-                how = f"`hf download {self._model} --local-dir DIR`"
-                raise StudentError(
-                    f"{self._model} is an adapter on the hub. Download it: {how}, and give the directory."
-                )
+                how = f"Download it: `hf download {self._model} --local-dir DIR`, and give the directory."
+                raise StudentError(f"{self._model} is an adapter on the hub. {how}")
             adapter = read_adapter(directory, self._purpose.training, self.notes)
             with self.notes.catching("base"):
                 source = str(base_of_adapter(directory))
@@ -79,7 +105,9 @@ class _Look:
         tensors = find_tensors(directory, self.notes) if is_here else {}
         if not is_here:
             _tell_absent(self.notes)
-        _check_generation_config(directory, self.notes)
+        with self.notes.catching("config"):  # only the ids that end a reply are used, but damaged it stops transformers
+            if (directory / _GENERATION).exists():
+                read_json_object(directory / _GENERATION)
         if settings is None:
             return None
         check_quantization(settings, tensors, self._purpose, self.notes)
@@ -99,10 +127,9 @@ class _Look:
             return
         kinds = sorted({tensor.dtype for tensor in tensors.values()})
         size = sum(tensor.num_elements for tensor in tensors.values())
-        quantized = quantization_of(settings)
-        self.facts["weights"] = f"{size:,} numbers, {', '.join(kinds)}" + (
-            f", quantized ({quantized})" if quantized else ""
-        )
+        method = quantization_of(settings)
+        quantized = f", quantized ({method})" if method else ""
+        self.facts["weights"] = f"{size:,} numbers, {', '.join(kinds)}{quantized}"
         stored = sum(_BYTES.get(tensor.dtype, 4) * tensor.num_elements for tensor in tensors.values())
         self.facts["memory"] = (
             f"about {_gigabytes(stored)} to play on a GPU, {_gigabytes(4 * size)} on a CPU; "
@@ -161,28 +188,22 @@ class _Look:
         if adapter is not None:
             check_adapter(directory, adapter, skeleton, self.notes)
         elif training is not None and training.method == "lora":
-            self._tell_trained(check_targets(skeleton, training.lora, self.notes), training)
-
-    def _tell_trained(self, num_weights: int | None, training: TrainingConfig) -> None:
-        if num_weights is not None:
-            need = _gigabytes(_BYTES_TRAINED * num_weights)
-            self.facts["new adapter"] = f"{num_weights:,} weights at rank {training.lora.rank}, {need}"
+            num_weights = check_targets(skeleton, training.lora, self.notes)
+            if num_weights is not None:
+                need = _gigabytes(_BYTES_TRAINED * num_weights)
+                self.facts["new adapter"] = f"{num_weights:,} weights at rank {training.lora.rank}, {need}"
 
 
 def _directory_of(model: str) -> Path:
-    """The local directory of a model's files; of a hub id, the small files are downloaded.
-
-    Raises:
-        StudentError: they are not there, and cannot be had.
-    """
+    """The local directory of a model's files; of a hub id, the small files are downloaded."""
     found = find_model(model)
-    if found is not None:
-        for name in ("config.json", ADAPTER_CONFIG):
-            if (found / name).exists():
-                check_plain(found / name)
-        return found
-    require_model(model)
-    return snapshot_of(model)
+    if found is None:
+        require_model(model)
+        return snapshot_of(model)
+    for name in MODEL_FILES:
+        if (found / name).exists():
+            check_plain(found / name)
+    return found
 
 
 def _tell_absent(notes: Notes) -> None:
@@ -194,13 +215,6 @@ def _tell_absent(notes: Notes) -> None:
         notes.error("weights", f"{came}, and HF_HUB_OFFLINE is set", remedy="Unset it, or `hf download` the model.")
     else:
         notes.remark("weights", f"{came} yet: they are fetched when it is loaded, and looked at then")
-
-
-def _check_generation_config(directory: Path, notes: Notes) -> None:
-    """Only the ids that end a reply are used from it, but transformers stops at a damaged file."""
-    if (directory / _GENERATION).exists():
-        with notes.catching("config"):
-            read_json_object(directory / _GENERATION)
 
 
 def _gigabytes(num: float) -> str:

@@ -74,9 +74,9 @@ class Notes:
         """Record what would end a run."""
         self.found.append(ModelFinding(what=what, came=came, expected=expected, remedy=remedy))
 
-    def remark(self, what: str, came: str, expected: str = "", remedy: str = "") -> None:
+    def remark(self, what: str, came: str, remedy: str = "") -> None:
         """Record what no run fails because of."""
-        self.found.append(ModelFinding(what=what, came=came, expected=expected, remedy=remedy, fatal=False))
+        self.found.append(ModelFinding(what=what, came=came, remedy=remedy, fatal=False))
 
     @contextmanager
     def catching(self, what: str) -> Iterator[None]:

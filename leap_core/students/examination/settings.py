@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,8 @@ from leap_core.students.model_files import read_json_object
 CONFIG = "config.json"
 _MOST = {
     "layer": 2_000,
-    "head": 20_000,
-    "expert": 20_000,
-    "vocab": 10_000_000,
-    "size": 10_000_000,
-    "dim": 10_000_000,
-    "embd": 10_000_000,
-    "inner": 10_000_000,
-    "d_model": 10_000_000,
+    **dict.fromkeys(("head", "expert"), 20_000),
+    **dict.fromkeys(("vocab", "size", "dim", "embd", "inner", "d_model"), 10_000_000),
     "position": 10**9,
 }
 """Upper bounds on numbers by a part of their name, far above any real model: beyond them, building it would hang."""
@@ -31,33 +24,27 @@ _POSITIVE = (*_LAYERS, "hidden_size", "n_embd", "num_attention_heads", "n_head",
 _NO_SIZE = ("token_id", "_idx", "index", "theta")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quantization:
-    """A way to store weights in fewer bits: the package that reads it, and whether an adapter can be trained on it."""
-
-    packages: tuple[str, ...]
-    trains: bool
-
-
-_QUANTIZATIONS = {
-    "bitsandbytes": Quantization(packages=("bitsandbytes",), trains=True),
-    "gptq": Quantization(packages=("optimum", "gptqmodel"), trains=True),
-    "awq": Quantization(packages=("gptqmodel",), trains=True),
-    "aqlm": Quantization(packages=("aqlm",), trains=True),
-    "hqq": Quantization(packages=("hqq",), trains=True),
-    "eetq": Quantization(packages=("kernels",), trains=True),
-    "torchao": Quantization(packages=("torchao",), trains=True),
-    "compressed-tensors": Quantization(packages=("compressed_tensors",), trains=False),
-    "quanto": Quantization(packages=("optimum.quanto",), trains=False),
-    "auto-round": Quantization(packages=("auto_round",), trains=False),
-    "quark": Quantization(packages=("quark",), trains=False),
-    "higgs": Quantization(packages=("flute",), trains=False),
-    "vptq": Quantization(packages=("vptq",), trains=False),
-    "spqr": Quantization(packages=("spqr_quant",), trains=False),
-    "fbgemm_fp8": Quantization(packages=("fbgemm_gpu",), trains=False),
+_READ_BY = {
+    "bitsandbytes": ("bitsandbytes",),
+    "gptq": ("optimum", "gptqmodel"),
+    "awq": ("gptqmodel",),
+    "aqlm": ("aqlm",),
+    "hqq": ("hqq",),
+    "eetq": ("kernels",),
+    "torchao": ("torchao",),
+    "compressed-tensors": ("compressed_tensors",),
+    "quanto": ("optimum.quanto",),
+    "auto-round": ("auto_round",),
+    "quark": ("quark",),
+    "higgs": ("flute",),
+    "vptq": ("vptq",),
+    "spqr": ("spqr_quant",),
+    "fbgemm_fp8": ("fbgemm_gpu",),
 }
+"""The packages that read weights of each quantization."""
+_TRAINABLE = frozenset({"bitsandbytes", "gptq", "awq", "aqlm", "hqq", "eetq", "torchao"})
+"""Quantizations of a base that a low-rank adapter can be trained on."""
 _FEW_BITS = frozenset({"I8", "U8", "I32", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4"})
-_OTHER_QUANTIZATION = Quantization(packages=(), trains=False)
 
 
 def read_settings(directory: Path, notes: Notes) -> dict[str, Any] | None:
@@ -79,7 +66,9 @@ def read_settings(directory: Path, notes: Notes) -> dict[str, Any] | None:
 
 def _check_sizes(settings: dict[str, Any], notes: Notes) -> None:
     numbers = list(_numbers(settings))
-    absurd = [f"{path} = {value}" for path, value in numbers if value > _most(path) or _is_not_positive(path, value)]
+    absurd = [
+        f"{path} = {value}" for path, value in numbers if value > _most(path) or (path in _POSITIVE and value < 1)
+    ]
     if absurd:
         notes.error("config", f"{CONFIG} has sizes that no model has: {first_of(absurd)}", remedy="Mend the file.")
         return
@@ -109,10 +98,6 @@ def _most(path: str) -> float:
     return min((most for part, most in _MOST.items() if part in name), default=float("inf"))
 
 
-def _is_not_positive(path: str, value: float) -> bool:
-    return path in _POSITIVE and value < 1
-
-
 def num_layers(settings: dict[str, Any]) -> int:
     """The number of layers by config.json, a lower bound."""
     return max((int(value) for path, value in _numbers(settings) if path in _LAYERS), default=0)
@@ -134,18 +119,17 @@ def check_quantization(settings: dict[str, Any], tensors: Mapping[str, Tensor], 
     if method is None:
         _check_plain_numbers(tensors, notes)
         return
-    known = _QUANTIZATIONS.get(method, _OTHER_QUANTIZATION)
-    missing = [name for name in known.packages if not _is_installed(name)]
+    missing = [name for name in _READ_BY.get(method, ()) if not _is_installed(name)]
     remedy = "Or take the model that is not quantized."
     if missing:
         install = " ".join(name.replace("_", "-").replace(".", "-") for name in missing)
         came = f"its weights are quantized ({method}), and what reads them is not installed here"
         notes.error("quantization", came, f"the package {install}", f"pip install {install}. {remedy}")
-    training = purpose.training
+    training, trains = purpose.training, method in _TRAINABLE
     if training is not None and training.method == "full":
         came = f"its weights are quantized ({method}), and training.method = 'full' cannot change such weights"
-        notes.error("quantization", came, remedy=f"--set training.method=lora. {remedy}" if known.trains else remedy)
-    elif training is not None and not known.trains:
+        notes.error("quantization", came, remedy=f"--set training.method=lora. {remedy}" if trains else remedy)
+    elif training is not None and not trains:
         came = f"its weights are quantized ({method}), and no low-rank adapter can be trained on such weights"
         notes.error("quantization", came, remedy="Take the model that is not quantized.")
 

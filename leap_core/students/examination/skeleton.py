@@ -13,6 +13,7 @@ from typing import Any
 
 from leap_core.students.examination.findings import Notes
 from leap_core.students.examination.settings import quantization_of
+from leap_core.students.loading import open_model
 from leap_core.students.matching import load_errors, reason_of, weight_faults, why_it_writes_no_text
 
 _OF_ONE_MODEL = "config.json and the weights must be those of one model: download both again."
@@ -75,21 +76,13 @@ def _make(directory: Path, settings: dict[str, Any], has_weights: bool, notes: N
 
     config = AutoConfig.from_pretrained(str(directory), trust_remote_code=False)
     _check_quantization_is_known(settings, notes)
-    if not _writes_text(config, notes):
+    other = why_it_writes_no_text(config)
+    if other is not None:
+        notes.error("config", other, "a causal language model", _TAKE_ANOTHER)
         return None
-    if not _attends_here(config, notes):
-        config._attn_implementation = "eager"  # so that the rest of the model can still be looked at
+    _check_attention(config, notes)
     if has_weights and quantization_of(settings) is None:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            str(directory),
-            config=config,
-            device_map="meta",
-            dtype="auto",
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        model, info = open_model(directory, config=config, device_map="meta", dtype="auto")
         for fault in weight_faults(model, info):
             notes.error("weights", fault, remedy=_OF_ONE_MODEL)
         return model
@@ -109,23 +102,14 @@ def _check_quantization_is_known(settings: dict[str, Any], notes: Notes) -> None
         notes.error("quantization", f"transformers knows no quantization {method!r}", remedy=remedy)
 
 
-def _writes_text(config: Any, notes: Notes) -> bool:
-    """Whether the config is of a causal language model."""
-    came = why_it_writes_no_text(config)
-    if came is not None:
-        notes.error("config", came, "a causal language model", _TAKE_ANOTHER)
-    return came is None
-
-
-def _attends_here(config: Any, notes: Notes) -> bool:
+def _check_attention(config: Any, notes: Notes) -> None:
     """Check that config.json asks for torch's own attention: others need packages, or code from the hub."""
     asked = config._attn_implementation
-    if asked in _OWN_ATTENTION:
-        return True
-    came = f"config.json asks for attn_implementation = {asked!r}, which needs a package of its own"
-    remedy = "Remove that line from config.json: torch's own attention is used, and gives the same."
-    notes.error("config", came, "'sdpa', 'eager' or none", remedy)
-    return False
+    if asked not in _OWN_ATTENTION:
+        came = f"config.json asks for attn_implementation = {asked!r}, which needs a package of its own"
+        remedy = "Remove that line from config.json: torch's own attention is used, and gives the same."
+        notes.error("config", came, "'sdpa', 'eager' or none", remedy)
+        config._attn_implementation = "eager"  # so that the rest of the model can still be looked at
 
 
 def num_rows(model: Any) -> int:

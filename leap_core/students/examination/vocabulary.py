@@ -1,6 +1,5 @@
 """Whether a tokenizer can be read, and fits the model's embedding."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,24 +66,19 @@ def check_vocabulary(tokenizer: Any, num_rows: int, notes: Notes) -> None:
             notes.error("tokenizer", f"its {name} {token!r} has the id {number:,}, but {has}", remedy=remedy)
     if tokenizer.vocab_size > num_rows:
         notes.error("tokenizer", f"it has {tokenizer.vocab_size:,} tokens, but {has}", remedy=_OTHER)
-    beyond = _added_beyond(tokenizer, num_rows)
-    if any(not token.special for token in beyond.values()):
-        names = sorted(token.content for token in beyond.values() if not token.special)
+    # Some models have no row for a special token for images, which never occurs in text.
+    added = [token for number, token in tokenizer.added_tokens_decoder.items() if number >= num_rows]
+    names = sorted(token.content for token in added if not token.special)
+    if names:
         notes.error("tokenizer", f"it adds tokens for which the model has no row: {first_of(names)}", remedy=_OTHER)
     elif tokenizer.vocab_size < num_rows * _MOST_UNUSED_SHARE:
         came = f"it has {len(tokenizer):,} tokens, and the model rows for {num_rows:,}"
         notes.remark("tokenizer", came, remedy="See that it is the model's own.")
     with notes.catching("tokenizer"):
         used = {*encode_prompt(tokenizer, _PROBE), *encode_completion(tokenizer, "ACTION: look"), *end_ids(tokenizer)}
-        without = sorted(number for number in used if number >= num_rows)
-        if without:
-            tokens = [repr(tokenizer.convert_ids_to_tokens(number)) for number in without]
+        tokens = [repr(tokenizer.convert_ids_to_tokens(number)) for number in sorted(used) if number >= num_rows]
+        if tokens:
             notes.error("tokenizer", f"prompts hold {first_of(tokens)}, but {has}", remedy=_OTHER)
-
-
-def _added_beyond(tokenizer: Any, num_rows: int) -> Mapping[int, Any]:
-    """Added tokens without a row. Some models have one for images, which never occurs in text."""
-    return {number: token for number, token in tokenizer.added_tokens_decoder.items() if number >= num_rows}
 
 
 def template_of(tokenizer: Any, notes: Notes) -> str:

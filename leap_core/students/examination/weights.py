@@ -12,14 +12,13 @@ from typing import Any
 
 from leap_core.errors import StudentError
 from leap_core.students.examination.findings import Notes
+from leap_core.students.loading import ADAPTER_WEIGHTS
 from leap_core.students.matching import first_of
 from leap_core.students.model_files import HOW_TO_PULL, check_plain, is_pointer, read_json_object
 
 ONE_FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
-ADAPTER_FILE = "adapter_model.safetensors"
 _MOST_HEADER_BYTES = 100_000_000
 _LENGTH_BYTES = 8
-_AGAIN = "Download or copy it again."
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _OTHERS = {"*.gguf": "GGUF", "*.h5": "TensorFlow", "*.msgpack": "Flax", "*.onnx": "ONNX", "*.npz": "NumPy"}
 _NO_WEIGHTS = frozenset({"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin"})
@@ -56,17 +55,19 @@ def read_header(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         num_header = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if size < _LENGTH_BYTES or not 2 <= num_header <= min(_MOST_HEADER_BYTES, size - _LENGTH_BYTES):
-            text = f"{path.name} is not a safetensors file, or damaged at its beginning. {_AGAIN}"
-            raise StudentError(text, item=path.name)
+            raise _fault(path, "is not a safetensors file, or damaged at its beginning")
         header = file.read(num_header)
     entries = _entries(path, header)
     end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     has = size - _LENGTH_BYTES - num_header
     if end != has:
         state = "cut off" if has < end else "longer than it should be"
-        text = f"{path.name} is {state}: {has:,} bytes of weights, but {end:,} by its header. {_AGAIN}"
-        raise StudentError(text, item=path.name)
+        raise _fault(path, f"is {state}: {has:,} bytes of weights, but {end:,} by its header")
     return {name: Tensor(dtype=entry["dtype"], shape=tuple(entry["shape"])) for name, entry in entries.items()}
+
+
+def _fault(path: Path, what: str) -> StudentError:
+    return StudentError(f"{path.name} {what}. Download or copy it again.", item=path.name)
 
 
 def _entries(path: Path, header: bytes) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _entries(path: Path, header: bytes) -> dict[str, Any]:
         for name, entry in entries.items():
             _check_entry(name, entry)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise StudentError(f"{path.name} has a damaged header ({error}). {_AGAIN}", item=path.name) from error
+        raise _fault(path, f"has a damaged header ({error})") from error
     return entries
 
 
@@ -111,11 +112,11 @@ def find_tensors(directory: Path, notes: Notes) -> dict[str, Tensor]:
 
 def find_adapter_tensors(directory: Path, notes: Notes) -> dict[str, Tensor]:
     """The tensors of an adapter's own weights; what is wrong with the file goes into `notes`."""
-    if not (directory / ADAPTER_FILE).exists():
-        _name_what_is_there(directory, notes, ADAPTER_FILE)
+    if not (directory / ADAPTER_WEIGHTS).exists():
+        _name_what_is_there(directory, notes, ADAPTER_WEIGHTS)
         return {}
     with notes.catching("weights"):
-        return read_header(directory / ADAPTER_FILE)
+        return read_header(directory / ADAPTER_WEIGHTS)
     return {}
 
 
@@ -124,7 +125,7 @@ def _shards(directory: Path, notes: Notes) -> list[str]:
     with notes.catching("weights"):
         named = read_json_object(directory / INDEX).get("weight_map")
         if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
-            raise StudentError(f"{INDEX} has no weight_map from tensors to files. {_AGAIN}", item=INDEX)
+            raise _fault(directory / INDEX, "has no weight_map from tensors to files")
         shards = sorted(set(named.values()))
         outside = [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]
         if outside:
