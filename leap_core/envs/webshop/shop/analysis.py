@@ -1,12 +1,13 @@
 """From text to search terms, as Lucene's English analyzer makes them (Anserini's default, which the original uses).
 
-Word boundaries of Unicode's annex 29, possessive 's taken off, lower case, 33 stop words left out, Porter's stemmer.
+Word boundaries of Unicode's annex 29, possessive 's taken off, lower case, 33 stop words left out, Porter's stemmer with
+its author's later changes.
 """
 
 import re
 from typing import cast
 
-from leap_core.envs.webshop.shop.porter import porter_stem
+from lunr.stemmer import PorterStemmer
 
 _STOP_WORDS = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "
@@ -70,7 +71,8 @@ def stem(token: str) -> str:
     """The search term of one word in lower case; empty for a stop word."""
     if token.endswith(_POSSESSIVES):
         token = token[:-2]
-    return "" if token in STOP_WORDS else porter_stem(token)
+    # A new one each time, as it holds the word that it works on. Snowball's "porter" is not Lucene's: "technology".
+    return "" if token in STOP_WORDS else str(PorterStemmer().stem(token))
 
 
 def _pieces(token: str) -> list[str]:
