@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -60,11 +61,8 @@ class BubblewrapBackend:
             with tempfile.TemporaryDirectory() as folder:
                 archive = Path(folder, "trial.tar")
                 write_raw_archive(archive, None)
-                sandbox = self.open("trial", archive, int(time.time()))
-            try:
-                trial = sandbox.run(["/usr/bin/git", "--version"], "/", _TRIAL_TIMEOUT_S)
-            finally:
-                sandbox.close()
+                with closing(self.open("trial", archive, int(time.time()))) as sandbox:
+                    trial = sandbox.run(["/usr/bin/git", "--version"], "/", _TRIAL_TIMEOUT_S)
         except SandboxUnavailableError as error:
             return str(error)
         except EnvironmentCrashError as error:
@@ -88,7 +86,7 @@ class BubblewrapBackend:
             raw = Path(folder, "raw.tar")
             write_raw_archive(raw, file_system)
             sandbox = self.open(file_system.name, raw, started)
-        try:
+        with closing(sandbox):
             done = sandbox.run([f"/{file_system.script_name}"], "/", BUILD_TIMEOUT_S)
             if done.exit_status != 0:
                 why = done.stopped or f"exit status {done.exit_status}"
@@ -97,9 +95,7 @@ class BubblewrapBackend:
                     f"({why}): {words(done.output)} Mend the script."
                 )
             write_archive(archive, sandbox.freeze(), started)
-        finally:
-            sandbox.close()
 
-    def open(self, file_system: str, archive: Path, born: int) -> "NamespaceSandbox":
+    def open(self, file_system: str, archive: Path, born: int) -> NamespaceSandbox:
         """Make a copy of what `build` has kept; the archive tells all, the name nothing."""
         return NamespaceSandbox(self._rootfs, archive, born)

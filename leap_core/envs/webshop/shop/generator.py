@@ -6,13 +6,14 @@ high, the same without one value of an option. The same seed gives the same byte
 
 import json
 import random
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from leap_core.types import Record
 
@@ -96,37 +97,31 @@ def write_generated_files(folder: Path, seed: int, num_products: int = 600, num_
     asins = _asins(rng)
     with ExitStack() as stack:
         names = zip(GENERATED_FILES, "[{{", "]}}", strict=True)
-        products, annotations, human = (
-            stack.enter_context(_JsonWriter(folder / name, opening, closing)) for name, opening, closing in names
+        write_product, write_annotation, write_instructions = (
+            stack.enter_context(_json_file(folder / name, opening, closing)) for name, opening, closing in names
         )
         for number, item in enumerate(_mixed_items(rng, num_products)):
             asin = next(asins)
-            products.write(_product_row(item, asin, rng))
-            annotations.write(_annotation_row(item, rng), asin)
+            write_product(_dump(_product_row(item, asin, rng)))
+            write_annotation(f'"{asin}": {_dump(_annotation_row(item, rng))}')
             goals = range(num_goals * number // num_products, num_goals * (number + 1) // num_products)
             if goals:
-                human.write([row for goal in goals for row in _human_rows(item, asin, goal, rng)], asin)
+                rows = [row for goal in goals for row in _human_rows(item, asin, goal, rng)]
+                write_instructions(f'"{asin}": {_dump(rows)}')
 
 
-class _JsonWriter:
-    """Writes a JSON list or object, one element a line."""
+@contextmanager
+def _json_file(path: Path, opening: str, closing: str) -> Iterator[Callable[[str], int]]:
+    """A JSON list or object to be written, one element a line."""
+    before = chain([opening], repeat(","))
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        yield lambda element: file.write(f"{next(before)}\n{element}")
+        last = next(before)
+        file.write(f"{last}{closing}\n" if last == opening else f"\n{closing}\n")
 
-    def __init__(self, path: Path, opening: str, closing: str) -> None:
-        self._path, self._closing, self._before = path, closing, opening
 
-    def __enter__(self) -> "_JsonWriter":
-        self._file: TextIO = self._path.open("w", encoding="utf-8", newline="\n")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.write(f"\n{self._closing}\n" if self._before == "," else f"{self._before}{self._closing}\n")
-        self._file.close()
-
-    def write(self, value: Any, key: str | None = None) -> None:
-        """Write the next element; `key` is for objects."""
-        name = "" if key is None else f"{json.dumps(key)}: "
-        self._file.write(f"{self._before}\n{name}{json.dumps(value, ensure_ascii=False)}")
-        self._before = ","
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 @cache
