@@ -174,12 +174,7 @@ def birthday() -> int:
 
 @dataclass(frozen=True)
 class FindTask:
-    """Looks up what a spec stands for in the directory of a published specs artifact.
-
-    Args:
-        root: that directory.
-        golds: gold command by id of the spec.
-    """
+    """Looks up what a spec stands for in `root`, a published specs artifact; `golds` are by the ids of specs."""
 
     root: Path
     golds: dict[str, str]

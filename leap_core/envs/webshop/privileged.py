@@ -99,13 +99,12 @@ def _unsayable(goal: Goal) -> Iterator[str]:
 
 def _describe(goal: Goal) -> str:
     options = [f"{option.name}: {option.value}" if option.name else option.value for option in goal.options]
+    limit = f"The highest price allowed: ${goal.price_upper:.2f}."
     lines = [
         f"Instruction: {goal.instruction}",
         f"The product must have these attributes: {'; '.join(goal.attributes)}.",
         f"Options to be chosen: {'; '.join(options) or 'none'}.",
-        "There is no price limit."
-        if goal.price_upper == NO_LIMIT
-        else f"The highest price allowed: ${goal.price_upper:.2f}.",
+        "There is no price limit." if goal.price_upper == NO_LIMIT else limit,
         f"An example of a product that meets all of this, one of perhaps several: {goal.title}",
     ]
     return "\n".join(lines)

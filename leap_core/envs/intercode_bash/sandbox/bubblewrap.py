@@ -75,10 +75,6 @@ class BubblewrapBackend:
         """Run the set-up script in a sandbox; keep what it makes.
 
         Empty directories are not kept: git does not know them, so the original's first reset removes them, too.
-
-        Raises:
-            SandboxUnavailableError: no sandbox can be made here.
-            LeapError: the script failed.
         """
         require(self)
         started = int(time.time()) - 1  # clocks of files are coarser than this one

@@ -80,12 +80,7 @@ class DockerBackend:
         return None
 
     def build(self, file_system: FileSystem, archive: Path) -> None:
-        """See that there is an image of the file system: it is its own archive.
-
-        Raises:
-            SandboxUnavailableError: no container can be made here.
-            LeapError: there is no such image.
-        """
+        """See that there is an image of the file system: it is its own archive."""
         require(self)
         image = self._image_of(file_system.name)
         if _call("image", "inspect", image).returncode != 0:

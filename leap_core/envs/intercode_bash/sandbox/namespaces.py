@@ -150,6 +150,8 @@ class NamespaceSandbox(Sandbox):
         self._folders = [folder for folder in _PROGRAM_FOLDERS if (rootfs / folder).is_dir()]
         self._usr_folders = sorted(path.name for path in (rootfs / "usr").iterdir() if path.is_dir())
         self._rootfs = rootfs
+        hidden = [f"/proc/{name}" for name in _HIDDEN_IN_PROC if Path("/proc", name).exists()]
+        self._closed = ["/dev/pts/ptmx", *hidden]  # terminals are counted for the machine, the rest tells of it
         self._filter = make_filter()
         with archive.open("rb") as file:
             self._holder = self._hold(file.fileno(), born)
@@ -243,8 +245,7 @@ class NamespaceSandbox(Sandbox):
         for folder in self._folders:
             options += ["--ro-bind", str(self._rootfs / folder), f"/{folder}"]
         options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{_MOUNT}/shm", "/dev/shm"]
-        closed = ["/dev/pts/ptmx", *(f"/proc/{name}" for name in _HIDDEN_IN_PROC if _is_in_proc(name))]
-        for path in closed:  # terminals are counted for the machine, the rest tells of it
+        for path in self._closed:
             options += ["--ro-bind", "/dev/null", path]
         return [*options, "--remount-ro", "/dev", "--remount-ro", "/proc"]
 
@@ -293,12 +294,8 @@ class NamespaceSandbox(Sandbox):
 def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float, limits: MemoryLimits) -> CommandResult:
     """Follow a bwrap to its end.
 
-    Args:
-        process: the bwrap.
-        status: what it says of itself: a JSON object a line, first the `child-pid` and, if the program was started
-            and has ended, the `exit-code` at last.
-        timeout_s: how long it may take.
-        limits: what it may hold.
+    `status` is what it says of itself: a JSON object a line, first the `child-pid` and, if the program was started and
+    has ended, the `exit-code` at last.
     """
     try:
         first = json.loads(status.readline() or "null")
@@ -345,11 +342,6 @@ def _unprivileged() -> dict[str, Any]:
     """Options of Popen: root becomes nobody first, because the kernel does not hold root to limits on processes."""
     nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     return {"umask": 0o022, **(nobody if os.geteuid() == 0 else {})}
-
-
-@functools.cache
-def _is_in_proc(name: str) -> bool:
-    return Path("/proc", name).exists()
 
 
 @functools.cache

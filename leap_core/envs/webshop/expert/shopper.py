@@ -149,7 +149,8 @@ class Shopper:
             affordable = self._affordable(page.price_tag)
             why = "is not what is asked for" if affordable else "costs more than the task allows"
             return Action(reason=f"{_short(page.title)} {why}, so I go back to the results.", command=_PREVIOUS)
-        values = right.values if right is not None else self._fitting_values(page)
+        fitting = right.values if right is not None else map(self._fitting_value, page.options.values())
+        values = [value for value in fitting if value is not None]
         chosen = self._clicked_here()
         for value in values:
             if value not in chosen:
@@ -186,12 +187,8 @@ class Shopper:
         items = self.right_items.values()
         return next((item for item in items if (item.name, item.price_tag) == (page.title, page.price_tag)), None)
 
-    def _fitting_values(self, page: ItemPage) -> list[str]:
-        """For each option of an item, the value that is wanted, if there is one."""
-        best = (self._fitting_value(values) for values in page.options.values())
-        return [value for value in best if value is not None]
-
     def _fitting_value(self, values: Sequence[str]) -> str | None:
+        """The value of an option that is wanted, if there is one."""
         if self.options is not None:
             wanted = [GoalOption(name="", value=option) for option in self.options]
             return next((value for option in wanted for value in values if matches(value, option)), None)

@@ -85,13 +85,9 @@ class _Item:
 
 
 def write_generated_files(folder: Path, seed: int, num_products: int = 600, num_goals: int = 300) -> None:
-    """Write `GENERATED_FILES` into `folder`.
+    """Write `GENERATED_FILES` into `folder`, which must exist; the same seed and numbers, the same bytes.
 
-    Args:
-        folder: where to; it must exist.
-        seed: the same seed and numbers, the same bytes.
-        num_products: of all categories, in mixed order.
-        num_goals: instructions in the manner of people that are goals; a few more have no attributes and are none.
+    `num_goals` instructions in the manner of people are goals; a few more have no attributes and are none.
     """
     rng = random.Random(f"webshop {seed}")
     asins = _asins(rng)
@@ -214,12 +210,17 @@ def _model(rng: random.Random) -> str:
 
 
 def _product_row(item: _Item, asin: str, rng: random.Random) -> dict[str, Any]:
-    """A row of the file of products. Some descriptions hold HTML, and some options are null, as in the original's."""
+    """A row of the file of products. Some descriptions hold HTML, and some options are null, as in the original's.
+
+    Values of options are as they are before the original's normalisation.
+    """
     noun, praise = item.kind.noun.lower(), _catalogue().praise
     uses = item.kind.uses
     about = rng.sample(_catalogue().about, rng.randint(1, 6))
     options: dict[str, Any] = {
-        name.title(): [{"value": _raw(value), "image": None, "price": None} for value in values]
+        name.title(): [
+            {"value": f" {value.title().replace(' | ', '/')}", "image": None, "price": None} for value in values
+        ]
         for name, values in item.options.items()
     }
     if rng.random() < 0.1:
@@ -244,11 +245,6 @@ def _product_row(item: _Item, asin: str, rng: random.Random) -> dict[str, Any]:
         "customization_options": options or "",
         "images": [f"images/{asin}.jpg"],
     }
-
-
-def _raw(value: str) -> str:
-    """The value of an option as it is before the original's normalisation."""
-    return f" {value.title().replace(' | ', '/')}"
 
 
 def _annotation_row(item: _Item, rng: random.Random) -> dict[str, Any]:

@@ -108,17 +108,14 @@ def _has(product: Product, attribute: str) -> bool:
 
 def _type(product: Product, goal: Goal, nouns: Nouns) -> float:
     """How well a product is of the wanted kind: 1, 0.5, 0.1 or 0."""
-    common = _common_nouns(nouns(product.title), nouns(goal.title))
+    wanted = nouns(goal.title)
+    common = len({*nouns(product.title)} & {*wanted}) / len(wanted) if wanted else _TYPE_OF_NO_NOUNS
     if common == 0.0:
         return 0.0
     if common < 0.1:
         return 0.1
     same_levels = len(_levels(product.product_category) & _levels(goal.product_category)) >= 2
     return 1.0 if product.query == goal.query or same_levels or common > 0.2 else 0.5
-
-
-def _common_nouns(bought: tuple[str, ...], wanted: tuple[str, ...]) -> float:
-    return len(set(bought) & set(wanted)) / len(wanted) if wanted else _TYPE_OF_NO_NOUNS
 
 
 def _levels(product_category: str) -> set[str]:
