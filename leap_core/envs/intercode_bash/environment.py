@@ -4,6 +4,7 @@ import codecs
 import re
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,8 +135,7 @@ class IntercodeBashEnvironment:
 
         The score is the original's, whatever it may be misled by; what may mislead it is told beside it.
         """
-        fresh = self._backend.open(episode.task.file_system, episode.task.archive, episode.born)
-        try:
+        with closing(self._backend.open(episode.task.file_system, episode.task.archive, episode.born)) as fresh:
             gold = run_gold(fresh, episode.task.gold, self._timeout_s)
 
             def same_content(paths: Sequence[str]) -> int:
@@ -145,8 +145,6 @@ class IntercodeBashEnvironment:
             steering, gold_steering = (one.steering(INSPECTION_TIMEOUT_S) for one in (episode.sandbox, fresh))
             suspicion = suspect(steering, gold_steering, status, gold.status)
             return score(status, gold.status, same_content, episode.last_output, gold.output), suspicion
-        finally:
-            fresh.close()
 
     def _answer(self, text: str, *, valid: bool = True, terminated: bool = False) -> StepResult:
         return StepResult(observation=self._observe(text), terminated=terminated, score=0.0, success=False, valid=valid)
@@ -174,27 +172,22 @@ def birthday() -> int:
     return int(time.time()) - FILE_AGE_S
 
 
+@dataclass(frozen=True)
 class FindTask:
-    """Looks up what a spec stands for in the directory of a published specs artifact.
+    """Looks up what a spec stands for in `root`, a published specs artifact; `golds` are by the ids of specs."""
 
-    Args:
-        root: that directory.
-        golds: gold command by id of the spec.
-    """
-
-    def __init__(self, root: Path, golds: dict[str, str]) -> None:
-        self._root = root
-        self._golds = golds
+    root: Path
+    golds: dict[str, str]
 
     def __call__(self, spec: Spec) -> Task:
         """Return the task of a spec; raise WrongSpecError if it is not of this directory."""
         file_system = spec.params.get("file_system")
-        if not isinstance(file_system, str) or spec.id not in self._golds:
+        if not isinstance(file_system, str) or spec.id not in self.golds:
             raise WrongSpecError(
-                f"Spec {spec.id!r} (environment {spec.env!r}) is not one of those in {self._root}. Use specs that were "
+                f"Spec {spec.id!r} (environment {spec.env!r}) is not one of those in {self.root}. Use specs that were "
                 "made for intercode_bash, with the directory that they were made in."
             )
-        return Task(file_system=file_system, archive=archive_path(self._root, file_system), gold=self._golds[spec.id])
+        return Task(file_system=file_system, archive=archive_path(self.root, file_system), gold=self.golds[spec.id])
 
 
 def archive_path(root: Path, file_system: str) -> Path:

@@ -1,7 +1,7 @@
 """InterCode Bash's rule-based expert: it runs the gold command and submits. It knows nothing else."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from leap_core.envs.intercode_bash.nl2bash.commands import SUBMIT
 from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
@@ -66,11 +66,7 @@ class IntercodeBashOracle:
         gold = IntercodeBashFacts.of(privileged).gold
         if history and history[-1].action.command == gold:
             return Action(reason="The last command did what the task asks for, so I submit.", command=SUBMIT)
-        purposes = " and ".join(f"{name} {_PURPOSES[name]}" for name in dict.fromkeys(_programs(gold)))
+        programs = dict.fromkeys(name for name in _STARTS.findall(gold) if name in _PURPOSES)
+        purposes = " and ".join(f"{name} {_PURPOSES[name]}" for name in programs)
         how = f"For that, {purposes}" if purposes else "One command can do that"
         return Action(reason=f"The task is: {spec.instruction.strip().rstrip('.')}. {how}.", command=gold)
-
-
-def _programs(command: str) -> Iterator[str]:
-    """The programs of a command whose purpose is known, in order."""
-    return (name for name in _STARTS.findall(command) if name in _PURPOSES)

@@ -1,6 +1,7 @@
 """The hidden state of a task: the gold command, and what it does in a fresh copy."""
 
 import json
+from contextlib import closing
 
 from pydantic import ConfigDict
 
@@ -30,11 +31,8 @@ def reveal(spec: Spec, task: Task, backend: Backend, command_timeout_s: float, o
     Raises:
         EnvironmentCrashError: the sandbox failed.
     """
-    fresh = backend.open(task.file_system, task.archive, birthday())
-    try:
+    with closing(backend.open(task.file_system, task.archive, birthday())) as fresh:
         outcome = run_gold(fresh, task.gold, command_timeout_s)
-    finally:
-        fresh.close()
     facts = IntercodeBashFacts(
         gold=task.gold,
         gold_output=readable(outcome.output or "", output_limit),

@@ -64,7 +64,17 @@ class IntercodeBashSuite(Suite):
         for name in sorted({task.file_system for task in tasks}):
             self._backend.build(benchmark.file_systems[name], archive_path(root, name))
         write_json(root / GOLDS_FILE, {_id(task, split): task.gold for task in tasks})
-        return [_spec(task, split) for task in tasks]
+        return [
+            Spec(
+                id=_id(task, split),
+                env=self.name,
+                split=split,
+                instruction=task.query,
+                group=task.file_system,
+                params={"file_system": task.file_system},
+            )
+            for task in tasks
+        ]
 
     def make(self, root: Path) -> Environment:
         """Make an environment that can play any spec of `root`.
@@ -103,17 +113,6 @@ class IntercodeBashSuite(Suite):
         if params.split_by == "fraction":
             return split_by_fraction(tasks, split, params.train_fraction, params.dev_fraction)
         return split_by_file_system(tasks, split, params.dev_fraction)
-
-
-def _spec(task: BashTask, split: Split) -> Spec:
-    return Spec(
-        id=_id(task, split),
-        env=IntercodeBashSuite.name,
-        split=split,
-        instruction=task.query,
-        group=task.file_system,
-        params={"file_system": task.file_system},
-    )
 
 
 def _id(task: BashTask, split: Split) -> str:

@@ -99,13 +99,12 @@ def _unsayable(goal: Goal) -> Iterator[str]:
 
 def _describe(goal: Goal) -> str:
     options = [f"{option.name}: {option.value}" if option.name else option.value for option in goal.options]
+    limit = f"The highest price allowed: ${goal.price_upper:.2f}."
     lines = [
         f"Instruction: {goal.instruction}",
         f"The product must have these attributes: {'; '.join(goal.attributes)}.",
         f"Options to be chosen: {'; '.join(options) or 'none'}.",
-        "There is no price limit."
-        if goal.price_upper == NO_LIMIT
-        else f"The highest price allowed: ${goal.price_upper:.2f}.",
+        "There is no price limit." if goal.price_upper == NO_LIMIT else limit,
         f"An example of a product that meets all of this, one of perhaps several: {goal.title}",
     ]
     return "\n".join(lines)
@@ -121,19 +120,16 @@ def _plan(goal: Goal, shop: Shop, nouns: Nouns) -> _Plan:
 
 
 def _plan_for(query: str, goal: Goal, shop: Shop, nouns: Nouns) -> _Plan | None:
-    right = list(_right_items(shop.search(query), goal, shop, nouns))[:_MOST_ITEMS]
+    right = [
+        (place, item)
+        for place, asin in enumerate(shop.search(query))
+        if (item := _right_item(shop.product(asin), goal, nouns))
+    ]
     if not right:
         return None
-    page = right[0][0] // RESULTS_A_PAGE + 1
-    return _Plan(search=query, page=page, items=tuple(item for _, item in right))
-
-
-def _right_items(asins: list[str], goal: Goal, shop: Shop, nouns: Nouns) -> Iterator[tuple[int, RightItem]]:
-    """The right ones among some items, with their places in the list."""
-    for place, asin in enumerate(asins):
-        item = _right_item(shop.product(asin), goal, nouns)
-        if item is not None:
-            yield place, item
+    return _Plan(
+        search=query, page=right[0][0] // RESULTS_A_PAGE + 1, items=tuple(item for _, item in right[:_MOST_ITEMS])
+    )
 
 
 def _right_item(product: Product, goal: Goal, nouns: Nouns) -> RightItem | None:

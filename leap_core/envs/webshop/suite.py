@@ -53,11 +53,8 @@ class WebshopSuite(Suite):
         Raises:
             LeapError: the data is missing or damaged, or has no goal for this split.
         """
-        shop = provide_shop(root, self._settings(seed))
-        try:
+        with provide_shop(root, self._settings(seed)) as shop:
             goals = self._choose(shop, split)
-        finally:
-            shop.close()
         if not goals and self._config.num_specs(split):
             raise LeapError(
                 f"The shop has no {self._params.goals} goals for the {split} split: {shop.report.num_goals} goals, of "

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,7 +19,6 @@ INTERCODE_FILE_SYSTEMS = ("fs_1", "fs_2", "fs_3", "fs_4")
 TRAINED_ON = ("fs_1", "fs_2")
 """InterCode's file systems whose tasks are for training where splits go by file system; the others are for testing."""
 
-RowT = TypeVar("RowT")
 HOW_TO_GET = (
     "Get the data: `git clone https://github.com/princeton-nlp/intercode DIR`, then set environment.data to DIR; or "
     "leave environment.data out to use the bundled tasks."
@@ -56,27 +56,17 @@ class _IntercodeRow(Record):
     gold: str | list[str]
 
 
-class _BundledRow(Record):
-    """A task as the bundled file has it."""
-
-    file_system: str
-    split: Split
-    query: str
-    gold: str
-
-
 def read_bundled() -> Benchmark:
     """Read the tasks that come with this package."""
-    rows = _read_rows(BUNDLED / "tasks.json", TypeAdapter(list[_BundledRow]))
-    ignored = (BUNDLED / "gitignore").read_text(encoding="utf-8")
-    tasks: list[BashTask] = []
-    for row in rows:
-        number = sum(task.file_system == row.file_system for task in tasks)
-        tasks.append(BashTask(id=f"{row.file_system}/{number}", **row.model_dump()))
-    names = sorted({task.file_system for task in tasks})
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(count)
+    tasks = tuple(
+        BashTask(id=f"{row['file_system']}/{next(numbers[row['file_system']])}", **row)
+        for row in json.loads(_read(BUNDLED / "tasks.json"))
+    )
+    ignored = _read(BUNDLED / "gitignore")
     return Benchmark(
-        tasks=tuple(tasks),
-        file_systems={name: _file_system(name, BUNDLED / f"{name}.sh", ignored) for name in names},
+        tasks=tasks,
+        file_systems={name: _file_system(name, BUNDLED / f"{name}.sh", ignored) for name in sorted(numbers)},
     )
 
 
@@ -90,7 +80,7 @@ def read_intercode(folder: Path) -> Benchmark:
     tasks: list[BashTask] = []
     file_systems: dict[str, FileSystem] = {}
     for name in INTERCODE_FILE_SYSTEMS:
-        rows = _read_rows(folder / f"data/nl2bash/nl2bash_{name}.json", TypeAdapter(list[_IntercodeRow]))
+        rows = _read_rows(folder / f"data/nl2bash/nl2bash_{name}.json")
         for number, row in enumerate(rows):
             gold = row.gold if isinstance(row.gold, str) else ";".join(row.gold)
             tasks.append(BashTask(id=f"{name}/{number}", file_system=name, query=row.query, gold=gold))
@@ -137,9 +127,9 @@ def _file_system(name: str, script: Path, ignored: str) -> FileSystem:
     return FileSystem(name=name, script_name=script.name, script=_read(script), ignored=ignored)
 
 
-def _read_rows(path: Path, rows: TypeAdapter[list[RowT]]) -> list[RowT]:
+def _read_rows(path: Path) -> list[_IntercodeRow]:
     try:
-        return rows.validate_python(json.loads(_read(path)))
+        return TypeAdapter(list[_IntercodeRow]).validate_python(json.loads(_read(path)))
     except (json.JSONDecodeError, ValidationError) as error:
         raise LeapError(
             f"{path} is not a list of tasks with a query and a gold command: {error} {HOW_TO_GET}"

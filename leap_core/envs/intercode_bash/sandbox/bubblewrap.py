@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -60,11 +61,8 @@ class BubblewrapBackend:
             with tempfile.TemporaryDirectory() as folder:
                 archive = Path(folder, "trial.tar")
                 write_raw_archive(archive, None)
-                sandbox = self.open("trial", archive, int(time.time()))
-            try:
-                trial = sandbox.run(["/usr/bin/git", "--version"], "/", _TRIAL_TIMEOUT_S)
-            finally:
-                sandbox.close()
+                with closing(self.open("trial", archive, int(time.time()))) as sandbox:
+                    trial = sandbox.run(["/usr/bin/git", "--version"], "/", _TRIAL_TIMEOUT_S)
         except SandboxUnavailableError as error:
             return str(error)
         except EnvironmentCrashError as error:
@@ -77,10 +75,6 @@ class BubblewrapBackend:
         """Run the set-up script in a sandbox; keep what it makes.
 
         Empty directories are not kept: git does not know them, so the original's first reset removes them, too.
-
-        Raises:
-            SandboxUnavailableError: no sandbox can be made here.
-            LeapError: the script failed.
         """
         require(self)
         started = int(time.time()) - 1  # clocks of files are coarser than this one
@@ -88,7 +82,7 @@ class BubblewrapBackend:
             raw = Path(folder, "raw.tar")
             write_raw_archive(raw, file_system)
             sandbox = self.open(file_system.name, raw, started)
-        try:
+        with closing(sandbox):
             done = sandbox.run([f"/{file_system.script_name}"], "/", BUILD_TIMEOUT_S)
             if done.exit_status != 0:
                 why = done.stopped or f"exit status {done.exit_status}"
@@ -97,9 +91,7 @@ class BubblewrapBackend:
                     f"({why}): {words(done.output)} Mend the script."
                 )
             write_archive(archive, sandbox.freeze(), started)
-        finally:
-            sandbox.close()
 
-    def open(self, file_system: str, archive: Path, born: int) -> "NamespaceSandbox":
+    def open(self, file_system: str, archive: Path, born: int) -> NamespaceSandbox:
         """Make a copy of what `build` has kept; the archive tells all, the name nothing."""
         return NamespaceSandbox(self._rootfs, archive, born)

@@ -8,8 +8,6 @@ of them together only where the engine's storage has quotas.
 
 import contextlib
 import functools
-import select
-import shlex
 import shutil
 import subprocess
 import threading
@@ -21,11 +19,12 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from leap_core.envs.intercode_bash.sandbox.backends import (
-    OUTPUT_LIMIT_BYTES,
-    STEERING,
     CommandResult,
+    KeptOutput,
+    Sandbox,
     SandboxUnavailableError,
     Stopped,
+    await_word,
     require,
     words,
 )
@@ -81,12 +80,7 @@ class DockerBackend:
         return None
 
     def build(self, file_system: FileSystem, archive: Path) -> None:
-        """See that there is an image of the file system: it is its own archive.
-
-        Raises:
-            SandboxUnavailableError: no container can be made here.
-            LeapError: there is no such image.
-        """
+        """See that there is an image of the file system: it is its own archive."""
         require(self)
         image = self._image_of(file_system.name)
         if _call("image", "inspect", image).returncode != 0:
@@ -104,7 +98,7 @@ class DockerBackend:
         return self._image.format(file_system=file_system)
 
 
-class DockerSandbox:
+class DockerSandbox(Sandbox):
     """One container, alive until it is closed or this process ends."""
 
     def __init__(self, image: str) -> None:
@@ -138,38 +132,31 @@ class DockerSandbox:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        kept = KeptOutput()
+        reader = threading.Thread(target=_read, args=(process, kept), daemon=True)
         with process:
-            reader = _Reader(process)
             reader.start()
             end = time.monotonic() + timeout_s
             reader.join(timeout_s)  # like the original, this waits for all that hold the output open
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = process.wait(max(0.0, end - time.monotonic()))
-                result = reader.result(status, None)
+                result = kept.result(status, None)
                 if status == _ENGINE_FAILED and self._holder.poll() is not None:
                     raise EnvironmentCrashError(f"The container of {self._image!r} is gone: {words(result.output)}")
                 return result
             self._end_all()
             process.kill()
             reader.join()
-            return reader.result(None, Stopped.TIMEOUT)
+            return kept.result(None, Stopped.TIMEOUT)
 
     def changes(self, timeout_s: float) -> str | None:
         """What `git status --short` says in the container, as in the original."""
         done = self.run(["/bin/bash", "-c", "git status --short;"], "/", timeout_s)
-        return done.output.decode("utf-8", errors="surrogateescape") if done.exit_status == 0 else None
+        return done.text if done.exit_status == 0 else None
 
-    def steering(self, timeout_s: float) -> str | None:
-        """What in the tree decides what `changes` sees; not what a command did to the repository itself."""
-        done = self.run(["/bin/sh", "-c", STEERING], "/", timeout_s)
-        return done.output.decode("utf-8", errors="surrogateescape") if done.exit_status == 0 else None
-
-    def digests(self, paths: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
-        """What `md5sum` says about each group of paths; None for all where it does not end in time."""
-        script = "; ".join(f"{shlex.join(['md5sum', *group])}; printf '\\0'" for group in paths)
-        done = self.run(["/bin/sh", "-c", script], "/", timeout_s)
-        found = done.output.decode("utf-8", errors="surrogateescape").split("\0")[:-1]
-        return list(found) if len(found) == len(paths) else [None] * len(paths)
+    def look(self, script: str, timeout_s: float) -> CommandResult:
+        """Run lines of shell of ours, which see all but what a command did to the repository itself."""
+        return self.run(["/bin/sh", "-c", script], "/", timeout_s)
 
     def close(self) -> None:
         """End the container, which removes it. Safe to call twice."""
@@ -197,41 +184,19 @@ class DockerSandbox:
 
     def _await(self, word: str, timeout_s: float) -> None:
         """Wait until the first process says a word."""
-        output, said, end = self._holder.stdout, b"", time.monotonic() + timeout_s
-        assert output is not None
-        while not said.endswith(f"{word}\n".encode()):  # the engine may have warnings to tell first
-            ready, _, _ = select.select([output], [], [], max(0.0, end - time.monotonic()))
-            line = output.readline() if ready else b""
-            said += line
-            if not line:
-                raise EnvironmentCrashError(
-                    f"The container of {self._image!r} did not answer {word!r} within {timeout_s:g} s: "
-                    f"{words(said) or 'nothing came'}"
-                )
+        said = await_word(word, self._holder, timeout_s)
+        if said is not None:
+            raise EnvironmentCrashError(
+                f"The container of {self._image!r} did not answer {word!r} within {timeout_s:g} s: "
+                f"{said or 'nothing came'}"
+            )
 
 
-class _Reader(threading.Thread):
-    """Reads the output of a program while it is waited for."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        super().__init__(daemon=True)
-        self._process = process
-        self._kept = bytearray()
-        self._num_dropped = 0
-
-    def run(self) -> None:
-        """Read to the end; keep what there is room for."""
-        assert self._process.stdout is not None
-        while chunk := self._process.stdout.read1():  # type: ignore[attr-defined]
-            room = OUTPUT_LIMIT_BYTES - len(self._kept)
-            self._kept += chunk[:room]
-            self._num_dropped += max(0, len(chunk) - room)
-
-    def result(self, status: int | None, stopped: Stopped | None) -> CommandResult:
-        """What came of the program."""
-        return CommandResult(
-            output=bytes(self._kept), num_dropped=self._num_dropped, exit_status=status, stopped=stopped
-        )
+def _read(process: subprocess.Popen[bytes], kept: KeptOutput) -> None:
+    """Read all that a program says while it is waited for."""
+    assert process.stdout is not None
+    while chunk := process.stdout.read1():  # type: ignore[attr-defined]
+        kept.add(chunk)
 
 
 @functools.cache

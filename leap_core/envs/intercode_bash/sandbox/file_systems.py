@@ -59,12 +59,9 @@ def write_raw_archive(path: Path, file_system: FileSystem | None) -> None:
 
 
 def write_archive(path: Path, content: bytes, dated_before: int) -> None:
-    """Write an archive in an order and with dates of its own, so that the same content has the same bytes.
+    """Write a tar file anew, in an order and with dates of its own, so that the same content has the same bytes.
 
-    Args:
-        path: where to.
-        content: a tar file.
-        dated_before: files that were last changed before this time, in seconds since 1970, keep their date.
+    Files that were last changed before `dated_before`, in seconds since 1970, keep their date.
     """
     buffer = io.BytesIO()
     with (
@@ -72,9 +69,8 @@ def write_archive(path: Path, content: bytes, dated_before: int) -> None:
         tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as target,
     ):
         for member in sorted(source.getmembers(), key=lambda member: member.name):
-            member.mtime = (
-                int(member.mtime) if member.mtime < dated_before and member.name.startswith("tree/") else FRESH
-            )
+            dated = member.mtime < dated_before and member.name.startswith("tree/")
+            member.mtime = int(member.mtime) if dated else FRESH
             member.uid = member.gid = 0
             member.uname = member.gname = ""
             target.addfile(member, source.extractfile(member) if member.isreg() else None)
@@ -83,6 +79,5 @@ def write_archive(path: Path, content: bytes, dated_before: int) -> None:
 
 def _member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, mode: int = 0o644) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
-    member.type, member.size, member.mtime = kind, size, FRESH
-    member.mode = mode
+    member.type, member.size, member.mode, member.mtime = kind, size, mode, FRESH
     return member

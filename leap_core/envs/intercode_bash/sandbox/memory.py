@@ -1,8 +1,9 @@
 """What sandboxed programs hold of the machine's memory: their own pages, and what the kernel keeps for them."""
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_MAPPINGS = 400_000
@@ -30,21 +31,21 @@ class MemoryLimits:
     kernel: int
 
 
+@dataclass(frozen=True)
 class MemoryWatch:
     """Looks at the memory of a process and its descendants."""
 
-    def __init__(self, first_pid: int, limits: MemoryLimits) -> None:
-        self._first_pid = first_pid
-        self._limits = limits
+    first_pid: int
+    limits: MemoryLimits
 
     def is_exceeded(self) -> bool:
         """Whether they hold more than they may."""
-        sizes = {pid: _sizes(pid) for pid in _descendants(self._first_pid)}
-        if sum(held for held, _ in sizes.values()) > self._limits.own:
+        sizes = {pid: _sizes(pid) for pid in _descendants(self.first_pid)}
+        if sum(held for held, _ in sizes.values()) > self.limits.own:
             return True
         if sum(addresses for _, addresses in sizes.values()) > _MAPPINGS_FROM_BYTES and _too_many_mappings(sizes):
             return True
-        return kernel_bytes() > self._limits.kernel and sum(map(_system_s, sizes)) >= _LEAST_SYSTEM_S
+        return kernel_bytes() > self.limits.kernel and sum(map(_system_s, sizes)) >= _LEAST_SYSTEM_S
 
 
 def kernel_bytes() -> int:
@@ -54,7 +55,7 @@ def kernel_bytes() -> int:
     return sizes["MemTotal"] - sum(sizes[name] for name in _NOT_THE_KERNELS)
 
 
-def _too_many_mappings(pids: "dict[int, tuple[int, int]]") -> bool:
+def _too_many_mappings(pids: Iterable[int]) -> bool:
     num_mappings = 0
     for pid in pids:
         for chunk in _chunks(f"/proc/{pid}/maps"):
@@ -83,24 +84,13 @@ def _descendants(pid: int) -> Iterator[int]:
     while waiting:
         current = waiting.pop()
         yield current
-        waiting += _children(current)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names alone are wanted, and fast
-            found += map(int, b"".join(_chunks(f"/proc/{pid}/task/{thread}/children")).split())
-    except (FileNotFoundError, ProcessLookupError):
-        return found
-    return found
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for thread in os.listdir(f"/proc/{current}/task"):  # noqa: PTH208 - names alone are wanted, and fast
+                waiting += map(int, b"".join(_chunks(f"/proc/{current}/task/{thread}/children")).split())
 
 
 def _chunks(path: str) -> Iterator[bytes]:
     """What a file of a process holds; it ends where the process does."""
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            while chunk := file.read(1 << 16):
-                yield chunk
-    except (FileNotFoundError, ProcessLookupError):
-        return
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        while chunk := file.read(1 << 16):
+            yield chunk

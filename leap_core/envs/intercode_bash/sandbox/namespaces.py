@@ -14,16 +14,20 @@ directories that programs are started from are mount points, which no command ca
 import functools
 import json
 import os
-import select
 import shlex
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from leap_core.envs.intercode_bash.sandbox.backends import STEERING, CommandResult, SandboxUnavailableError, words
+from leap_core.envs.intercode_bash.sandbox.backends import (
+    CommandResult,
+    Sandbox,
+    SandboxUnavailableError,
+    await_word,
+    words,
+)
 from leap_core.envs.intercode_bash.sandbox.memory import MemoryLimits, kernel_bytes
 from leap_core.envs.intercode_bash.sandbox.processes import Watch, confine
 from leap_core.envs.intercode_bash.sandbox.seccomp import make_filter
@@ -139,18 +143,22 @@ _OPEN_TIMEOUT_S = 20.0
 BUILD_TIMEOUT_S = 120.0
 
 
-class NamespaceSandbox:
+class NamespaceSandbox(Sandbox):
     """One copy of a file system, alive until it is closed or this process ends."""
 
     def __init__(self, rootfs: Path, archive: Path, born: int) -> None:
         self._folders = [folder for folder in _PROGRAM_FOLDERS if (rootfs / folder).is_dir()]
         self._usr_folders = sorted(path.name for path in (rootfs / "usr").iterdir() if path.is_dir())
         self._rootfs = rootfs
+        hidden = [f"/proc/{name}" for name in _HIDDEN_IN_PROC if Path("/proc", name).exists()]
+        self._closed = ["/dev/pts/ptmx", *hidden]  # terminals are counted for the machine, the rest tells of it
         self._filter = make_filter()
         with archive.open("rb") as file:
             self._holder = self._hold(file.fileno(), born)
         try:
-            self._await_holder(archive)
+            said = await_word("ready", self._holder, _OPEN_TIMEOUT_S)
+            if said is not None:
+                raise EnvironmentCrashError(f"No sandbox could be made of {archive}: {said or 'no answer'}")
         except BaseException:
             self.close()
             raise
@@ -173,23 +181,13 @@ class NamespaceSandbox:
         The repository is kept where no command could write: neither its configuration nor its hooks are the model's.
         Its index is made anew, so nothing is taken for unchanged because of a date.
         """
-        script = f"{shlex.join(_GIT)} read-tree HEAD && exec {shlex.join(_GIT)} status --short"
-        done = self._inspect(["/bin/sh", "-c", script], timeout_s)
-        complete = done.exit_status == 0 and not done.num_dropped
-        return done.output.decode("utf-8", errors="surrogateescape") if complete else None
+        return self.look(
+            f"{shlex.join(_GIT)} read-tree HEAD && exec {shlex.join(_GIT)} status --short", timeout_s
+        ).answer
 
-    def steering(self, timeout_s: float) -> str | None:
-        """What in the tree decides what `changes` sees, a line each with its content; None where it does not end."""
-        done = self._inspect(["/bin/sh", "-c", STEERING], timeout_s)
-        complete = done.exit_status == 0 and not done.num_dropped
-        return done.output.decode("utf-8", errors="surrogateescape") if complete else None
-
-    def digests(self, paths: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
-        """What `md5sum` says about each group of paths; None for all where it does not end in time."""
-        script = "; ".join(f"{shlex.join(['md5sum', *group])}; printf '\\0'" for group in paths)
-        done = self._inspect(["/bin/sh", "-c", script], timeout_s)
-        found = done.output.decode("utf-8", errors="surrogateescape").split("\0")[:-1]
-        return list(found) if len(found) == len(paths) else [None] * len(paths)
+    def look(self, script: str, timeout_s: float) -> CommandResult:
+        """Run lines of shell of ours over the tree."""
+        return self._inspect(["/bin/sh", "-c", script], timeout_s)
 
     def freeze(self) -> bytes:
         """Take the present state of the tree for the first one; return it as a tar file.
@@ -226,17 +224,6 @@ class NamespaceSandbox:
         ]
         return _start(command, _ENVIRONMENT, subprocess.PIPE, [archive])
 
-    def _await_holder(self, archive: Path) -> None:
-        output = self._holder.stdout
-        assert output is not None
-        said, end = b"", time.monotonic() + _OPEN_TIMEOUT_S
-        while not said.endswith(b"ready\n"):
-            ready, _, _ = select.select([output], [], [], max(0.0, end - time.monotonic()))
-            chunk = os.read(output.fileno(), 4096) if ready else b""
-            said += chunk
-            if not chunk:
-                raise EnvironmentCrashError(f"No sandbox could be made of {archive}: {words(said) or 'no answer'}")
-
     def _inspect(self, command: Sequence[str], timeout_s: float, *, writable: bool = False) -> CommandResult:
         """Run a program of ours over the tree. /etc, which steers how programs start, is not the model's here.
 
@@ -258,8 +245,7 @@ class NamespaceSandbox:
         for folder in self._folders:
             options += ["--ro-bind", str(self._rootfs / folder), f"/{folder}"]
         options += ["--proc", "/proc", "--dev", "/dev", "--bind", f"{_MOUNT}/shm", "/dev/shm"]
-        closed = ["/dev/pts/ptmx", *(f"/proc/{name}" for name in _HIDDEN_IN_PROC if _is_in_proc(name))]
-        for path in closed:  # terminals are counted for the machine, the rest tells of it
+        for path in self._closed:
             options += ["--ro-bind", "/dev/null", path]
         return [*options, "--remount-ro", "/dev", "--remount-ro", "/proc"]
 
@@ -308,12 +294,8 @@ class NamespaceSandbox:
 def _watch(process: subprocess.Popen[bytes], status: BinaryIO, timeout_s: float, limits: MemoryLimits) -> CommandResult:
     """Follow a bwrap to its end.
 
-    Args:
-        process: the bwrap.
-        status: what it says of itself: a JSON object a line, first the `child-pid` and, if the program was started
-            and has ended, the `exit-code` at last.
-        timeout_s: how long it may take.
-        limits: what it may hold.
+    `status` is what it says of itself: a JSON object a line, first the `child-pid` and, if the program was started and
+    has ended, the `exit-code` at last.
     """
     try:
         first = json.loads(status.readline() or "null")
@@ -360,11 +342,6 @@ def _unprivileged() -> dict[str, Any]:
     """Options of Popen: root becomes nobody first, because the kernel does not hold root to limits on processes."""
     nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     return {"umask": 0o022, **(nobody if os.geteuid() == 0 else {})}
-
-
-@functools.cache
-def _is_in_proc(name: str) -> bool:
-    return Path("/proc", name).exists()
 
 
 @functools.cache

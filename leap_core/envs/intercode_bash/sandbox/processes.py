@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from leap_core.envs.intercode_bash.sandbox.backends import OUTPUT_LIMIT_BYTES, CommandResult, Stopped
+from leap_core.envs.intercode_bash.sandbox.backends import CommandResult, KeptOutput, Stopped
 from leap_core.envs.intercode_bash.sandbox.memory import MemoryLimits, MemoryWatch
 from leap_core.errors import EnvironmentCrashError
 
@@ -33,8 +33,7 @@ class Watch:
     process: subprocess.Popen[bytes]
     first_pid: int
     limits: MemoryLimits
-    _kept: bytearray = field(default_factory=bytearray)
-    _num_dropped: int = 0
+    _kept: KeptOutput = field(default_factory=KeptOutput)
 
     def wait(self, timeout_s: float) -> CommandResult:
         """Wait for the end, at most `timeout_s`; return when no process is left.
@@ -50,17 +49,14 @@ class Watch:
                 self.process.kill()
             status = self.process.wait()
             self._await_last(first)
-            self._read_rest()
+            assert self.process.stdout is not None
+            while self._take(self.process.stdout.fileno()):  # nobody is left to write to it
+                pass
         finally:
             os.close(leader)
             if first is not None:
                 os.close(first)
-        return CommandResult(
-            output=bytes(self._kept),
-            num_dropped=self._num_dropped,
-            exit_status=None if stopped else (status if status >= 0 else 128 - status),
-            stopped=stopped,
-        )
+        return self._kept.result(None if stopped else (status if status >= 0 else 128 - status), stopped)
 
     def _read_until_end(self, leader: int, end: float) -> Stopped | None:
         """Read until the leading process ends; why it has to be stopped, if it has to."""
@@ -97,18 +93,10 @@ class Watch:
                 f"{self.first_pid}). Look at them with `ps`; the kernel may be out of memory."
             )
 
-    def _read_rest(self) -> None:
-        """Take what is still in the pipe; nobody is left to write to it."""
-        assert self.process.stdout is not None
-        while self._take(self.process.stdout.fileno()):
-            pass
-
     def _take(self, descriptor: int) -> bool:
         """Read one chunk; False at the end."""
         chunk = os.read(descriptor, _CHUNK_BYTES)
-        room = OUTPUT_LIMIT_BYTES - len(self._kept)
-        self._kept += chunk[:room]
-        self._num_dropped += max(0, len(chunk) - room)
+        self._kept.add(chunk)
         return bool(chunk)
 
 

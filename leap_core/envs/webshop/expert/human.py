@@ -72,7 +72,8 @@ def _read(line: str, where: str) -> tuple[str, tuple[str, ...]]:
     try:
         entry = json.loads(line)
         commands = tuple(_command(entry, place) for place in range(len(entry["actions"])))
-        return _instruction(entry["states"][0]), commands
+        _, _, below = entry["states"][0].partition("Instruction:")
+        return below.partition("[button]")[0].strip(), commands
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise LeapError(f"{where} is not a trajectory of the original: {error!r}. {_HOW_TO_GET}") from error
 
@@ -81,12 +82,6 @@ def _command(entry: dict[str, Any], place: int) -> str:
     index = entry["action_idxs"][place]
     command = entry["actions"][place] if index < 0 else entry["available_actions"][place][index]
     return str(command.lower())
-
-
-def _instruction(state: str) -> str:
-    """What stands between the heading and the search button of a first page."""
-    _, _, below = state.partition("Instruction:")
-    return below.partition("[button]")[0].strip()
 
 
 def _next_command(demonstration: tuple[str, ...], history: Sequence[Step], observation: Observation) -> str | None:

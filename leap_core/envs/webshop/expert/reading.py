@@ -64,8 +64,7 @@ def read_page(text: str) -> ReadPage:
 
 def lowest_price(price_tag: str) -> float:
     """The price, or the lower end of a range of prices, in dollars."""
-    amounts = [float(amount) for amount in _AMOUNT.findall(price_tag)]
-    return min(amounts, default=0.0)
+    return min(map(float, _AMOUNT.findall(price_tag)), default=0.0)
 
 
 def _read_item(text: str) -> ItemPage:

@@ -106,15 +106,15 @@ class Shopper:
 
     def _search(self) -> Action:
         """Search with the next words that were not tried yet."""
-        tried = {step.action.command for step in self.history}
+        tried = self._searches()
         candidates = [*([self.plan] if self.plan else []), *queries(self.wanted)]
         fresh = [query for query in candidates if f"search[{query}]" not in tried]
         query = candidates[0] if self.right_items or not fresh else fresh[0]
         return Action(reason=self._why_search(), command=f"search[{query}]")
 
     def _why_search(self) -> str:
-        searched = any(step.action.command.startswith("search[") for step in self.history)
-        why = "My last search did not lead there, so I try other words" if searched else "I describe it in a few words"
+        failed = "My last search did not lead there, so I try other words"
+        why = failed if self._searches() else "I describe it in a few words"
         limit = "" if self.limit is None else " A price cannot be searched for, so I leave it out."
         return f"I have to find this: {self.wanted}. {why}.{limit}"
 
@@ -123,7 +123,7 @@ class Shopper:
         right = next((listing for listing in page.listings if listing.asin in self.right_items), None)
         if right is not None:
             return self._open(right, page)
-        if self._last_search() != self.plan:
+        if self._searches()[-1:] != [f"search[{self.plan}]"]:
             return Action(reason=_WHY[_BACK], command=_BACK)
         if page.number < self.plan_page:
             return Action(reason=_turn("None of the items on this page"), command=_NEXT)
@@ -146,13 +146,11 @@ class Shopper:
         """Choose what is wanted and not chosen yet, then buy; go back from an item that cannot be right."""
         right = self._right(page)
         if right is None and self._should_leave(page):
-            why = (
-                "costs more than the task allows"
-                if not self._affordable(page.price_tag)
-                else "is not what is asked for"
-            )
+            affordable = self._affordable(page.price_tag)
+            why = "is not what is asked for" if affordable else "costs more than the task allows"
             return Action(reason=f"{_short(page.title)} {why}, so I go back to the results.", command=_PREVIOUS)
-        values = right.values if right is not None else self._fitting_values(page)
+        fitting = right.values if right is not None else map(self._fitting_value, page.options.values())
+        values = [value for value in fitting if value is not None]
         chosen = self._clicked_here()
         for value in values:
             if value not in chosen:
@@ -182,21 +180,15 @@ class Shopper:
         return f"{_short(page.title)} fits the task. {chosen}, and it costs {page.price_tag}{self._within()}. I buy it."
 
     def _should_leave(self, page: ItemPage) -> bool:
-        if len(self.history) >= _LATE:
-            return False
-        return bool(self.right_items) or not self._affordable(page.price_tag)
+        return len(self.history) < _LATE and (bool(self.right_items) or not self._affordable(page.price_tag))
 
     def _right(self, page: ItemPage) -> RightItem | None:
         """The right item that this page shows. Two of one name and one price are told apart by nothing."""
         items = self.right_items.values()
         return next((item for item in items if (item.name, item.price_tag) == (page.title, page.price_tag)), None)
 
-    def _fitting_values(self, page: ItemPage) -> list[str]:
-        """For each option of an item, the value that is wanted, if there is one."""
-        best = (self._fitting_value(values) for values in page.options.values())
-        return [value for value in best if value is not None]
-
     def _fitting_value(self, values: Sequence[str]) -> str | None:
+        """The value of an option that is wanted, if there is one."""
         if self.options is not None:
             wanted = [GoalOption(name="", value=option) for option in self.options]
             return next((value for option in wanted for value in values if matches(value, option)), None)
@@ -212,9 +204,8 @@ class Shopper:
             clicked.add(step.action.command.removeprefix("click[").removesuffix("]"))
         return clicked
 
-    def _last_search(self) -> str:
-        searches = [step.action.command for step in self.history if step.action.command.startswith("search[")]
-        return searches[-1].removeprefix("search[").removesuffix("]") if searches else ""
+    def _searches(self) -> list[str]:
+        return [step.action.command for step in self.history if step.action.command.startswith("search[")]
 
     def _affordable(self, price_tag: str) -> bool:
         return self.limit is None or lowest_price(price_tag) <= self.limit

@@ -1,18 +1,18 @@
 """From text to search terms, as Lucene's English analyzer makes them (Anserini's default, which the original uses).
 
-Word boundaries of Unicode's annex 29, possessive 's taken off, lower case, 33 stop words left out, Porter's stemmer.
+Word boundaries of Unicode's annex 29, possessive 's taken off, lower case, 33 stop words left out, and Porter's stemmer
+with its author's later changes.
 """
 
 import re
-from typing import cast
 
-from leap_core.envs.webshop.shop.porter import porter_stem
+from lunr.stemmer import PorterStemmer
 
-_STOP_WORDS = (
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "
-    "to was will with"
-)
-STOP_WORDS = frozenset(_STOP_WORDS.split())
+_STOP_WORDS_TEXT = """
+a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to was
+will with
+"""
+STOP_WORDS = frozenset(_STOP_WORDS_TEXT.split())
 MAX_TOKEN_LENGTH = 255
 """Lucene cuts longer tokens into pieces of this length."""
 
@@ -60,18 +60,16 @@ def tokens_of(text: str) -> list[str]:
     """The words of a text in lower case, before stop words are left out."""
     lower = text.lower()
     pattern = _ASCII_TOKEN if lower.isascii() else _TOKEN
-    tokens = pattern.findall(lower)
-    if max(map(len, tokens), default=0) > MAX_TOKEN_LENGTH:
-        return [piece for token in tokens for piece in _pieces(token)]
-    return cast(list[str], tokens)
+    tokens: list[str] = pattern.findall(lower)
+    if max(map(len, tokens), default=0) <= MAX_TOKEN_LENGTH:
+        return tokens
+    starts = ((token, start) for token in tokens for start in range(0, len(token), MAX_TOKEN_LENGTH))
+    return [token[start : start + MAX_TOKEN_LENGTH] for token, start in starts]
 
 
 def stem(token: str) -> str:
     """The search term of one word in lower case; empty for a stop word."""
     if token.endswith(_POSSESSIVES):
         token = token[:-2]
-    return "" if token in STOP_WORDS else porter_stem(token)
-
-
-def _pieces(token: str) -> list[str]:
-    return [token[start : start + MAX_TOKEN_LENGTH] for start in range(0, len(token), MAX_TOKEN_LENGTH)]
+    # A new one each time, as it holds the word that it works on. Snowball's "porter" is not Lucene's: "technology".
+    return "" if token in STOP_WORDS else str(PorterStemmer().stem(token))

@@ -19,7 +19,7 @@ from leap_core.envs.webshop.shop.goals import (
     human_instructions,
     shuffled,
 )
-from leap_core.envs.webshop.shop.products import ListedProduct, Product, normalised, search_text
+from leap_core.envs.webshop.shop.products import Product, normalised, search_text
 from leap_core.envs.webshop.shop.search import IndexWriter
 from leap_core.errors import LeapError
 from leap_core.types import Record
@@ -63,7 +63,7 @@ def build_shop(
     database, index = store.create_database(folder / store.DATABASE_FILE), IndexWriter()
     asins: list[str] = []
     goals = {kind: _Goals(kind) for kind in GOAL_KINDS}
-    for document, product in enumerate(_with_prices(_listed(files, annotations, left_out), rng)):
+    for document, product in enumerate(_products(files, annotations, rng, left_out)):
         store.add_product(database, document, product)
         index.add(search_text(product))
         asins.append(product.asin)
@@ -119,16 +119,13 @@ class _Goals:
             yield self._kind, number, self.instructions[place], goal - firsts[place], limits[place]
 
 
-def _listed(files: DataFiles, annotations: Mapping[str, Annotation], left_out: Counter[str]) -> Iterator[ListedProduct]:
-    attributes = {asin: said.attributes for asin, said in annotations.items() if said.attributes is not None}
-    return normalised(read_rows(files.products), attributes, left_out)
-
-
-def _with_prices(listed: Iterator[ListedProduct], rng: random.Random) -> Iterator[Product]:
+def _products(
+    files: DataFiles, annotations: Mapping[str, Annotation], rng: random.Random, left_out: Counter[str]
+) -> Iterator[Product]:
     """Each product at its price, or at one drawn from its range."""
-    for item in listed:
-        drawn = item.prices[0] if len(item.prices) == 1 else rng.uniform(*item.prices)
-        yield replace(item.product, price=drawn)
+    attributes = {asin: said.attributes for asin, said in annotations.items() if said.attributes is not None}
+    for product, prices in normalised(read_rows(files.products), attributes, left_out):
+        yield product if len(prices) == 1 else replace(product, price=rng.uniform(*prices))
 
 
 def _synthetic(said: Annotation | None, left_out: Counter[str]) -> list[Instruction]:
@@ -138,11 +135,8 @@ def _synthetic(said: Annotation | None, left_out: Counter[str]) -> list[Instruct
     if not said.instruction_attributes:
         left_out["synthetic instructions without attributes"] += 1
         return []
-    return [
-        Instruction(
-            kind="synthetic", place=0, text=said.instruction, attributes=said.instruction_attributes, options=()
-        )
-    ]
+    wanted = said.instruction_attributes
+    return [Instruction(kind="synthetic", place=0, text=said.instruction, attributes=wanted, options=())]
 
 
 def _check_damage(files: DataFiles, num_products: int, left_out: Mapping[str, int], limit: float) -> None:

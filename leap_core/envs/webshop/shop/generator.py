@@ -6,13 +6,14 @@ high, the same without one value of an option. The same seed gives the same byte
 
 import json
 import random
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from leap_core.types import Record
 
@@ -84,49 +85,39 @@ class _Item:
 
 
 def write_generated_files(folder: Path, seed: int, num_products: int = 600, num_goals: int = 300) -> None:
-    """Write `GENERATED_FILES` into `folder`.
+    """Write `GENERATED_FILES` into `folder`, which must exist; the same seed and numbers, the same bytes.
 
-    Args:
-        folder: where to; it must exist.
-        seed: the same seed and numbers, the same bytes.
-        num_products: of all categories, in mixed order.
-        num_goals: instructions in the manner of people that are goals; a few more have no attributes and are none.
+    `num_goals` instructions in the manner of people are goals; a few more have no attributes and are none.
     """
     rng = random.Random(f"webshop {seed}")
     asins = _asins(rng)
     with ExitStack() as stack:
         names = zip(GENERATED_FILES, "[{{", "]}}", strict=True)
-        products, annotations, human = (
-            stack.enter_context(_JsonWriter(folder / name, opening, closing)) for name, opening, closing in names
+        write_product, write_annotation, write_instructions = (
+            stack.enter_context(_json_file(folder / name, opening, closing)) for name, opening, closing in names
         )
         for number, item in enumerate(_mixed_items(rng, num_products)):
             asin = next(asins)
-            products.write(_product_row(item, asin, rng))
-            annotations.write(_annotation_row(item, rng), asin)
+            write_product(_dump(_product_row(item, asin, rng)))
+            write_annotation(f'"{asin}": {_dump(_annotation_row(item, rng))}')
             goals = range(num_goals * number // num_products, num_goals * (number + 1) // num_products)
             if goals:
-                human.write([row for goal in goals for row in _human_rows(item, asin, goal, rng)], asin)
+                rows = [row for goal in goals for row in _human_rows(item, asin, goal, rng)]
+                write_instructions(f'"{asin}": {_dump(rows)}')
 
 
-class _JsonWriter:
-    """Writes a JSON list or object, one element a line."""
+@contextmanager
+def _json_file(path: Path, opening: str, closing: str) -> Iterator[Callable[[str], int]]:
+    """A JSON list or object to be written, one element a line."""
+    before = chain([opening], repeat(","))
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        yield lambda element: file.write(f"{next(before)}\n{element}")
+        last = next(before)
+        file.write(f"{last}{closing}\n" if last == opening else f"\n{closing}\n")
 
-    def __init__(self, path: Path, opening: str, closing: str) -> None:
-        self._path, self._closing, self._before = path, closing, opening
 
-    def __enter__(self) -> "_JsonWriter":
-        self._file: TextIO = self._path.open("w", encoding="utf-8", newline="\n")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.write(f"\n{self._closing}\n" if self._before == "," else f"{self._before}{self._closing}\n")
-        self._file.close()
-
-    def write(self, value: Any, key: str | None = None) -> None:
-        """Write the next element; `key` is for objects."""
-        name = "" if key is None else f"{json.dumps(key)}: "
-        self._file.write(f"{self._before}\n{name}{json.dumps(value, ensure_ascii=False)}")
-        self._before = ","
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 @cache
@@ -219,12 +210,17 @@ def _model(rng: random.Random) -> str:
 
 
 def _product_row(item: _Item, asin: str, rng: random.Random) -> dict[str, Any]:
-    """A row of the file of products. Some descriptions hold HTML, and some options are null, as in the original's."""
+    """A row of the file of products. Some descriptions hold HTML, and some options are null, as in the original's.
+
+    Values of options are as they are before the original's normalisation.
+    """
     noun, praise = item.kind.noun.lower(), _catalogue().praise
     uses = item.kind.uses
     about = rng.sample(_catalogue().about, rng.randint(1, 6))
     options: dict[str, Any] = {
-        name.title(): [{"value": _raw(value), "image": None, "price": None} for value in values]
+        name.title(): [
+            {"value": f" {value.title().replace(' | ', '/')}", "image": None, "price": None} for value in values
+        ]
         for name, values in item.options.items()
     }
     if rng.random() < 0.1:
@@ -249,11 +245,6 @@ def _product_row(item: _Item, asin: str, rng: random.Random) -> dict[str, Any]:
         "customization_options": options or "",
         "images": [f"images/{asin}.jpg"],
     }
-
-
-def _raw(value: str) -> str:
-    """The value of an option as it is before the original's normalisation."""
-    return f" {value.title().replace(' | ', '/')}"
 
 
 def _annotation_row(item: _Item, rng: random.Random) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def make_goal(product: Product, instruction: Instruction, combination: int, numb
     text = f"{instruction.text} with {wanted}" if instruction.kind == "synthetic" and wanted else instruction.text
     below = "" if limit == NO_LIMIT else f", and price lower than {limit:.2f} dollars"
     return Goal(
-        id=goal_id(instruction.kind, product.asin, instruction.place + combination),
+        # A product has at most one synthetic instruction, at place 0, so no other has this sum.
+        id=f"{instruction.kind}-{product.asin}-{instruction.place + combination}",
         number=number,
         kind=instruction.kind,
         asin=product.asin,
@@ -129,15 +130,6 @@ def make_goal(product: Product, instruction: Instruction, combination: int, numb
         options=options,
         price_upper=limit,
     )
-
-
-def goal_id(kind: GoalKind, asin: str, place: int) -> str:
-    """The name of a goal, the same whatever other products there are.
-
-    `place` counts a product's human instructions, or the combinations of its options: it has at most one synthetic
-    instruction, at place 0.
-    """
-    return f"{kind}-{asin}-{place}"
 
 
 def shuffled(num: int) -> list[int]:

@@ -37,22 +37,16 @@ class Product:
     price_tag: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedProduct:
-    """A product whose price is still a range: its `prices` are one or two, in dollars."""
-
-    product: Product
-    prices: tuple[float, ...]
-
-
 class DamagedProductError(ValueError):
     """A row is not a product that can be sold."""
 
 
 def normalised(
     rows: Iterable[Any], attributes: Mapping[str, tuple[str, ...]], left_out: Counter[str]
-) -> Iterator[ListedProduct]:
-    """The products of `rows`, in order; what is left out, and why, is counted in `left_out`.
+) -> Iterator[tuple[Product, tuple[float, ...]]]:
+    """The products of `rows` with their prices, one or the two ends of a range, in order.
+
+    What is left out, and why, is counted in `left_out`.
 
     As the original, this passes over asins that are too long or "nan", and over a second product of the same asin.
     Where the original would crash (a text or a price that cannot be read), the product is left out.
@@ -88,7 +82,9 @@ def is_unicode(*texts: str) -> bool:
     return True
 
 
-def _normalise(row: Any, attributes: Mapping[str, tuple[str, ...]], left_out: Counter[str]) -> ListedProduct:
+def _normalise(
+    row: Any, attributes: Mapping[str, tuple[str, ...]], left_out: Counter[str]
+) -> tuple[Product, tuple[float, ...]]:
     if not isinstance(row, dict):
         raise DamagedProductError("not an object")
     for key in _TEXTS:
@@ -110,7 +106,7 @@ def _normalise(row: Any, attributes: Mapping[str, tuple[str, ...]], left_out: Co
     )
     if not is_unicode(search_text(product), *product.bullet_points, *(row[key] for key in _TEXTS)):
         raise DamagedProductError("not Unicode")
-    return ListedProduct(product=product, prices=prices)
+    return product, prices
 
 
 def _text(value: Any, key: str) -> str:

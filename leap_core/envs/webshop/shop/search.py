@@ -46,7 +46,7 @@ class IndexWriter:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._number_of_token: dict[str, int] = {}
+        self._number_of_token: dict[str, int] = {}  # -1 for a stop word
         self._tokens = array("q")
         self._lengths = array("i")
         self._chunks: list[_Chunk] = []
@@ -57,7 +57,8 @@ class IndexWriter:
         for token in tokens_of(text):
             number = known.get(token)
             if number is None:
-                number = known[token] = self._number(stem(token))
+                term = stem(token)
+                number = known[token] = self._numbers.setdefault(term, len(self._numbers)) if term else -1
             if number >= 0:
                 self._tokens.append(number << 32 | document)
         self._lengths.append(len(self._tokens) - before)
@@ -65,13 +66,7 @@ class IndexWriter:
             self._close_chunk()
 
     def write(self, folder: Path, asins: Sequence[str], database: sqlite3.Connection) -> None:
-        """Write `INDEX_FILES` into `folder`, and the table of terms into `database`.
-
-        Args:
-            folder: where to.
-            asins: of the documents, in order.
-            database: gets what `TERMS_TABLE` says.
-        """
+        """Write `INDEX_FILES` into `folder`, `TERMS_TABLE` into `database`; `asins` are the documents', in order."""
         self._close_chunk()
         num_by_term = np.zeros(len(self._numbers), np.int64)
         for chunk in self._chunks:
@@ -85,10 +80,6 @@ class IndexWriter:
         rows = ((term, int(starts[number]), int(num_by_term[number])) for term, number in self._numbers.items())
         database.execute(TERMS_TABLE)
         database.executemany("INSERT INTO terms VALUES (?, ?, ?)", sorted(rows))
-
-    def _number(self, term: str) -> int:
-        """The number of a term, -1 for none."""
-        return self._numbers.setdefault(term, len(self._numbers)) if term else -1
 
     def _close_chunk(self) -> None:
         keys, frequencies = np.unique(np.frombuffer(self._tokens, np.int64), return_counts=True)

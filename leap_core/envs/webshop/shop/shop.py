@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,16 +30,9 @@ FILES = (store.DATABASE_FILE, *INDEX_FILES, REPORT_FILE)
 
 @dataclass(frozen=True, kw_only=True)
 class ShopSettings:
-    """Which shop to build.
+    """Which shop to build: of the original's files in `data`, the same for every seed, or a generated one.
 
-    Args:
-        data: directory of the original's files; None for a generated shop.
-        seed: of a generated shop; downloaded data is the same for every seed.
-        size: which set of products in `data`, "all" or "1000"; None: the only one that is there.
-        price_seed: the seed that prices and price limits are drawn with.
-        num_products: of a generated shop.
-        num_goals: of a generated shop, written in the manner of people.
-        max_damaged_share: nothing is made of data in which a larger share of the products is damaged.
+    What else there is to set, `WebshopParams` describes.
     """
 
     data: Path | None
@@ -50,7 +44,7 @@ class ShopSettings:
     max_damaged_share: float = MAX_DAMAGED_SHARE
 
 
-class Shop:
+class Shop(AbstractContextManager["Shop"]):
     """A shop opened to read. One is enough for a process; its memory is shared with others that opened the same.
 
     Raises:
@@ -103,9 +97,6 @@ class Shop:
     def close(self) -> None:
         """Close the files. Safe to call twice."""
         self._database.close()
-
-    def __enter__(self) -> "Shop":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -167,12 +158,10 @@ def build_once(files: DataFiles, settings: ShopSettings) -> Path:
 
 def _build_aside(files: DataFiles, folder: Path, settings: ShopSettings) -> None:
     """Build a shop, and give it its place when it is whole."""
-    building = Path(tempfile.mkdtemp(dir=folder.parent, prefix="webshop-building-"))
-    try:
-        _build(files, building, settings, PUBLISHED_BOUNDS)
-        building.replace(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    building = tempfile.TemporaryDirectory(dir=folder.parent, prefix="webshop-building-", ignore_cleanup_errors=True)
+    with building as name:
+        _build(files, Path(name), settings, PUBLISHED_BOUNDS)
+        Path(name).replace(folder)
 
 
 def cache_folder(files: DataFiles, settings: ShopSettings) -> Path:

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -47,12 +46,14 @@ def create_database(path: Path) -> sqlite3.Connection:
 
 def add_product(database: sqlite3.Connection, document: int, product: Product) -> None:
     """Write one product; `document` is its number in the search index."""
-    database.execute("INSERT INTO products VALUES (?, ?, ?)", (document, product.asin, _dump(_PRODUCT, product)))
+    database.execute(
+        "INSERT INTO products VALUES (?, ?, ?)", (document, product.asin, _PRODUCT.dump_json(product).decode())
+    )
 
 
 def add_instruction(database: sqlite3.Connection, id: int, document: int, instruction: Instruction) -> None:
     """Write one instruction about the product of a document."""
-    row = (id, document, instruction.place, _dump(_INSTRUCTION, instruction))
+    row = (id, document, instruction.place, _INSTRUCTION.dump_json(instruction).decode())
     database.execute("INSERT INTO instructions VALUES (?, ?, ?, ?)", row)
 
 
@@ -111,7 +112,3 @@ def _goal(product: str, instruction: str, combination: int, number: int, price_u
     return make_goal(
         _PRODUCT.validate_json(product), _INSTRUCTION.validate_json(instruction), combination, number, price_upper
     )
-
-
-def _dump(adapter: TypeAdapter[Any], value: Product | Instruction) -> str:
-    return adapter.dump_json(value).decode()

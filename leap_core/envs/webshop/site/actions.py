@@ -26,7 +26,10 @@ def execute(visit: Visit, command: str) -> bool:
     item = _named_item(command, visit.listed)
     if item is not None:
         return visit.click(item.asin.lower())
-    verb, argument = _parse(command)
+    match = _COMMAND.match(command)  # what follows the last bracket is ignored, as in the original
+    if match is None:
+        return False
+    verb, argument = match["verb"], match["argument"].lower()
     if verb == "search":
         visit.search(argument)
     return visit.click(argument) if verb == "click" else verb == "search"
@@ -56,15 +59,6 @@ def draw_for(spec_id: str, num_steps: int) -> Random:
     """What decides which commands are left out at one step of an episode: the same in every run, anew at every step."""
     digest = hashlib.sha256(f"{spec_id}:{num_steps}".encode()).digest()
     return Random(int.from_bytes(digest[:8], "big"))
-
-
-def _parse(command: str) -> tuple[str, str]:
-    """Verb and argument, the latter in lower case; ("", "") where the command has not the form `verb[argument]`.
-
-    What follows the last bracket is ignored, as in the original.
-    """
-    match = _COMMAND.match(command)
-    return (match["verb"], match["argument"].lower()) if match else ("", "")
 
 
 def _named_item(command: str, listed: Sequence[Product]) -> Product | None:

@@ -78,8 +78,7 @@ def sub_page(instruction: str, product: Product, name: str) -> Page:
     if name == DESCRIPTION:
         lines += _shown(product.description)
     elif name == FEATURES:
-        for point in product.bullet_points:
-            lines += _shown(f" {point}")
+        lines += [line for point in product.bullet_points for line in _shown(f" {point}")]
     return _page(lines, [BACK_TO_SEARCH, PREVIOUS])
 
 

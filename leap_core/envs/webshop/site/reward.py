@@ -3,7 +3,7 @@
 Score = type x (attributes matched + options matched + price within the limit) / (attributes + options + 1).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,13 +12,22 @@ from rapidfuzz.utils import default_process
 
 from leap_core.envs.webshop.shop.goals import Goal, GoalOption
 from leap_core.envs.webshop.shop.products import Product
-from leap_core.envs.webshop.site.colors import first_color
 from leap_core.envs.webshop.site.nouns import Nouns
 
 _ALIKE_ABOVE = 85
 """Two texts are taken for the same above this ratio, in percent."""
 _TYPE_OF_NO_NOUNS = 0.2
 """Share of common nouns where the wanted title has none."""
+_COLORS_TEXT = """
+alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown burgundy camel camo
+caramel champagne charcoal cheetah chestnut chocolate christmas coffee cognac copper coral cranberry cream crystal
+dark denim eggplant elephant espresso fuchsia gold granite grape graphite grass gray green grey heather indigo ivory
+ivy khaki lavender lemon leopard light lilac lime magenta maroon mauve merlot midnight mint mocha multicolor
+mushroom mustard natural navy nude olive orange peach pewter pink plum purple rainbow red rose royal rust sand
+sapphire seashell silver skull slate steel stone stonewash sunflower tan taupe teal tiger turquoise violet walnut
+wheat white wine yellow
+"""
+_COLORS = tuple(_COLORS_TEXT.split())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,15 +78,20 @@ def count_options(chosen: Iterable[str], wanted: Iterable[GoalOption]) -> int:
 
 def matches(value: str, option: GoalOption) -> bool:
     """Whether a chosen value is taken for the wanted one."""
-    return _alike(first_color(value) or value, _wanted_text(option))
+    return _alike(_first_color(value) or value, _wanted_text(option))
+
+
+def _first_color(text: Container[str]) -> str | None:
+    """The first plain colour that `text` contains, even inside a word ("red" in "tailored"); None where it has none."""
+    return next((color for color in _COLORS if color in text), None)
 
 
 def _wanted_text(option: GoalOption) -> str:
     """What a value is compared with. The original writes out the pair where an option has a name."""
     if not option.name:
-        return first_color(option.value) or option.value
+        return _first_color(option.value) or option.value
     pair = (option.name, option.value)
-    return first_color(pair) or str(pair)
+    return _first_color(pair) or str(pair)
 
 
 def _count_attributes(product: Product, goal: Goal) -> int:
@@ -94,17 +108,14 @@ def _has(product: Product, attribute: str) -> bool:
 
 def _type(product: Product, goal: Goal, nouns: Nouns) -> float:
     """How well a product is of the wanted kind: 1, 0.5, 0.1 or 0."""
-    common = _common_nouns(nouns(product.title), nouns(goal.title))
+    wanted = nouns(goal.title)
+    common = len({*nouns(product.title)} & {*wanted}) / len(wanted) if wanted else _TYPE_OF_NO_NOUNS
     if common == 0.0:
         return 0.0
     if common < 0.1:
         return 0.1
     same_levels = len(_levels(product.product_category) & _levels(goal.product_category)) >= 2
     return 1.0 if product.query == goal.query or same_levels or common > 0.2 else 0.5
-
-
-def _common_nouns(bought: tuple[str, ...], wanted: tuple[str, ...]) -> float:
-    return len(set(bought) & set(wanted)) / len(wanted) if wanted else _TYPE_OF_NO_NOUNS
 
 
 def _levels(product_category: str) -> set[str]:
