@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 from leap_core.envs.alfworld.engine.facts import Relation, Row, State
 from leap_core.envs.alfworld.engine.grammar import ActionText, Condition, Each, Entity, Grammar, GrammarError, Symbol
-from leap_core.envs.alfworld.engine.naming import number_names
-from leap_core.envs.alfworld.engine.narration import NEGATED, Narrator
+from leap_core.envs.alfworld.engine.narration import NEGATED, Narrator, number_names
 from leap_core.envs.alfworld.engine.pddl import (
     ROOT_TYPE,
     ActionSchema,

@@ -20,13 +20,15 @@ from pydantic import ValidationError
 from leap_core.envs.alfworld.engine.game_file import (
     GAME_FILE,
     TASK_PREFIX,
+    TRAJECTORY_FILE,
     UNKNOWN_GOAL,
     RawGame,
     compile_game,
+    read_goal,
     read_problem,
     read_raw_game,
+    stamp_of,
 )
-from leap_core.envs.alfworld.games.trajectory_data import TRAJECTORY_FILE, read_trajectory_data
 from leap_core.errors import GameFileError, LeapError, LeftOutGameError, UnplayableGameError
 from leap_core.types import Record
 
@@ -189,16 +191,13 @@ def _examined(path: Path, blank: IndexedGame) -> IndexedGame:
         LeftOutGameError: ALFWorld leaves this kind of task out, and so has no game for it.
         GameFileError: the game, or the data beside it, is missing or damaged.
     """
-    trajectory = read_trajectory_data(path)
-    if trajectory.sliced:
-        raise LeftOutGameError(f"{path}: the task needs a sliced object, which ALFWorld leaves out.")
-    raw = read_raw_game(path)
+    goal, raw = read_goal(path), read_raw_game(path)
     wording = _PUT.search(raw.grammar)
     refusal = _refusal(raw)
     game = blank.with_(
         sha256=raw.sha256,
         task=_task_of(raw),
-        task_type=trajectory.goal.task_type,
+        task_type=goal.task_type,
         wording=wording[1] if wording else "",
         has_help="action help" in raw.grammar,
     )
@@ -264,10 +263,9 @@ def _write_cache(path: Path, games: Iterable[IndexedGame]) -> None:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        status = path.stat()
+        return stamp_of(path)
     except OSError:
         return _MISSING
-    return status.st_mtime_ns, status.st_size
 
 
 def in_order(counts: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from leap_core.envs.alfworld.engine.game_file import domain_text, grammar_for
-from leap_core.envs.alfworld.engine.naming import number_names
+from leap_core.envs.alfworld.engine.narration import number_names
 from leap_core.envs.alfworld.engine.problem import Game, Placed, Receptacle, problem_text, walkthrough
 from leap_core.envs.alfworld.games.scenes import Scene, make_scenes
 from leap_core.envs.alfworld.world.goals import (
