@@ -1,6 +1,6 @@
 """What is true at one moment: relations with an index on each argument position that is asked for."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 Row = tuple[str, ...]
 
@@ -13,15 +13,6 @@ class Relation:
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.rows = set(rows)
         self._indexes: dict[int, dict[str, set[Row]]] = {}
-
-    def __contains__(self, row: Row) -> bool:
-        return row in self.rows
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def index(self, position: int) -> Mapping[str, Collection[Row]]:
         """Rows by their argument at `position`; made when first asked for, then kept up to date."""
@@ -45,10 +36,6 @@ class Relation:
             self.rows.remove(row)
             for position, index in self._indexes.items():
                 index[row[position]].remove(row)
-
-    def copy(self) -> "Relation":
-        """An independent relation with the same rows."""
-        return Relation(self.rows)
 
 
 State = dict[str, Relation]
