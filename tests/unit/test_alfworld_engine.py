@@ -157,7 +157,7 @@ def test_library_is_bounded(tmp_path):
     first = library.get(files[0].path, files[0].sha256)
     for file in files[1:]:
         library.get(file.path, file.sha256)
-    assert library.get(files[3].path, files[3].sha256).walkthrough == ("3",)
+    assert library.get(files[3].path, files[3].sha256).path == files[3].path
     assert library.get(files[0].path, files[0].sha256) is not first
 
 

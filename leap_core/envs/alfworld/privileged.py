@@ -139,13 +139,8 @@ def reveal(
 ) -> PrivilegedState:
     """Describe the hidden state in words and as `AlfworldFacts`.
 
-    Args:
-        spec: the spec of the game.
-        goal: what it asks for.
-        hidden: the facts at the start.
-        plan: commands that win from the start; empty where none are known.
-        walkthrough: what ALFWorld's own expert did, as the file has it; empty where it has nothing.
-        source: which engine the facts are from.
+    `plan` holds commands that win from the start, `walkthrough` what ALFWorld's own expert did, as the file has it;
+    each is empty where none are known. `source` says which engine the facts are from.
     """
     objects, locations = _essential_objects(goal, hidden, plan), _critical_locations(goal, hidden, plan)
     facts = AlfworldFacts(
@@ -164,7 +159,7 @@ def reveal(
     )
     lines = [
         f"Task: {spec.instruction}.",
-        *_section("Essential objects:", [_where(name, hidden) for name in objects]),
+        *_section("Essential objects:", [f"{name}, in/on {' and '.join(hidden.places[name])}" for name in objects]),
         *_section("Critical locations:", [_what_for(name, goal, hidden) for name in locations]),
     ]
     if plan:
@@ -192,10 +187,6 @@ def _critical_locations(goal: Goal, hidden: StartFacts, plan: Sequence[str]) -> 
     kinds = {goal.target_kind, APPLIANCES.get(goal.task_type, ("", ""))[1].lower()}
     sources = {place for name in _essential_objects(goal, hidden, plan) for place in hidden.places[name]}
     return [name for name in hidden.receptacles if name in sources or kind_of(name) in kinds]
-
-
-def _where(name: str, hidden: StartFacts) -> str:
-    return f"{name}, in/on {' and '.join(hidden.places[name])}"
 
 
 def _what_for(name: str, goal: Goal, hidden: StartFacts) -> str:

@@ -14,6 +14,9 @@ class Relation:
         self.rows = set(rows)
         self._indexes: dict[int, dict[str, set[Row]]] = {}
 
+    def __contains__(self, row: Row) -> bool:
+        return row in self.rows
+
     def index(self, position: int) -> Mapping[str, Collection[Row]]:
         """Rows by their argument at `position`; made when first asked for, then kept up to date."""
         index = self._indexes.get(position)
@@ -36,6 +39,10 @@ class Relation:
             self.rows.remove(row)
             for position, index in self._indexes.items():
                 index[row[position]].remove(row)
+
+    def copy(self) -> "Relation":
+        """An independent relation with the same rows."""
+        return Relation(self.rows)
 
 
 State = dict[str, Relation]

@@ -67,7 +67,7 @@ class Game:
 
     def new_state(self) -> State:
         """The facts at the start, to be changed by one episode; what never changes is shared."""
-        return {name: Relation(own.rows) if name in self.changing else own for name, own in self.start.items()}
+        return {name: relation.copy() if name in self.changing else relation for name, relation in self.start.items()}
 
     def told_facts(self, state: State) -> Iterator[tuple[str, Row]]:
         """What ALFWorld says is true: predicates with the ids that they hold of."""
