@@ -53,15 +53,12 @@ class Environment(Protocol):
 
     def reset(self, spec: Spec) -> Observation:
         """Start `spec` from its beginning; the same spec always starts the same."""
-        ...
 
     def step(self, command: str) -> StepResult:
         """Execute one command. A wrong command is an answer with `valid=False`, never an exception."""
-        ...
 
     def close(self) -> None:
         """Release what the episode holds. Safe to call twice."""
-        ...
 
 
 Narrator = Callable[[Environment, Spec, int, Random], Trajectory]
@@ -86,7 +83,6 @@ class Oracle(Protocol):
         `level` is the share of the privileged state that may guide the choice: 0 acts on what was seen
         and on general knowledge alone, 100 walks straight to the goal.
         """
-        ...
 
 
 class Suite(Protocol):
@@ -120,19 +116,15 @@ class Suite(Protocol):
         Raises:
             LeapError: data is missing or damaged; says which file and how to get it.
         """
-        ...
 
     def make(self, root: Path) -> Environment:
         """Make an environment that can play any spec of `root`."""
-        ...
 
     def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
         """The hidden state at the start of `spec`."""
-        ...
 
     def oracle(self) -> Oracle:
         """The rule-based expert of this environment."""
-        ...
 
     def narrator(self) -> Narrator | None:
         """What plays at random and narrates it; none: no student can be pre-trained on this environment."""

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
 from typing import Literal, cast
 
 from leap_core.envs.base import Environment, StepResult
 from leap_core.types import Observation, Spec
 
+_NOT_STARTED = "no episode was started here: reset it first"
 START_TIMEOUT_S = 120.0
 """A worker imports its environment before it answers for the first time."""
 
@@ -84,9 +84,7 @@ class EnvironmentPool:
     def __enter__(self) -> "EnvironmentPool":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _run(self, requests: Sequence[_Request]) -> list[_Result]:
@@ -94,13 +92,15 @@ class EnvironmentPool:
             return [self._local.execute(request) for request in requests]
         batch = _Batch(requests)
         for position, request in enumerate(requests):
-            worker = self._worker_for(request)
-            if worker is None:
-                batch.results[position] = self._without_worker(request)
-            else:
+            if worker := self._worker_for(request):
                 batch.waiting.setdefault(worker, []).append(position)
-        for worker in list(batch.waiting):
-            if not worker.send([requests[position] for position in batch.waiting[worker]], self._timeout_s):
+            elif request.verb != "close":
+                why = self._lost.get(request.slot, _NOT_STARTED)
+                batch.results[position] = EnvironmentFailure(slot=request.slot, text=why)
+        for worker, positions in list(batch.waiting.items()):
+            try:
+                worker.send([requests[position] for position in positions], self._timeout_s)
+            except OSError:
                 self._replace(worker, batch, worker.exit_status())
         while batch.waiting:
             self._gather(batch)
@@ -118,12 +118,6 @@ class EnvironmentPool:
         worker.slots.add(request.slot)
         return worker
 
-    def _without_worker(self, request: _Request) -> _Result:
-        if request.verb == "close":
-            return None
-        why = self._lost.get(request.slot, "no episode was started here: reset it first")
-        return EnvironmentFailure(slot=request.slot, text=why)
-
     def _gather(self, batch: "_Batch") -> None:
         """Take the answers that are there; replace workers that died or are overdue."""
         now = time.monotonic()
@@ -131,11 +125,10 @@ class EnvironmentPool:
         ready = wait([worker.connection for worker in batch.waiting], timeout=max(0.0, nearest - now))
         for worker in list(batch.waiting):
             if worker.connection in ready:
-                answer = worker.receive(self._timeout_s)
-                if answer is None:
+                try:
+                    batch.take(worker, worker.receive(self._timeout_s))
+                except (EOFError, OSError):
                     self._replace(worker, batch, worker.exit_status())
-                else:
-                    batch.take(worker, answer[0])
             elif time.monotonic() >= worker.deadline:
                 self._replace(worker, batch, f"did not answer within {self._timeout_s:g} s")
 
@@ -180,24 +173,17 @@ class _Worker:
         self._process.start()
         theirs.close()
 
-    def send(self, requests: Sequence[_Request], timeout_s: float) -> bool:
-        """Hand over requests; False where the process is dead."""
+    def send(self, requests: Sequence[_Request], timeout_s: float) -> None:
+        """Hand over requests; raises OSError where the process is dead."""
         self.deadline = time.monotonic() + timeout_s + (0.0 if self._answered else START_TIMEOUT_S)
-        try:
-            self.connection.send(list(requests))
-        except OSError:
-            return False
-        return True
+        self.connection.send(list(requests))
 
-    def receive(self, timeout_s: float) -> tuple[_Result] | None:
-        """The next result, in a tuple; None where the process is dead."""
-        try:
-            result = cast(_Result, self.connection.recv())
-        except (EOFError, OSError):
-            return None
+    def receive(self, timeout_s: float) -> _Result:
+        """The next result; raises EOFError or OSError where the process is dead."""
+        result: _Result = self.connection.recv()
         self._answered = True
         self.deadline = time.monotonic() + timeout_s
-        return (result,)
+        return result
 
     def exit_status(self) -> str:
         """How the process ended."""
@@ -232,8 +218,7 @@ class _Host:
 
     def _execute(self, request: _Request) -> _Result:
         if request.verb == "close":
-            environment = self._environments.pop(request.slot, None)
-            if environment is not None:
+            if (environment := self._environments.pop(request.slot, None)) is not None:
                 environment.close()
             return None
         if request.verb == "reset":
@@ -241,7 +226,7 @@ class _Host:
                 self._environments[request.slot] = self._make()
             return self._environments[request.slot].reset(cast(Spec, request.argument))
         if request.slot not in self._environments:
-            return EnvironmentFailure(slot=request.slot, text="no episode was started here: reset it first")
+            return EnvironmentFailure(slot=request.slot, text=_NOT_STARTED)
         return self._environments[request.slot].step(cast(str, request.argument))
 
 

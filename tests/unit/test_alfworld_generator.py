@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leap_core.envs.alfworld.engine.naming import number_names
+from leap_core.envs.alfworld.engine.narration import number_names
 from leap_core.envs.alfworld.engine.problem import walkthrough
 from leap_core.envs.alfworld.games.generator import draw_game, furnish, generate_games, may_be_in
 from leap_core.envs.alfworld.games.scenes import make_scenes

@@ -8,13 +8,12 @@ import pytest
 from alfworld_games import GOALS, older_domain, older_grammar, write_game
 
 from leap_core.envs.alfworld.engine.engines import NativeEngine
+from leap_core.envs.alfworld.engine.game_file import read_goal
 from leap_core.envs.alfworld.environment import AlfworldEnvironment
-from leap_core.envs.alfworld.expert.planning import winning_plan
 from leap_core.envs.alfworld.games.generator import generate_games
 from leap_core.envs.alfworld.games.routes import NoRouteError, Room, Spot, Thing, shortest_route, spell
-from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
 from leap_core.envs.alfworld.oracle import AlfworldOracle
-from leap_core.envs.alfworld.privileged import AlfworldFacts, StartFacts, reveal
+from leap_core.envs.alfworld.privileged import AlfworldFacts, StartFacts, reveal, winning_plan
 from leap_core.envs.alfworld.world.goals import CLEAN, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, Goal
 from leap_core.method.demonstrations import demonstrate
 from leap_core.types import Spec
@@ -52,9 +51,7 @@ def digest(path):
 
 
 def plan_of(path, walkthrough=()):
-    return winning_plan(
-        NativeEngine(), path, digest(path), read_trajectory_data(path).goal, hidden_of(path), walkthrough
-    )
+    return winning_plan(NativeEngine(), path, digest(path), read_goal(path), hidden_of(path), walkthrough)
 
 
 def test_plans_are_the_walkthroughs_that_games_were_made_with(games):
@@ -69,7 +66,7 @@ def test_the_expert_solves_every_kind_of_task(games, level):
     solved = set()
     for path in paths:
         environment = AlfworldEnvironment(NativeEngine(), path.parent)
-        goal, task = read_trajectory_data(path).goal, re.search("is to: (.*?)\\.", path.read_text())[1]
+        goal, task = read_goal(path), re.search("is to: (.*?)\\.", path.read_text())[1]
         params = {"game": path.name, "sha256": digest(path)}
         spec = Spec(id=str(path), env="alfworld", split="test", instruction=task, group=goal.task_type, params=params)
         state = reveal(spec, goal, hidden_of(path), plan_of(path), (), "test")
@@ -148,7 +145,7 @@ def test_no_way(names, task_type):
 def test_text_without_a_plan_names_what_could_serve(tmp_path):
     path = write_game(tmp_path, goal=GOALS["heat"])
     spec = Spec(id="x", env="alfworld", split="test", instruction="put a hot apple in diningtable", params={})
-    state = reveal(spec, read_trajectory_data(path).goal, hidden_of(path), (), (), "test")
+    state = reveal(spec, read_goal(path), hidden_of(path), (), (), "test")
     facts = AlfworldFacts.of(state)
     assert facts.essential_objects == ("apple 1", "apple 2")
     assert facts.critical_locations == ("cabinet 2", "countertop 1", "diningtable 1", "microwave 1")

@@ -4,21 +4,8 @@ import os
 from importlib.metadata import version
 
 from leap_core.envs.alfworld.engine.engines import make_engine
-from leap_core.envs.alfworld.games.data_index import (
-    CHOSEN,
-    DAMAGED,
-    DATA_SPLITS,
-    DATA_VARIABLE,
-    DEFAULT_DATA,
-    NUM_EVALUATION_GAMES,
-    NUM_TRAIN_GAMES,
-    PLAYABLE,
-    UNPLAYABLE,
-    DataIndex,
-    find_data,
-    in_order,
-    read_index,
-)
+from leap_core.envs.alfworld.games import data_index
+from leap_core.envs.alfworld.games.data_index import DATA_SPLITS, DATA_VARIABLE, DataIndex
 from leap_core.envs.findings import Finding
 from leap_core.envs.skipped import describe_counts
 from leap_core.errors import LeapError, MissingPackageError
@@ -33,11 +20,11 @@ def examine() -> list[Finding]:
     """Look at everything that playing ALFWorld's own games needs."""
     findings = [_original_engine(), _data_variable()]
     try:
-        folder = find_data(f"${DATA_VARIABLE}")
+        folder = data_index.find_data(f"${DATA_VARIABLE}")
     except LeapError as error:
         optional = not os.environ.get(DATA_VARIABLE)  # generated games serve, unless the variable is set
         return [*findings, Finding(what="alfworld data", ok=False, text=str(error), optional=optional)]
-    index = read_index(folder)
+    index = data_index.read_index(folder)
     findings += [Finding(what="alfworld data", ok=True, text=f"{folder}; {_wording(index)}")]
     return [*findings, *(_split(index, split) for split in DATA_SPLITS)]
 
@@ -45,7 +32,7 @@ def examine() -> list[Finding]:
 def _data_variable() -> Finding:
     """Where the environment variable says that games are."""
     value = os.environ.get(DATA_VARIABLE)
-    text = f"is set to {value}" if value else f"is not set, so games are looked for in {DEFAULT_DATA}"
+    text = f"is set to {value}" if value else f"is not set, so games are looked for in {data_index.DEFAULT_DATA}"
     return Finding(what=DATA_VARIABLE, ok=True, text=text)
 
 
@@ -70,11 +57,11 @@ def _split(index: DataIndex, split: str) -> Finding:
     counts, games = index.count(split), index.games(split)
     if not games:
         return Finding(what=split, ok=False, text=f"no games in {index.folder / split}: run `alfworld-download` again")
-    ok, num = counts[PLAYABLE] > 0, sum(counts[status] for status in CHOSEN)
-    text = f"{num:,} games ({describe_counts(in_order(counts))})"
-    if split == "train" and num != NUM_TRAIN_GAMES:
-        text += f"; ALFWorld's own has {NUM_TRAIN_GAMES:,}"
-    if expected := NUM_EVALUATION_GAMES.get(split):
+    ok, num = counts[data_index.PLAYABLE] > 0, sum(counts[status] for status in data_index.CHOSEN)
+    text = f"{num:,} games ({describe_counts(data_index.in_order(counts))})"
+    if split == "train" and num != data_index.NUM_TRAIN_GAMES:
+        text += f"; ALFWorld's own has {data_index.NUM_TRAIN_GAMES:,}"
+    if expected := data_index.NUM_EVALUATION_GAMES.get(split):
         missing = index.missing_evaluation_games(split)
         if num == expected and not missing:
             text += f"; exactly the {expected} games of the published evaluation"
@@ -83,5 +70,5 @@ def _split(index: DataIndex, split: str) -> Finding:
             text += (
                 f"; the published evaluation has {expected}: numbers will not compare ({len(missing)} missing{first})"
             )
-    broken = next((game.why for game in games if game.status in (DAMAGED, UNPLAYABLE)), "")
+    broken = next((game.why for game in games if game.status in (data_index.DAMAGED, data_index.UNPLAYABLE)), "")
     return Finding(what=split, ok=ok, text=f"{text}. First that is not as it should be: {broken}" if broken else text)

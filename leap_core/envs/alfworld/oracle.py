@@ -12,7 +12,7 @@ from itertools import takewhile
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of, number_of
 from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.world.goals import APPLIANCES, LOOK, PICK_TWO, Goal, parse_goal
-from leap_core.envs.alfworld.world.kinds import fits, preposition, usual_places
+from leap_core.envs.alfworld.world.kinds import fits, preposition, usual_places, with_article
 from leap_core.errors import TeacherReplyError
 from leap_core.types import LEVELS, Action, Level, Observation, PrivilegedState, Spec, Step
 
@@ -138,7 +138,7 @@ class _Expert:
 
     def _usual(self, kind: str, place: str) -> str:
         often = "is often" if kind_of(place) in usual_places(kind) else "may also be"
-        return f"{_a(kind).capitalize()} {often} {preposition(kind_of(place))} {_a(kind_of(place))}"
+        return f"{with_article(kind).capitalize()} {often} {preposition(kind_of(place))} {with_article(kind_of(place))}"
 
     def _search_order(self, kind: str) -> list[str]:
         """Unseen receptacles: a likely closed one here, then by likeliness."""
@@ -162,7 +162,7 @@ class _Expert:
     def _look_for(self, kind: str) -> str:
         """Name a kind; whether one was seen, wherever that was, is said next, and then where it was."""
         placed = self._in_place()
-        return f"I look for another {kind} than {placed}" if placed else f"I look for {_a(kind)}"
+        return f"I look for another {kind} than {placed}" if placed else f"I look for {with_article(kind)}"
 
     def _change(self, held: str) -> Action:
         verb, appliance_kind = APPLIANCES[self.goal.task_type]
@@ -198,7 +198,7 @@ class _Expert:
         """Free the hand of a wrong object: here if that is possible, else where it came from, else where it fits."""
         for place in self.belief.receptacles:
             command = self._putting(held, place)
-            if self._is_at(place) and self._allows(command):
+            if self._is_at(place) and command in self.admissible:
                 return self._act(f"So I {command}.", command)
         source = self.belief.taken_from.get(held)
         suitable = [place for place in self.belief.receptacles if fits(kind_of(held), kind_of(place))]
@@ -230,25 +230,19 @@ class _Expert:
         return min(kin, key=number_of)
 
     def _nearest(self, kind: str) -> str:
-        return min(self._all_of(kind), key=lambda place: (not self._is_at(place), number_of(place)))
-
-    def _all_of(self, kind: str) -> list[str]:
         found = [place for place in self.belief.receptacles if kind_of(place) == kind]
         if not found:
             raise TeacherReplyError(f"The episode's opening names no {kind}. Leave this step out.")
-        return found
+        return min(found, key=lambda place: (not self._is_at(place), number_of(place)))
 
     def _is_at(self, place: str) -> bool:
         # In ALFWorld's own rooms one can stand at several receptacles at once; only the commands tell.
         return place == self.belief.location or f"examine {place}" in self.admissible
 
-    def _allows(self, command: str) -> bool:
-        return command in self.admissible
-
     def _putting(self, held: str, place: str) -> str:
         """The command that puts down, in the wording that is admissible now (ALFWorld changed it in 0.4)."""
         older = f"put {held} in/on {place}"
-        return older if self._allows(older) else f"move {held} to {place}"
+        return older if older in self.admissible else f"move {held} to {place}"
 
     def _go(self, place: str, why: str) -> Action:
         return self._act(f"{why} So I go to {place}.".lstrip(), f"go to {place}")
@@ -257,7 +251,7 @@ class _Expert:
         return self._act(f"{why} {place} is closed. So I open {place}.".lstrip(), f"open {place}")
 
     def _act(self, why: str, command: str) -> Action:
-        if not self._allows(command):
+        if command not in self.admissible:
             raise TeacherReplyError(
                 f"The advice {command!r} is not admissible at this step: the episode's text does not tell the whole "
                 "state. Leave this step out."
@@ -276,8 +270,4 @@ class _Expert:
             yield f"{placed} is in place."
         if held := self.belief.holding:
             answer = "Yes" if kind_of(held) == self.goal.object_kind else "No"
-            yield f"I hold {held}. Is it {_a(self.goal.object_kind)}? {answer}."
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+            yield f"I hold {held}. Is it {with_article(self.goal.object_kind)}? {answer}."

@@ -5,14 +5,16 @@ of actions. It is made from the hidden facts and a plan; no model is asked.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import ConfigDict
 
-from leap_core.envs.alfworld.engine.engines import NamedFact
+from leap_core.envs.alfworld.engine.engines import Engine, NamedFact
 from leap_core.envs.alfworld.expert.belief import kind_of, number_of
-from leap_core.envs.alfworld.games.routes import Room, Spot, Thing
+from leap_core.envs.alfworld.games.routes import NoRouteError, Room, RouteStep, Spot, Thing, shortest_route
 from leap_core.envs.alfworld.world.goals import APPLIANCES, LOOK, Goal
 from leap_core.types import HiddenFacts, PrivilegedState, Record, Spec
 
@@ -100,18 +102,45 @@ class StartFacts:
         return frozenset(state for fact, state in _STATE_FACTS.items() if self.holds(fact, name))
 
 
+def winning_plan(
+    engine: Engine, path: Path, sha256: str, goal: Goal, hidden: StartFacts, walkthrough: Sequence[str]
+) -> tuple[str, ...]:
+    """Commands that win the game from its start, as few as are known: our route or the file's walkthrough.
+
+    Both are played, in the wording of the game, and cut where the game is won; empty where neither wins.
+
+    Raises:
+        GameFileError: the game is missing, changed or damaged.
+    """
+    tries: list[Sequence[RouteStep]] = [[(command,) for command in walkthrough]]
+    with suppress(NoRouteError):  # the walkthrough may know better
+        tries.insert(0, shortest_route(hidden.room(), goal))
+    plans = [_played(engine, path, sha256, steps) for steps in tries]
+    return min((plan for plan in plans if plan is not None), key=len, default=())
+
+
+def _played(engine: Engine, path: Path, sha256: str, steps: Sequence[RouteStep]) -> tuple[str, ...] | None:
+    """The commands up to the win, each in the wording that is possible; None where they do not win."""
+    turn = engine.start(path, sha256)
+    commands: list[str] = []
+    for step in steps:
+        if turn.won:
+            break
+        command = next((wording for wording in step if wording in turn.admissible), None)
+        if command is None:
+            return None
+        turn = engine.act(command)
+        commands.append(command)
+    return tuple(commands) if turn.won else None
+
+
 def reveal(
     spec: Spec, goal: Goal, hidden: StartFacts, plan: Sequence[str], walkthrough: Sequence[str], source: str
 ) -> PrivilegedState:
     """Describe the hidden state in words and as `AlfworldFacts`.
 
-    Args:
-        spec: the spec of the game.
-        goal: what it asks for.
-        hidden: the facts at the start.
-        plan: commands that win from the start; empty where none are known.
-        walkthrough: what ALFWorld's own expert did, as the file has it; empty where it has nothing.
-        source: which engine the facts are from.
+    `plan` holds commands that win from the start, `walkthrough` what ALFWorld's own expert did, as the file has it;
+    each is empty where none are known. `source` says which engine the facts are from.
     """
     objects, locations = _essential_objects(goal, hidden, plan), _critical_locations(goal, hidden, plan)
     facts = AlfworldFacts(
@@ -130,7 +159,7 @@ def reveal(
     )
     lines = [
         f"Task: {spec.instruction}.",
-        *_section("Essential objects:", [_where(name, hidden) for name in objects]),
+        *_section("Essential objects:", [f"{name}, in/on {' and '.join(hidden.places[name])}" for name in objects]),
         *_section("Critical locations:", [_what_for(name, goal, hidden) for name in locations]),
     ]
     if plan:
@@ -158,10 +187,6 @@ def _critical_locations(goal: Goal, hidden: StartFacts, plan: Sequence[str]) -> 
     kinds = {goal.target_kind, APPLIANCES.get(goal.task_type, ("", ""))[1].lower()}
     sources = {place for name in _essential_objects(goal, hidden, plan) for place in hidden.places[name]}
     return [name for name in hidden.receptacles if name in sources or kind_of(name) in kinds]
-
-
-def _where(name: str, hidden: StartFacts) -> str:
-    return f"{name}, in/on {' and '.join(hidden.places[name])}"
 
 
 def _what_for(name: str, goal: Goal, hidden: StartFacts) -> str:

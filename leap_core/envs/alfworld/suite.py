@@ -8,9 +8,8 @@ from pydantic import JsonValue
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.engine.engines import make_engine
-from leap_core.envs.alfworld.engine.game_file import load_game_file, read_raw_game, task_of
+from leap_core.envs.alfworld.engine.game_file import load_game_file, read_goal, read_raw_game, task_of
 from leap_core.envs.alfworld.environment import AlfworldEnvironment, game_of
-from leap_core.envs.alfworld.expert.planning import winning_plan
 from leap_core.envs.alfworld.games.data_index import (
     CHOSEN,
     DAMAGED,
@@ -23,17 +22,11 @@ from leap_core.envs.alfworld.games.data_index import (
     in_order,
     read_index,
 )
-from leap_core.envs.alfworld.games.trajectory_data import read_trajectory_data
 from leap_core.envs.alfworld.params import AlfworldParams
-from leap_core.envs.alfworld.privileged import StartFacts, reveal
+from leap_core.envs.alfworld.privileged import StartFacts, reveal, winning_plan
 from leap_core.envs.base import Environment, Narrator, Oracle, Suite
 from leap_core.envs.skipped import Skipped, describe_counts, write_skipped
-from leap_core.errors import (
-    GameFileError,
-    LeapError,
-    MissingPackageError,
-    UnplayableGameError,
-)
+from leap_core.errors import GameFileError, LeapError, MissingPackageError, UnplayableGameError
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 
@@ -87,7 +80,7 @@ class AlfworldSuite(Suite):
         """
         path, sha256 = game_of(root, spec)
         self._engine.start(path, sha256)
-        hidden, goal = StartFacts(self._engine.facts()), read_trajectory_data(path).goal
+        hidden, goal = StartFacts(self._engine.facts()), read_goal(path)
         walkthrough = read_raw_game(path).walkthrough
         plan = winning_plan(self._engine, path, sha256, goal, hidden, walkthrough)
         self._engine.close()
@@ -165,7 +158,7 @@ class AlfworldSuite(Suite):
 def _generated(root: Path, path: Path, split: Split) -> Spec:
     """The spec of a generated game; `path` is relative to `root`."""
     file = load_game_file(root / path)
-    task_type = read_trajectory_data(root / path).goal.task_type
+    task_type = read_goal(root / path).task_type
     return _spec(path, file.sha256, file.task, split, path.parent.relative_to("games"), task_type)
 
 

@@ -31,19 +31,24 @@ class Engine(Protocol):
             GameFileError: it is missing, changed or damaged.
             UnplayableGameError: its rules or its wording are of a kind that this engine does not play.
         """
-        ...
 
     def act(self, command: str) -> Turn:
-        """Execute a command. One that is not admissible changes nothing."""
-        ...
+        """Execute a command. One that is not admissible changes nothing.
+
+        Raises:
+            EnvironmentCrashError: nothing was started, or the engine failed.
+            GameFileError: the game's grammar has no words for what happened.
+        """
 
     def facts(self) -> frozenset[NamedFact]:
-        """Everything that is true now, seen or not. Hidden state: for teachers and checks, never for a student."""
-        ...
+        """Everything that is true now, seen or not. Hidden state: for teachers and checks, never for a student.
+
+        Raises:
+            EnvironmentCrashError: nothing was started.
+        """
 
     def close(self) -> None:
         """Release the episode. Safe to call twice."""
-        ...
 
 
 class NativeEngine:
@@ -60,12 +65,7 @@ class NativeEngine:
         return self._episode.first_turn()
 
     def act(self, command: str) -> Turn:
-        """Execute a command. One that is not admissible changes nothing.
-
-        Raises:
-            EnvironmentCrashError: nothing was started.
-            GameFileError: the game's grammar has no words for what happened.
-        """
+        """Execute a command."""
         file, episode = self._live()
         try:
             return episode.act(command)
@@ -73,11 +73,7 @@ class NativeEngine:
             raise GameFileError(f"{file.path}: 'grammar' fails after {command!r}: {error}.") from error
 
     def facts(self) -> frozenset[NamedFact]:
-        """Everything that is true now, seen or not.
-
-        Raises:
-            EnvironmentCrashError: nothing was started.
-        """
+        """Everything that is true now."""
         file, episode = self._live()
         names = file.game.names
         return frozenset(
@@ -103,12 +99,7 @@ class AutoEngine:
         self._current: Engine = self._native
 
     def start(self, path: Path, sha256: str) -> Turn:
-        """Begin the game at `path`, whose content must have this digest.
-
-        Raises:
-            GameFileError: it is missing, changed or damaged.
-            UnplayableGameError: the native engine does not play it, and the original engine is not installed.
-        """
+        """Begin the game with the native engine, or with the original one where that refuses and this is installed."""
         self._current.close()
         self._current = self._native
         try:

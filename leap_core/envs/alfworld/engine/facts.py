@@ -1,6 +1,6 @@
 """What is true at one moment: relations with an index on each argument position that is asked for."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 Row = tuple[str, ...]
 
@@ -16,12 +16,6 @@ class Relation:
 
     def __contains__(self, row: Row) -> bool:
         return row in self.rows
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def index(self, position: int) -> Mapping[str, Collection[Row]]:
         """Rows by their argument at `position`; made when first asked for, then kept up to date."""

@@ -14,19 +14,8 @@ from dataclasses import dataclass
 
 from leap_core.envs.alfworld.engine.facts import Relation, Row, State
 from leap_core.envs.alfworld.engine.grammar import ActionText, Condition, Each, Entity, Grammar, GrammarError, Symbol
-from leap_core.envs.alfworld.engine.naming import number_names
-from leap_core.envs.alfworld.engine.narration import NEGATED, Narrator
-from leap_core.envs.alfworld.engine.pddl import (
-    ROOT_TYPE,
-    ActionSchema,
-    And,
-    Atom,
-    Domain,
-    Effect,
-    Formula,
-    Not,
-    Problem,
-)
+from leap_core.envs.alfworld.engine.narration import NEGATED, Narrator, number_names
+from leap_core.envs.alfworld.engine.pddl import ActionSchema, And, Atom, Domain, Effect, Formula, Not, Problem
 from leap_core.envs.alfworld.engine.queries import Query, World
 
 NOTHING_HAPPENS = "Nothing happens."
@@ -53,7 +42,6 @@ class Game:
         """
         conditions = grammar.conditions(action.name for action in domain.actions)
         _check_conditions(conditions, domain)
-        self.problem = problem
         self.names = number_names({arg for fact in problem.init for arg in fact.args})
         changing = {effect.atom.predicate for action in domain.actions for effect in action.effects}
         asked = {condition.predicate for condition in conditions}
@@ -72,14 +60,10 @@ class Game:
         }
         self.narrator = Narrator(grammar, world, entities, {name: told(name) for name in self.doubted})
         self.rules = [
-            Rule(action, grammar.actions[action.name], world, self.narrator, self.doubted) for action in domain.actions
+            Rule(action, grammar.wording(action.name), world, self.narrator, self.doubted) for action in domain.actions
         ]
-        self._goal = Query(world, problem.goal, {}, ())
+        self.goal = Query(world, problem.goal, {}, ())
         self.intro = self.narrator.tell((Symbol("intro"),), self.start)
-
-    def is_won(self, state: State) -> bool:
-        """Whether the goal is reached."""
-        return self._goal.holds(state)
 
     def new_state(self) -> State:
         """The facts at the start, to be changed by one episode; what never changes is shared."""
@@ -90,8 +74,8 @@ class Game:
         kept_apart = {told(name) for name in self.doubted}
         for predicate, relation in state.items():
             if not predicate.startswith(NEGATED) and predicate not in kept_apart:
-                rows = state[told(predicate)] if predicate in self.doubted else relation
-                yield from ((predicate, row) for row in rows)
+                shown = state[told(predicate)] if predicate in self.doubted else relation
+                yield from ((predicate, row) for row in shown.rows)
 
 
 class Rule:
@@ -183,7 +167,7 @@ class Episode:
         return self._turn(rule.feedback(row, self.state))
 
     def _turn(self, text: str, *, valid: bool = True) -> Turn:
-        won = self._game.is_won(self.state)
+        won = self._game.goal.holds(self.state)
         return Turn(text=text, admissible=tuple(self._options), won=won, valid=valid)
 
     def _find_options(self) -> dict[str, tuple[Rule, Row]]:
@@ -234,7 +218,7 @@ def _first_state(domain: Domain, problem: Problem, conditions: Iterable[Conditio
 
 def _check_conditions(conditions: Iterable[Condition], domain: Domain) -> None:
     """Raise where the grammar asks for a type, or for a number of arguments, that the domain does not have."""
-    types = {*domain.parents, *domain.parents.values(), ROOT_TYPE}
+    types = domain.types
     for condition in conditions:
         expected = domain.arity.get(condition.predicate.removeprefix(NEGATED))
         if expected is not None and expected != len(condition.args):

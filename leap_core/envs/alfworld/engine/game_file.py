@@ -1,7 +1,8 @@
 """ALFWorld's game files: the texts that generated games embed, and loading a `game.tw-pddl` into a playable game.
 
 A game file is JSON with `pddl_domain`, `grammar`, `pddl_problem`, and mostly `walkthrough` (commands that win) and
-`solvable`. A game always plays by the domain and grammar in its own file, never by ours.
+`solvable`. A game always plays by the domain and grammar in its own file, never by ours. Its kind of task, and what
+that asks for, stand beside it in `traj_data.json`.
 """
 
 import hashlib
@@ -17,21 +18,21 @@ from pathlib import Path
 from leap_core.envs.alfworld.engine.game import Game
 from leap_core.envs.alfworld.engine.grammar import GrammarError, parse_grammar
 from leap_core.envs.alfworld.engine.pddl import PddlError, PddlSyntaxError, Problem, parse_domain, parse_problem
-from leap_core.errors import GameFileError, UnplayableGameError
+from leap_core.envs.alfworld.world.goals import LOOK, TASK_TYPES, Goal
+from leap_core.errors import GameFileError, LeftOutGameError, UnplayableGameError
 
 UNKNOWN_GOAL = "UNKNOWN GOAL"
 """What stands in the grammar's `task` rule in the place of the task sentence (without the final period)."""
 TASK_PREFIX = "Your task is to: "
 GAME_FILE = "game.tw-pddl"
+TRAJECTORY_FILE = "traj_data.json"
 
 
-@cache
 def domain_text() -> str:
     """The PDDL domain: types, predicates and actions of the household."""
     return _read("domain.pddl")
 
 
-@cache
 def grammar_text() -> str:
     """The grammar, with `UNKNOWN_GOAL` where the task sentence of a game goes."""
     return _read("grammar.twl2")
@@ -60,13 +61,11 @@ class RawGame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GameFile:
-    """A game file as loaded: `walkthrough` and `solvable` as in `RawGame`, and the compiled game."""
+    """A game file as loaded, and the compiled game."""
 
     path: Path
     sha256: str
     game: Game
-    walkthrough: tuple[str, ...]
-    solvable: bool | None
 
     @property
     def task(self) -> str:
@@ -130,6 +129,33 @@ def read_problem(raw: RawGame) -> Problem:
         return parse_problem(raw.problem, parse_domain(raw.domain))
 
 
+def read_goal(game: Path) -> Goal:
+    """Read what a game asks for, from the file beside it.
+
+    Raises:
+        LeftOutGameError: the task is of a kind that ALFWorld leaves out, and so has no game for it.
+        GameFileError: the file is missing or damaged.
+    """
+    path = game.parent / TRAJECTORY_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        task_type, params = str(data["task_type"]), data["pddl_params"]
+        target = params["toggle_target"] if task_type == LOOK else params["parent_target"]
+        kind, target_kind = str(params["object_target"]).lower(), str(target).lower()
+        sliced = bool(params["object_sliced"])
+    except OSError as error:
+        raise GameFileError(f"Cannot read {path}: {error.strerror}. Get or generate the game again.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise GameFileError(
+            f"{path} is damaged ({type(error).__name__}: {error}). Get or generate it again."
+        ) from error
+    if task_type not in TASK_TYPES:
+        raise LeftOutGameError(f"{path}: task type {task_type!r} is none of ALFWorld's: {', '.join(TASK_TYPES)}.")
+    if sliced:
+        raise LeftOutGameError(f"{game}: the task needs a sliced object, which ALFWorld leaves out.")
+    return Goal(task_type=task_type, object_kind=kind, target_kind=target_kind)
+
+
 def read_content(path: Path, sha256: str) -> bytes:
     """The bytes of a game file.
 
@@ -157,10 +183,13 @@ class GameLibrary:
             UnplayableGameError: its rules or its wording are of a kind that the native engine does not play.
         """
         content = None
-        stamp = _stamp(path)
+        with _reading(path):
+            stamp = stamp_of(path)
         if self._digests.get(path, (None, ""))[0] != stamp:
             content = _content(path)
-            self._remember(path, stamp, hashlib.sha256(content).hexdigest())
+            self._digests[path] = (stamp, hashlib.sha256(content).hexdigest())
+            if len(self._digests) > 64 * self._size:
+                self._digests.popitem(last=False)
         _check_digest(path, self._digests[path][1], sha256)
         if sha256 not in self._games:
             self._games[sha256] = _compiled(_raw(path, _content(path) if content is None else content))
@@ -168,11 +197,6 @@ class GameLibrary:
                 self._games.popitem(last=False)
         self._games.move_to_end(sha256)
         return self._games[sha256]
-
-    def _remember(self, path: Path, stamp: tuple[int, int], digest: str) -> None:
-        self._digests[path] = (stamp, digest)
-        if len(self._digests) > 64 * self._size:
-            self._digests.popitem(last=False)
 
 
 def _check_digest(path: Path, found: str, expected: str) -> None:
@@ -184,13 +208,7 @@ def _check_digest(path: Path, found: str, expected: str) -> None:
 
 
 def _compiled(raw: RawGame) -> GameFile:
-    return GameFile(
-        path=raw.path,
-        sha256=raw.sha256,
-        game=compile_game(raw),
-        walkthrough=raw.walkthrough,
-        solvable=raw.solvable,
-    )
+    return GameFile(path=raw.path, sha256=raw.sha256, game=compile_game(raw))
 
 
 def _raw(path: Path, content: bytes) -> RawGame:
@@ -222,22 +240,24 @@ def _named_errors(raw: RawGame, key: str) -> Iterator[None]:
 _ADVICE = "If the file is damaged, get or generate it again; if it is from an unknown version of ALFWorld, report it."
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GameFileError(
+            f"Cannot read the game {path}: {error.strerror}. Download the data, or make the specs, again."
+        ) from error
+
+
 def _content(path: Path) -> bytes:
-    try:
+    with _reading(path):
         return path.read_bytes()
-    except OSError as error:
-        raise GameFileError(
-            f"Cannot read the game {path}: {error.strerror}. Download the data, or make the specs, again."
-        ) from error
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise GameFileError(
-            f"Cannot read the game {path}: {error.strerror}. Download the data, or make the specs, again."
-        ) from error
+def stamp_of(path: Path) -> tuple[int, int]:
+    """When a file was changed last, and its size: while they stay the same, so does its content."""
+    status = path.stat()
     return status.st_mtime_ns, status.st_size
 
 
@@ -275,5 +295,6 @@ def _solvable(path: Path, data: dict[str, object]) -> bool | None:
     return value
 
 
+@cache
 def _read(name: str) -> str:
     return (files("leap_core.envs.alfworld.engine") / "data" / name).read_text(encoding="utf-8")

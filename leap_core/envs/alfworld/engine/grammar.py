@@ -8,9 +8,10 @@ value, `{... | query}` for one copy for each answer of the query, and `[{... | q
 import ast
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -27,9 +28,6 @@ class Entity:
     name: str
     definite: str = "the"
     indefinite: str = "a"
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Placeholder(NamedTuple):
@@ -91,11 +89,18 @@ class Alternative:
     parts: tuple[Part, ...]
 
 
-class Grammar:
-    """Rules and the wording of actions (by lower-case name). Rules are read when first used."""
+class ActionText(NamedTuple):
+    """What the player types for an action, and what the game answers."""
 
-    def __init__(self, rules: Mapping[str, object], actions: Mapping[str, "ActionText"]) -> None:
-        self.actions = actions
+    template: tuple[Part, ...]
+    feedback: tuple[Part, ...]
+
+
+class Grammar:
+    """Rules, and template and feedback of actions by lower-case name. Both are read when first used."""
+
+    def __init__(self, rules: Mapping[str, object], actions: Mapping[str, tuple[str, str]]) -> None:
+        self._actions = actions
         self._sources = rules
         self._rules: dict[str, tuple[Alternative, ...]] = {}
 
@@ -111,6 +116,17 @@ class Grammar:
             self._rules[name] = tuple(_alternatives(name, self._sources[name]))
         return self._rules[name]
 
+    def wording(self, action: str) -> ActionText:
+        """The template and the feedback of an action.
+
+        Raises:
+            GrammarError: it has none, or one that cannot be read.
+        """
+        if action not in self._actions:
+            raise GrammarError(f"action {action!r} of the domain has no template")
+        template, feedback = self._actions[action]
+        return ActionText(parse_parts(template), parse_parts(feedback))
+
     def conditions(self, actions: Iterable[str]) -> list[Condition]:
         """Read all that the intro and the wording of these actions can lead to; return every conjunct asked for.
 
@@ -121,9 +137,8 @@ class Grammar:
             Symbol(rule) for rule in ("intro", "list_empty", "list_separator", "list_last_separator")
         ]
         for name in actions:
-            if name not in self.actions:
-                raise GrammarError(f"action {name!r} of the domain has no template")
-            waiting += [*self.actions[name].template, *self.actions[name].feedback]
+            text = self.wording(name)
+            waiting += [*text.template, *text.feedback]
         found: list[Condition] = []
         seen: set[str] = set()
         while waiting:
@@ -137,25 +152,6 @@ class Grammar:
                     found += alternative.condition
                     waiting += alternative.parts
         return found
-
-
-@dataclass(frozen=True)
-class ActionText:
-    """The command template and the feedback of one action, read when first used."""
-
-    name: str
-    template_source: str
-    feedback_source: str
-
-    @cached_property
-    def template(self) -> tuple[Part, ...]:
-        """What the player types."""
-        return parse_parts(self.template_source)
-
-    @cached_property
-    def feedback(self) -> tuple[Part, ...]:
-        """What the game answers."""
-        return parse_parts(self.feedback_source)
 
 
 _TOKEN = re.compile(r'#[^\n]*|"""(?P<block>.*?)"""|"(?P<string>[^"]*)"|(?P<word>[\w/-]+)|(?P<mark>::|[{};])', re.DOTALL)
@@ -179,26 +175,34 @@ def parse_grammar(text: str) -> Grammar:
         GrammarError: says what was expected where.
     """
     rules: dict[str, object] = {}
-    actions: dict[str, ActionText] = {}
+    actions: dict[str, tuple[str, str]] = {}
     tokens = _Tokens(text)
-    while not tokens.at_end():
+    while tokens.left:
         word = tokens.take("word")
         if word == "grammar":
             tokens.expect("::")
             rules.update(_rules(tokens.take("block")))
             tokens.expect(";")
         elif word == "action":
-            action, own_rules = _action(tokens)
-            actions[action.name.lower()] = action
+            name, texts, own_rules = _action(tokens)
+            actions[name.lower()] = texts
             rules.update(own_rules)
         else:
             raise GrammarError(f"expected 'grammar' or 'action', found {word!r}")
     return Grammar(rules, actions)
 
 
+@lru_cache(maxsize=1024)
 def parse_parts(text: str) -> tuple[Part, ...]:
     """Read a text with `#rules#`, `{values}` and `[{lists | query}]`. Space at its very beginning does not count."""
-    return tuple(_parts(text))
+    text, parts, position = text.lstrip(), list[Part](), 0
+    while position < len(text):
+        match = _PART.match(text, position)
+        if match is None:
+            raise GrammarError(f"cannot read the text from {text[position : position + 30]!r} on")
+        parts.append(_part(match))
+        position = match.end()
+    return tuple(parts)
 
 
 def parse_query(text: str) -> Conditions:
@@ -216,20 +220,15 @@ class _Tokens:
         if rest.strip():
             raise GrammarError(f"cannot read {rest.split()[0]!r}")
         found = (match for match in _TOKEN.finditer(text) if match.lastgroup is not None)
-        self._tokens = [(str(match.lastgroup), match[str(match.lastgroup)]) for match in found]
-        self._next = 0
-
-    def at_end(self) -> bool:
-        return self._next == len(self._tokens)
+        self.left = deque((str(match.lastgroup), match[str(match.lastgroup)]) for match in found)
 
     def take(self, kind: str) -> str:
         """The next token, which must be of this kind."""
-        if self.at_end():
+        if not self.left:
             raise GrammarError(f"expected a {kind}, but the grammar ends")
-        found, text = self._tokens[self._next]
+        found, text = self.left.popleft()
         if found != kind:
             raise GrammarError(f"expected a {kind}, found {text[:40]!r}")
-        self._next += 1
         return text
 
     def expect(self, mark: str) -> None:
@@ -240,13 +239,14 @@ class _Tokens:
 
     def skip(self, mark: str) -> bool:
         """Whether the next token is this mark; if so, go past it."""
-        is_next = not self.at_end() and self._tokens[self._next] == ("mark", mark)
-        self._next += is_next
+        is_next = bool(self.left) and self.left[0] == ("mark", mark)
+        if is_next:
+            self.left.popleft()
         return is_next
 
 
-def _action(tokens: _Tokens) -> tuple[ActionText, dict[str, object]]:
-    """Read `name { template :: "..."; feedback :: "..."; grammar :: ...; }`, with the rules it brings along."""
+def _action(tokens: _Tokens) -> tuple[str, tuple[str, str], dict[str, object]]:
+    """Read `name { template :: "..."; feedback :: "..."; grammar :: ...; }`: the last are rules it brings along."""
     name = tokens.take("word")
     texts: dict[str, str] = {}
     rules: dict[str, object] = {}
@@ -263,7 +263,7 @@ def _action(tokens: _Tokens) -> tuple[ActionText, dict[str, object]]:
         tokens.expect(";")
     if missing := sorted({"template", "feedback"} - texts.keys()):
         raise GrammarError(f"action {name!r} has no {missing[0]}")
-    return ActionText(name, texts["template"], texts["feedback"]), rules
+    return name, (texts["template"], texts["feedback"]), rules
 
 
 def _rules(block: str) -> dict[str, object]:
@@ -291,17 +291,6 @@ def _alternatives(name: str, source: object) -> Iterator[Alternative]:
             yield Alternative(parse_query(entry.get("condition", "")), parse_parts(entry["rhs"]))
         except GrammarError as error:
             raise GrammarError(f"rule {name!r}: {error}") from error
-
-
-def _parts(text: str) -> Iterator[Part]:
-    text = text.lstrip()
-    position = 0
-    while position < len(text):
-        match = _PART.match(text, position)
-        if match is None:
-            raise GrammarError(f"cannot read the text from {text[position : position + 30]!r} on")
-        yield _part(match)
-        position = match.end()
 
 
 def _part(match: re.Match[str]) -> Part:

@@ -1,6 +1,7 @@
-"""Expands a game's grammar over its state: what the game says, and how its commands are worded."""
+"""Expands a game's grammar over its state: what the game says, how its commands are worded, what it calls things."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leap_core.envs.alfworld.engine.facts import Row, State
@@ -134,3 +135,30 @@ class _GrammarQuery:
 
 def _variable(placeholder: Placeholder) -> str:
     return f"?{placeholder.name}:{placeholder.type}"
+
+
+def number_names(ids: Iterable[str]) -> dict[str, str]:
+    """The name of each object: its kind and a number, "cabinet 2".
+
+    Ids begin with the kind (`cabinet_bar_...`; a basin's with the fixture: `sink_bar_..._bar_sinkbasin`). Within a
+    kind, the first id in alphabetical order has the highest number, as in ALFWorld. An id of another form is its own
+    name.
+    """
+    kinds = {id: _kind(id) for id in sorted(ids)}
+    left = Counter(kinds.values())
+    names = {}
+    for id, kind in kinds.items():
+        names[id] = f"{kind} {left[kind]}" if "_bar_" in id else f"{_unescaped(id)} "
+        left[kind] -= 1
+    return names
+
+
+def _kind(id: str) -> str:
+    head, bar, _ = id.partition("_bar_")
+    return head + ("basin" if bar and "basin" in id else "") if bar else id
+
+
+def _unescaped(id: str) -> str:
+    for escape, character in (("_minus_", "-"), ("_plus_", "+"), ("_dot_", "."), ("_comma_", ",")):
+        id = id.replace(escape, character)
+    return id

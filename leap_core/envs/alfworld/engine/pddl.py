@@ -99,6 +99,11 @@ class Domain:
     arity: Mapping[str, int]
     actions: tuple[ActionSchema, ...]
 
+    @property
+    def types(self) -> set[str]:
+        """All types, those without a parent too."""
+        return {*self.parents, *self.parents.values(), ROOT_TYPE}
+
     def descends(self, kind: str, ancestor: str) -> bool:
         """Whether `kind` is `ancestor` or below it."""
         for _ in range(len(self.parents) + 1):  # no chain is longer, unless the types go round in a circle
@@ -124,14 +129,11 @@ def parse_domain(text: str) -> Domain:
     Raises:
         PddlError: not a domain, or a section, type, predicate or construct that the engine does not play.
     """
-    sections = _sections(text, "domain")
-    parents = dict(_typed(_one(sections, ":types"), ROOT_TYPE))
-    types = {*parents, *parents.values(), ROOT_TYPE}
-    arity = {_name(entry): len(dict(_typed(_tail(entry), ROOT_TYPE))) for entry in _one(sections, ":predicates")}
-    reader = _Reader(arity={**arity, EQUALS: 2}, types=types)
     known = {":requirements", ":types", ":predicates", ":functions", ":constants", ":action"}
-    if unknown := sorted({_name(section) for section in sections} - known):
-        raise PddlError(f"the domain has a section {unknown[0]!r}; the engine plays {', '.join(sorted(known))}")
+    sections = _sections(text, "domain", known)
+    parents = dict(_typed(_one(sections, ":types")))
+    arity = {_name(entry): len(dict(_typed(_tail(entry)))) for entry in _one(sections, ":predicates")}
+    reader = _Reader(Domain(parents, {}, arity, ()))
     actions = tuple(reader.action(section) for section in sections if _name(section) == ":action")
     return Domain(parents, reader.declarations(_one(sections, ":constants")), arity, actions)
 
@@ -142,11 +144,8 @@ def parse_problem(text: str, domain: Domain) -> Problem:
     Raises:
         PddlError: not a problem, or it names a type, predicate or object that was not declared.
     """
-    sections = _sections(text, "problem")
-    known = {":domain", ":requirements", ":objects", ":init", ":goal", ":metric"}
-    if unknown := sorted({_name(section) for section in sections} - known):
-        raise PddlError(f"the problem has a section {unknown[0]!r}; the engine plays {', '.join(sorted(known))}")
-    reader = _Reader(arity={**domain.arity, EQUALS: 2}, types={*domain.parents, *domain.parents.values(), ROOT_TYPE})
+    sections = _sections(text, "problem", {":domain", ":requirements", ":objects", ":init", ":goal", ":metric"})
+    reader = _Reader(domain)
     objects = {**domain.constants, **reader.declarations(_one(sections, ":objects"))}
     init = tuple(reader.fact(entry, objects) for entry in _one(sections, ":init") if _name(entry) != EQUALS)
     goal = _one(sections, ":goal")
@@ -169,18 +168,31 @@ def variables_of(formula: Formula) -> set[str]:
             return variables_of(formula.part) - set(formula.variables)
 
 
+def atoms_of(formula: Formula) -> Iterator[Atom]:
+    """Every atom in `formula`, at any depth."""
+    match formula:
+        case Atom():
+            yield formula
+        case And() | Or():
+            for part in formula.parts:
+                yield from atoms_of(part)
+        case Not() | Exists() | Forall():
+            yield from atoms_of(formula.part)
+
+
 class _Reader:
     """Turns nested lists into records, checking names against what the domain declares."""
 
-    def __init__(self, arity: Mapping[str, int], types: set[str]) -> None:
-        self._arity = arity
-        self._types = types
+    def __init__(self, domain: Domain) -> None:
+        self._arity = {**domain.arity, EQUALS: 2}
+        self._types = domain.types
 
-    def declarations(self, entries: list[Expression]) -> dict[str, str]:
-        """Read `a b - type c - type` and check the types."""
-        declared = dict(_typed(entries, ROOT_TYPE))
+    def declarations(self, entries: list[Expression], ignored: str = "") -> dict[str, str]:
+        """Read `a b - type c - type` and check the types, whose ending `ignored` does not count."""
+        declared = dict(_typed(entries))
         for name, kind in declared.items():
-            self._check_type(kind, name)
+            if (kind := kind.removesuffix(ignored)) not in self._types:
+                raise PddlError(f"{name!r} is of type {kind!r}, which the domain does not declare")
         return declared
 
     def variables(self, entries: Expression) -> dict[str, str]:
@@ -189,10 +201,7 @@ class _Reader:
         A comma after a type belongs to its name, as in the planner that ALFWorld uses: `?l - location, ?r - x` asks
         for a type of which nothing exists. ALFWorld's own domain has one; its games play accordingly.
         """
-        declared = dict(_typed(_items(entries), ROOT_TYPE))
-        for name, kind in declared.items():
-            self._check_type(kind.removesuffix(","), name)
-        return declared
+        return self.declarations(_items(entries), ignored=",")
 
     def formula(self, expression: Expression) -> Formula:
         """Read a condition."""
@@ -278,35 +287,23 @@ class _Reader:
                 )
             yield effect
 
-    def _check_type(self, kind: str, name: str) -> None:
-        if kind not in self._types:
-            raise PddlError(f"{name!r} is of type {kind!r}, which the domain does not declare")
-
 
 def _check_constants(domain: Domain, objects: Mapping[str, str]) -> None:
     """Raise where an action speaks of an object that the problem does not declare."""
     for action in domain.actions:
         for formula in (action.precondition, *(effect.atom for effect in action.effects)):
-            for name in _constants(formula):
-                if name not in objects:
+            for name in (arg for atom in atoms_of(formula) for arg in atom.args):
+                if not name.startswith("?") and name not in objects:
                     raise PddlError(f"action {action.name!r} speaks of {name!r}, which the problem does not declare")
 
 
-def _constants(formula: Formula) -> set[str]:
-    match formula:
-        case Atom():
-            return {arg for arg in formula.args if not arg.startswith("?")}
-        case And() | Or():
-            return {name for part in formula.parts for name in _constants(part)}
-        case Not() | Exists() | Forall():
-            return _constants(formula.part)
-
-
-def _sections(text: str, what: str) -> list[Expression]:
-    """The parts of `(define (what name) part ...)`."""
+def _sections(text: str, what: str, known: set[str]) -> list[Expression]:
+    """The parts of `(define (what name) part ...)`, all of which must be known."""
     items = _items(_parse(text))
     if len(items) < 2 or items[0] != "define" or _name(items[1]) != what:
         raise PddlError(f"expected (define ({what} ...) ...)")
+    if unknown := sorted({_name(section) for section in items[2:]} - known):
+        raise PddlError(f"the {what} has a section {unknown[0]!r}; the engine plays {', '.join(sorted(known))}")
     return items[2:]
 
 
@@ -320,8 +317,7 @@ def _parse(text: str) -> Expression:
         elif token == ")":
             if len(stack) == 1:
                 raise PddlSyntaxError("one ')' too many")
-            done = stack.pop()
-            stack[-1].append(done)
+            stack[-2].append(stack.pop())
         else:
             stack[-1].append(token)
     if len(stack) != 1 or len(stack[0]) != 1:
@@ -329,18 +325,18 @@ def _parse(text: str) -> Expression:
     return stack[0][0]
 
 
-def _typed(entries: list[Expression], default: str) -> Iterator[tuple[str, str]]:
-    """Pairs of name and type from `a b - type c`; names without one have the default type."""
+def _typed(entries: list[Expression]) -> Iterator[tuple[str, str]]:
+    """Pairs of name and type from `a b - type c`; names without one are of the root type."""
     waiting: list[str] = []
     words = iter([_word(entry) for entry in entries])
     for word in words:
         if word == "-":
-            kind = next(words, default)
+            kind = next(words, ROOT_TYPE)
             yield from ((name, kind) for name in waiting)
             waiting = []
         else:
             waiting.append(word)
-    yield from ((name, default) for name in waiting)
+    yield from ((name, ROOT_TYPE) for name in waiting)
 
 
 def _one(sections: list[Expression], name: str) -> list[Expression]:

@@ -7,16 +7,10 @@ from hashlib import sha256
 
 from leap_core.envs.alfworld.games.routes import Room, Spot, Thing, shortest_route, spell
 from leap_core.envs.alfworld.games.scenes import Scene
-from leap_core.envs.alfworld.world.goals import CLEAN, COOL, HEAT, LOOK, PICK_TWO, Goal
+from leap_core.envs.alfworld.world.goals import APPLIANCES, LOOK, PICK_TWO, Goal
 from leap_core.envs.alfworld.world.kinds import LAMP, OBJECTS, OPENABLE
 
-_ABILITY_FACTS = {
-    "cleanable": "cleanable",
-    "heatable": "heatable",
-    "coolable": "coolable",
-    "sliceable": "sliceable",
-    "vessel": "isReceptacleObject",
-}
+_ABILITIES = ("cleanable", "heatable", "coolable", "sliceable", "vessel")
 _ALWAYS_DECLARED = ("ButterKnife", "Knife"), ("Fridge", "Microwave", "SinkBasin")
 """Kinds of objects and of receptacles that the domain names, so that a problem must declare them."""
 
@@ -74,20 +68,12 @@ def problem_text(game: Game) -> str:
 
 
 def _declarations(game: Game) -> Iterator[str]:
-    object_kinds, receptacle_kinds = _kinds(game)
-    yield from (f"{kind}Type - otype" for kind in object_kinds)
-    yield from (f"{kind}Type - rtype" for kind in receptacle_kinds)
+    objects, receptacles = _ALWAYS_DECLARED
+    yield from (f"{kind}Type - otype" for kind in sorted({*objects, *(placed.kind for placed in game.objects)}))
+    yield from (f"{kind}Type - rtype" for kind in sorted({*receptacles, *(spot.kind for spot in game.receptacles)}))
     yield from (f"{placed.id} - object" for placed in game.objects)
     yield from (f"{receptacle.id} - receptacle" for receptacle in game.receptacles)
     yield from (f"{location} - location" for location in (game.start, *(spot.location for spot in game.receptacles)))
-
-
-def _kinds(game: Game) -> tuple[list[str], list[str]]:
-    objects, receptacles = _ALWAYS_DECLARED
-    return (
-        sorted({*objects, *(placed.kind for placed in game.objects)}),
-        sorted({*receptacles, *(receptacle.kind for receptacle in game.receptacles)}),
-    )
 
 
 def _facts(game: Game) -> Iterator[str]:
@@ -108,7 +94,8 @@ def _facts(game: Game) -> Iterator[str]:
 def _abilities(kind: str) -> list[str]:
     if kind == LAMP:
         return ["toggleable"]
-    return ["pickupable", *(fact for ability, fact in _ABILITY_FACTS.items() if ability in OBJECTS[kind].abilities)]
+    present = [ability for ability in _ABILITIES if ability in OBJECTS[kind].abilities]
+    return ["pickupable", *("isReceptacleObject" if ability == "vessel" else ability for ability in present)]
 
 
 def _containment(game: Game) -> Iterator[str]:
@@ -134,13 +121,10 @@ def _goal(game: Game) -> str:
 
 
 def _is_placed(game: Game, variable: str) -> str:
-    states = {
-        CLEAN: f"(cleanable {variable}) (isClean {variable}) ",
-        HEAT: f"(heatable {variable}) (isHot {variable}) ",
-        COOL: f"(coolable {variable}) (isCool {variable}) ",
-    }
+    verb, _ = APPLIANCES.get(game.goal.task_type, ("", ""))
+    changed = f"({verb}able {variable}) (is{str(game.goal.state).capitalize()} {variable}) " if verb else ""
     return (
-        f"{states.get(game.goal.task_type, '')}(objectType {variable} {game.object_kind}Type) "
+        f"{changed}(objectType {variable} {game.object_kind}Type) "
         f"(receptacleType ?r {game.target_kind}Type) (inReceptacle {variable} ?r)"
     )
 

@@ -5,13 +5,15 @@ the values of the facts that fit, a test drops rows. Joins with few expected ans
 the relations when the game starts. Nothing here knows what the predicates mean.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import count, product
 from operator import itemgetter
 
-from leap_core.envs.alfworld.engine.facts import Relation, Row, State
+from leap_core.envs.alfworld.engine.facts import Row, State
 from leap_core.envs.alfworld.engine.pddl import (
+    EQUALS,
     ROOT_TYPE,
     And,
     Atom,
@@ -21,6 +23,7 @@ from leap_core.envs.alfworld.engine.pddl import (
     Formula,
     Not,
     Or,
+    atoms_of,
     variables_of,
 )
 
@@ -106,9 +109,7 @@ class _Plan:
 def _alternatives(formula: Formula, fresh: "count[int]") -> list[Conjunction]:
     """The formula as alternatives; a choice whose variables are bound anyway stays a test."""
     match formula:
-        case Atom(predicate="="):
-            return [Conjunction(tests=(formula,))]
-        case Atom():
+        case Atom() if formula.predicate != EQUALS:
             return [Conjunction(atoms=(formula,))]
         case Or():
             return [choice for part in formula.parts for choice in _alternatives(part, fresh)]
@@ -116,8 +117,6 @@ def _alternatives(formula: Formula, fresh: "count[int]") -> list[Conjunction]:
             return _existential(formula, fresh)
         case And():
             return _conjunction(formula, fresh)
-        case Forall():
-            return [Conjunction(tests=(formula,))]
         case Not(part=Not(part=inner)):
             return _alternatives(inner, fresh)
         case Not(part=And(parts=parts)):
@@ -126,8 +125,7 @@ def _alternatives(formula: Formula, fresh: "count[int]") -> list[Conjunction]:
             return _alternatives(And(tuple(Not(part) for part in parts)), fresh)
         case Not(part=Forall(variables=variables, part=inner)):
             return _alternatives(Exists(variables, Not(inner)), fresh)
-        case Not():
-            return [Conjunction(tests=(formula,))]
+    return [Conjunction(tests=(formula,))]
 
 
 def _existential(formula: Exists, fresh: "count[int]") -> list[Conjunction]:
@@ -139,7 +137,7 @@ def _existential(formula: Exists, fresh: "count[int]") -> list[Conjunction]:
 
 def _conjunction(formula: And, fresh: "count[int]") -> list[Conjunction]:
     plain = [_alternatives(part, fresh) for part in formula.parts if not isinstance(part, Or)]
-    found = [_joined(choice) for choice in product(*plain)]
+    found = [reduce(Conjunction.joined, choice, Conjunction()) for choice in product(*plain)]
     for part in formula.parts:
         if isinstance(part, Or):
             choices = _alternatives(part, fresh)
@@ -153,13 +151,6 @@ def _conjunction(formula: And, fresh: "count[int]") -> list[Conjunction]:
                 )
             ]
     return found
-
-
-def _joined(conjunctions: Iterable[Conjunction]) -> Conjunction:
-    whole = Conjunction()
-    for conjunction in conjunctions:
-        whole = whole.joined(conjunction)
-    return whole
 
 
 def _renamed(formula: Formula, names: Mapping[str, str]) -> Formula:
@@ -181,9 +172,9 @@ def _plan(
     world: World, conjunction: Conjunction, variables: Mapping[str, str], given: Sequence[str], wanted: Sequence[str]
 ) -> _Plan:
     """Order the joins and put each test and type check as early as its variables are known."""
-    constants = tuple(sorted({arg for part in _atoms_within(conjunction) for arg in part.args if arg[0] != "?"}))
-    builder = _Builder(world, {**variables, **conjunction.variables}, (*given, *constants))
-    builder.add_tests(conjunction.tests)
+    mentioned = atoms_of(And((*conjunction.atoms, *conjunction.tests)))
+    constants = tuple(sorted({arg for atom in mentioned for arg in atom.args if arg[0] != "?"}))
+    builder = _Builder(world, {**variables, **conjunction.variables}, (*given, *constants), conjunction.tests)
     for name in given:
         builder.check_type(name)
     atoms = list(conjunction.atoms)
@@ -199,43 +190,28 @@ def _plan(
     )
 
 
-def _atoms_within(conjunction: Conjunction) -> list[Atom]:
-    found: list[Atom] = list(conjunction.atoms)
-    waiting: list[Formula] = list(conjunction.tests)
-    while waiting:
-        match formula := waiting.pop():
-            case Atom():
-                found.append(formula)
-            case And() | Or():
-                waiting.extend(formula.parts)
-            case Not() | Exists() | Forall():
-                waiting.append(formula.part)
-    return found
-
-
 class _Builder:
-    """Collects the steps of one plan. `slots` says where in a row the value of a name stands."""
+    """Collects the steps of one plan. `slots` says where in a row the value of a name stands.
 
-    def __init__(self, world: World, types: Mapping[str, str], known: Sequence[str]) -> None:
+    Each test becomes a step as soon as its variables are known.
+    """
+
+    def __init__(self, world: World, types: Mapping[str, str], known: Sequence[str], tests: Sequence[Formula]) -> None:
         self.slots = {name: slot for slot, name in enumerate(known)}
         self.steps: list[Step] = []
         self._world = world
         self._types = types
-        self._waiting: list[Formula] = []
+        self._waiting = list(tests)
+        self._flush()
 
     def cost(self, atom: Atom) -> float:
         """How many facts are expected to fit one row."""
-        relation = self._world.start.get(atom.predicate, ())
+        rows = self._world.start[atom.predicate].rows
         known = [position for position, arg in enumerate(atom.args) if arg in self.slots]
         if len(known) == len(atom.args):
             return -1.0
-        spread = [len({row[position] for row in relation}) for position in known]
-        return len(relation) / max([1, *spread])
-
-    def add_tests(self, formulas: Iterable[Formula]) -> None:
-        """Take the tests; each becomes a step as soon as its variables are known."""
-        self._waiting.extend(formulas)
-        self._flush()
+        spread = [len({row[position] for row in rows}) for position in known]
+        return len(rows) / max([1, *spread])
 
     def join(self, atom: Atom) -> None:
         """Add the facts of a predicate."""
@@ -269,7 +245,8 @@ class _Builder:
                 first, second = self.slots[left], self.slots[right]
                 return lambda state, row: row[first] == row[second]
             case Atom():
-                return self._membership(formula)
+                predicate, fact = formula.predicate, picker([self.slots[arg] for arg in formula.args])
+                return lambda state, row: fact(row) in state[predicate].rows
             case Not():
                 inner = self.test(formula.part)
                 return lambda state, row: not inner(state, row)
@@ -291,10 +268,6 @@ class _Builder:
             test = self.test(formula)
             self.steps.append(lambda state, rows, test=test: [row for row in rows if test(state, row)])  # type: ignore[misc]
 
-    def _membership(self, atom: Atom) -> Test:
-        predicate, fact = atom.predicate, picker([self.slots[arg] for arg in atom.args])
-        return lambda state, row: fact(row) in state[predicate].rows
-
     def _subquery(self, formula: Exists) -> Test:
         known = sorted(variables_of(formula))
         types = {**{name: self._types[name] for name in known}, **formula.variables}
@@ -307,7 +280,7 @@ class _Builder:
         if atom.predicate in self._world.changing:
             return False
         members, position = self._world.members_of(self._types[name]), atom.args.index(name)
-        return all(row[position] in members for row in self._world.start.get(atom.predicate, Relation()))
+        return all(row[position] in members for row in self._world.start[atom.predicate].rows)
 
 
 def _join(atom: Atom, slots: Mapping[str, int], new: Sequence[str]) -> Step:

@@ -7,7 +7,7 @@ it plays games that the native engine refuses. Its planner is GPL, so it is an o
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,7 @@ class TextWorldEngine:
         self._state: Any = None
 
     def start(self, path: Path, sha256: str) -> Turn:
-        """Begin the game at `path`, whose content must have this digest.
-
-        Raises:
-            GameFileError: it is missing or changed.
-            UnplayableGameError: TextWorld cannot play it.
-        """
+        """Begin the game at `path`, whose content must have this digest."""
         read_content(path, sha256)
         self._state = None
         try:
@@ -49,12 +44,8 @@ class TextWorldEngine:
         return self._turn(valid=True)
 
     def act(self, command: str) -> Turn:
-        """Execute a command. One that is not admissible changes nothing.
-
-        Raises:
-            EnvironmentCrashError: nothing was started, or TextWorld failed.
-        """
-        self._live()
+        """Execute a command."""
+        self._check_started()
         try:
             self._state, _, _ = self._environment.step(command)
         except (Exception, SystemExit) as error:
@@ -65,16 +56,12 @@ class TextWorldEngine:
         return self._turn(valid=self._state["_last_action"] is not None)
 
     def facts(self) -> frozenset[NamedFact]:
-        """Everything that is true now, seen or not.
-
-        Raises:
-            EnvironmentCrashError: nothing was started.
-        """
-        state = self._live()
-        names = {id: info.name for id, info in state["_entity_infos"].items()}
+        """Everything that is true now."""
+        self._check_started()
+        names = {id: info.name for id, info in self._state["_entity_infos"].items()}
         return frozenset(
             (fact.name, *(names.get(argument.name, argument.name) for argument in fact.arguments))
-            for fact in state["_facts"]
+            for fact in self._state["_facts"]
             if not fact.name.startswith(_HIDDEN_PREFIXES)
         )
 
@@ -82,20 +69,13 @@ class TextWorldEngine:
         """Release the episode. Safe to call twice."""
         self._state = None
 
-    def _live(self) -> Mapping[str, Any]:
+    def _check_started(self) -> None:
         if self._state is None:
             raise EnvironmentCrashError(NOTHING_STARTED)
-        state: Mapping[str, Any] = self._state
-        return state
 
     def _turn(self, *, valid: bool) -> Turn:
-        state = self._live()
-        return Turn(
-            text=self._state.feedback,
-            admissible=tuple(state["admissible_commands"]),
-            won=bool(state["won"]),
-            valid=valid,
-        )
+        commands = tuple(self._state["admissible_commands"])
+        return Turn(text=self._state.feedback, admissible=commands, won=bool(self._state["won"]), valid=valid)
 
 
 def _make_environment() -> Any:

@@ -41,8 +41,7 @@ class Belief:
     @classmethod
     def after(cls, history: Sequence[Step], observation: Observation) -> "Belief":
         """The belief of one who took the steps in `history` and now sees `observation`."""
-        belief = cls()
-        command = ""
+        belief, command = cls(), ""
         for step in history:
             belief.observe(command, step.observation.text)
             command = step.action.command
@@ -94,16 +93,11 @@ class Belief:
         self.places[name] = receptacle
         self.holding = None
 
-    def _clean(self, name: str) -> None:
-        self.states.setdefault(name, set()).add("clean")
-
-    def _heat(self, name: str) -> None:
-        self.states.setdefault(name, set()).add("hot")
-        self.states[name].discard("cool")
-
-    def _cool(self, name: str) -> None:
-        self.states.setdefault(name, set()).add("cool")
-        self.states[name].discard("hot")
+    def _change(self, verb: str, name: str) -> None:
+        states = self.states.setdefault(name, set())
+        if verb != "clean":
+            states -= {"hot", "cool"}
+        states.add("hot" if verb == "heat" else verb)
 
 
 _LESSONS: tuple[tuple[re.Pattern[str], Callable[..., None]], ...] = tuple(
@@ -117,8 +111,6 @@ _LESSONS: tuple[tuple[re.Pattern[str], Callable[..., None]], ...] = tuple(
         (rf"You pick up the ({_NAME}) from the ({_NAME})\.", Belief._take),
         # "put ... in/on" is the wording of ALFWorld before 0.4.
         (rf"You (?:move|put) the ({_NAME}) (?:to|in/on) the ({_NAME})\.", Belief._put),
-        (rf"You clean the ({_NAME}) using", Belief._clean),
-        (rf"You heat the ({_NAME}) using", Belief._heat),
-        (rf"You cool the ({_NAME}) using", Belief._cool),
+        (rf"You (clean|heat|cool) the ({_NAME}) using", Belief._change),
     )
 )

@@ -10,7 +10,7 @@ from random import Random
 
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of, number_of
 from leap_core.envs.alfworld.world.goals import LOOK, Goal, parse_goal
-from leap_core.envs.alfworld.world.kinds import OBJECTS, preposition
+from leap_core.envs.alfworld.world.kinds import OBJECTS, preposition, with_article
 from leap_core.envs.base import Environment
 from leap_core.prompts import format_reply
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory
@@ -33,17 +33,10 @@ _SHARE_LOOKING = 0.6
 Looking up what was seen is what such a model learns last, and it needs many examples in every update: with few, it
 never gets beyond guessing. So the narrator asks more than it needs to know."""
 
-VERB_WEIGHTS = {
-    "go": 4.0,
-    "open": 4.0,
-    "take": 4.0,
-    "move": 3.0,
-    "clean": 4.0,
-    "heat": 4.0,
-    "cool": 4.0,
-    "use": 3.0,
-    "close": 0.5,
-    "examine": 0.5,
+_VERB_WEIGHTS = {
+    **dict.fromkeys(("go", "open", "take", "clean", "heat", "cool"), 4.0),
+    **dict.fromkeys(("move", "use"), 3.0),
+    **dict.fromkeys(("close", "examine"), 0.5),
 }
 """How often each verb is picked where it is possible. Uniform play would hardly ever take or change anything."""
 
@@ -79,11 +72,10 @@ def _pick(observation: Observation, last: str, rng: Random) -> str:
     """A verb by its weight, then any of its commands but the last one, which would change nothing."""
     by_verb: dict[str, list[str]] = {}
     for command in observation.admissible or ():
-        if command == last:
-            continue
-        by_verb.setdefault(command.split()[0], []).append(command)
-    verbs = [verb for verb in by_verb if verb in VERB_WEIGHTS]
-    verb = rng.choices(verbs, [VERB_WEIGHTS[verb] for verb in verbs])[0]
+        if command != last:
+            by_verb.setdefault(command.split()[0], []).append(command)
+    verbs = [verb for verb in by_verb if verb in _VERB_WEIGHTS]
+    verb = rng.choices(verbs, [_VERB_WEIGHTS[verb] for verb in verbs])[0]
     return rng.choice(by_verb[verb])
 
 
@@ -108,7 +100,7 @@ def _tell_of_self(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
     yield f"I hold {belief.holding}."
     other = held if rng.random() < 0.5 else rng.choice([held, *_known_kinds(belief)])
     for kind in (other, goal.object_kind):
-        yield f"Is it {_a(kind)}? {'Yes' if kind == held else 'No'}."
+        yield f"Is it {with_article(kind)}? {'Yes' if kind == held else 'No'}."
     for state in rng.sample(_STATES, rng.randint(0, len(_STATES))):
         yield f"Is it {state}? {'Yes' if belief.has_state(belief.holding, state) else 'Not yet'}."
 
@@ -129,7 +121,7 @@ def _tell_of_seen(goal: Goal, belief: Belief, rng: Random) -> Iterator[str]:
         share_another = _SHARE_ANOTHER if len(of_kind) > 1 else _SHARE_ANOTHER / 3
         other = rng.choice(of_kind) if of_kind and rng.random() < share_another else None
         found = next((name for name in of_kind if name != other), None)
-        sought = f"another {kind} than {other}" if other else _a(kind)
+        sought = f"another {kind} than {other}" if other else with_article(kind)
         place = belief.places[found] if found else ""
         seen = f"seen as {found} {preposition(kind_of(place))} {place}" if found else "not seen yet"
         yield f"I look for {sought}, {seen}."
@@ -157,7 +149,3 @@ def _what_is_done(belief: Belief, command: str) -> str:
     if command.startswith("take "):
         return f"So I {command.partition(' from ')[0]}"
     return f"So I {command}"
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

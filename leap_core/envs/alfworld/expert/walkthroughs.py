@@ -5,11 +5,12 @@ no reasons. Where our expert would do the same, its reason is taken; else one is
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from leap_core.envs.alfworld.expert.belief import Belief, kind_of
 from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.world.goals import Goal, parse_goal
-from leap_core.envs.alfworld.world.kinds import preposition
+from leap_core.envs.alfworld.world.kinds import preposition, with_article
 from leap_core.envs.base import Oracle
 from leap_core.errors import TeacherReplyError
 from leap_core.types import Action, Level, Observation, PrivilegedState, Spec, Step
@@ -34,12 +35,10 @@ class WalkthroughExpert:
         command = _next_command(history, observation, privileged)
         if command is None:
             return self._other.advise(spec, history, observation, privileged, level)
-        try:
+        with suppress(TeacherReplyError):
             advice = self._other.advise(spec, history, observation, privileged, level)
-        except TeacherReplyError:
-            advice = None
-        if advice is not None and advice.command == command:
-            return advice
+            if advice.command == command:
+                return advice
         return Action(reason=explain(spec, Belief.after(history, observation), command), command=command)
 
 
@@ -81,8 +80,7 @@ def _because_of_place(place: str, goal: Goal, belief: Belief) -> str:
         return f"Next I need {place}."
     if any(kind_of(name) == goal.object_kind for name in belief.objects_in(place)):
         return f"I saw what I look for {preposition(kind_of(place))} {place}."
-    article = "an" if goal.object_kind[0] in "aeiou" else "a"
-    return f"There may be {article} {goal.object_kind} {preposition(kind_of(place))} {place}."
+    return f"There may be {with_article(goal.object_kind)} {preposition(kind_of(place))} {place}."
 
 
 def _next_command(history: Sequence[Step], observation: Observation, privileged: PrivilegedState) -> str | None:

@@ -17,17 +17,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from leap_core.disk.files import write_atomically
 from leap_core.envs.alfworld.engine.game_file import (
     GAME_FILE,
     TASK_PREFIX,
+    TRAJECTORY_FILE,
     UNKNOWN_GOAL,
     RawGame,
     compile_game,
+    read_goal,
     read_problem,
     read_raw_game,
+    stamp_of,
 )
-from leap_core.envs.alfworld.games.trajectory_data import TRAJECTORY_FILE, read_trajectory_data
-from leap_core.errors import GameFileError, LeapError, LeftOutGameError, UnplayableGameError
+from leap_core.errors import ArtifactError, GameFileError, LeapError, LeftOutGameError, UnplayableGameError
 from leap_core.types import Record
 
 DATA_VARIABLE = "ALFWORLD_DATA"
@@ -43,9 +46,8 @@ HOW_TO_GET = (
     f"to '${DATA_VARIABLE}', and the variable to DIR); or leave environment.data out, and games are generated."
 )
 
-PLAYABLE, UNPLAYABLE, LEFT_OUT, NO_GAME, UNSOLVABLE, DAMAGED = STATUSES = (
-    *("playable", "unplayable", "left out", "without a game", "unsolvable", "damaged"),
-)
+STATUSES = ("playable", "unplayable", "left out", "without a game", "unsolvable", "damaged")
+PLAYABLE, UNPLAYABLE, LEFT_OUT, NO_GAME, UNSOLVABLE, DAMAGED = STATUSES
 """What can be said of a trial. Unplayable games have rules or words that the native engine refuses; the original engine
 may play them; left out are the kinds of tasks that ALFWorld leaves out. The data also holds many trials of ALFRED for
 which ALFWorld has made no game: nothing is wrong with them."""
@@ -143,7 +145,8 @@ def read_index(folder: Path, cache_folder: Path | None = None) -> DataIndex:
     ignored.
     """
     name = f"alfworld-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.json"
-    cache_file = (cache_folder or _default_cache()) / name
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    cache_file = (cache_folder or caches / "leap-agents") / name
     known = {(game.split, game.id): game for game in _read_cache(cache_file)}
     games = [
         _look_at(folder, split, id, known.get((split, id))) for split in DATA_SPLITS for id in _ids(folder / split)
@@ -189,16 +192,13 @@ def _examined(path: Path, blank: IndexedGame) -> IndexedGame:
         LeftOutGameError: ALFWorld leaves this kind of task out, and so has no game for it.
         GameFileError: the game, or the data beside it, is missing or damaged.
     """
-    trajectory = read_trajectory_data(path)
-    if trajectory.sliced:
-        raise LeftOutGameError(f"{path}: the task needs a sliced object, which ALFWorld leaves out.")
-    raw = read_raw_game(path)
+    goal, raw = read_goal(path), read_raw_game(path)
     wording = _PUT.search(raw.grammar)
     refusal = _refusal(raw)
     game = blank.with_(
         sha256=raw.sha256,
         task=_task_of(raw),
-        task_type=trajectory.goal.task_type,
+        task_type=goal.task_type,
         wording=wording[1] if wording else "",
         has_help="action help" in raw.grammar,
     )
@@ -239,10 +239,6 @@ def _refusal(raw: RawGame) -> str:
     return ""
 
 
-def _default_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "leap-agents"
-
-
 def _read_cache(path: Path) -> tuple[IndexedGame, ...]:
     try:
         found = _Cache.model_validate_json(path.read_bytes())
@@ -252,22 +248,16 @@ def _read_cache(path: Path) -> tuple[IndexedGame, ...]:
 
 
 def _write_cache(path: Path, games: Iterable[IndexedGame]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(_Cache(version=_VERSION, games=tuple(games)).model_dump_json(), encoding="utf-8")
-        temporary.replace(path)
-    except OSError:  # a home that cannot be written to: the next run reads the games again
-        with suppress(OSError):
-            temporary.unlink()
+    content = _Cache(version=_VERSION, games=tuple(games)).model_dump_json().encode()
+    with suppress(OSError, ArtifactError):  # a home that cannot be written to: the next run reads the games again
+        write_atomically(path, lambda file: file.write(content))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        status = path.stat()
+        return stamp_of(path)
     except OSError:
         return _MISSING
-    return status.st_mtime_ns, status.st_size
 
 
 def in_order(counts: Mapping[str, int]) -> dict[str, int]:

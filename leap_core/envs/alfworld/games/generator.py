@@ -12,45 +12,23 @@ from pathlib import Path
 from random import Random
 
 from leap_core.envs.alfworld.engine.game_file import domain_text, grammar_for
-from leap_core.envs.alfworld.engine.naming import number_names
+from leap_core.envs.alfworld.engine.narration import number_names
 from leap_core.envs.alfworld.engine.problem import Game, Placed, Receptacle, problem_text, walkthrough
 from leap_core.envs.alfworld.games.scenes import Scene, make_scenes
-from leap_core.envs.alfworld.world.goals import (
-    APPLIANCES,
-    CLEAN,
-    COOL,
-    HEAT,
-    LOOK,
-    PICK,
-    PICK_TWO,
-    TASK_TYPES,
-    TEMPLATES,
-    Goal,
-)
-from leap_core.envs.alfworld.world.kinds import (
-    BATHROOM,
-    BEDROOM,
-    KITCHEN,
-    LAMP,
-    LAMP_PRIOR,
-    LAMP_ROOMS,
-    LIVING_ROOM,
-    OBJECTS,
-)
-from leap_core.envs.alfworld.world.kinds import ROOMS as ALL_ROOMS
+from leap_core.envs.alfworld.world.goals import APPLIANCES, CLEAN, COOL, HEAT, LOOK, PICK, PICK_TWO, TASK_TYPES, Goal
+from leap_core.envs.alfworld.world.kinds import BATHROOM, KITCHEN, LAMP, LAMP_PRIOR, LAMP_ROOMS, OBJECTS, ROOMS
 from leap_core.errors import UnknownNameError
 
 SPLITS = ("train", "dev", "test")
 
 _ROOMS_OF_TASK = {
-    PICK: ALL_ROOMS,
-    LOOK: (LIVING_ROOM, BEDROOM),
+    PICK: ROOMS,
+    LOOK: LAMP_ROOMS,
     CLEAN: (KITCHEN, BATHROOM),
     HEAT: (KITCHEN,),
     COOL: (KITCHEN,),
-    PICK_TWO: ALL_ROOMS,
+    PICK_TWO: ROOMS,
 }
-_ABILITY_OF_TASK = {CLEAN: "cleanable", HEAT: "heatable", COOL: "coolable"}
 _NUM_OBJECTS = {"small": (8, 12), "full": (18, 30)}
 _FEW_KINDS = (
     *("Mug", "Plate", "Apple", "Tomato", "Potato", "Fork", "Pan"),
@@ -135,7 +113,7 @@ def draw_game(scenes: Sequence[Scene], source: str, split: str, index: int, atte
         goal=goal,
         object_kind=choice.object_kind,
         target_kind=choice.target_kind,
-        sentence=goal.sentence(rng.randrange(len(TEMPLATES[goal.task_type]))),
+        sentence=goal.sentence(rng.randrange(2)),
         receptacles=receptacles,
         objects=_place(kinds, choice, receptacles, rng),
         start="loc_bar_0_bar_0_bar_0_bar_30",
@@ -157,14 +135,13 @@ def _choose(task_type: str, scenes: Sequence[Scene], size: str, rng: Random) -> 
 def _targets(task_type: str, kind: str, scene: Scene) -> list[str]:
     """Where an object of this kind can be brought in this scene; empty if it does not suit the task or the room."""
     spec = OBJECTS[kind]
-    ability = _ABILITY_OF_TASK.get(task_type)
-    if scene.room not in spec.rooms or (ability and ability not in spec.abilities):
+    verb, appliance = APPLIANCES.get(task_type, ("", ""))
+    if scene.room not in spec.rooms or (verb and f"{verb}able" not in spec.abilities):
         return []
     if len(_present(spec.prior, scene)) < 2:  # else there is nothing to search
         return []
     if task_type == LOOK:
         return [LAMP]
-    appliance = APPLIANCES.get(task_type, ("", ""))[1]
     return [place for place in scene.receptacles if place in spec.fits - spec.prior.keys() - {appliance}]
 
 
@@ -190,7 +167,7 @@ def _place(kinds: Sequence[str], choice: _Choice, receptacles: Sequence[Receptac
     places = [_draw_place(kind, choice.scene, receptacles, rng) for kind in kinds]
     if choice.task_type == PICK_TWO and rng.random() < _TOGETHER_SHARE:
         places[1] = places[0]
-    ids = _object_ids(kinds, rng)
+    ids = [f"{kind}{position}" for kind, position in zip(kinds, _positions(len(kinds), rng), strict=True)]
     names = number_names(id.lower() for id in ids)
     placed = zip(ids, kinds, places, strict=True)
     return tuple(
@@ -203,10 +180,6 @@ def _draw_place(kind: str, scene: Scene, receptacles: Sequence[Receptacle], rng:
     prior = _present(LAMP_PRIOR if kind == LAMP else OBJECTS[kind].prior, scene)
     place = rng.choices(list(prior), weights=list(prior.values()))[0]
     return rng.choice([receptacle for receptacle in receptacles if receptacle.kind == place])
-
-
-def _object_ids(kinds: Sequence[str], rng: Random) -> list[str]:
-    return [f"{kind}{position}" for kind, position in zip(kinds, _positions(len(kinds), rng), strict=True)]
 
 
 def _positions(num: int, rng: Random) -> Iterator[str]:

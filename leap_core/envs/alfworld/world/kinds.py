@@ -140,6 +140,11 @@ def fits(object_kind: str, receptacle_kind: str) -> bool:
     return object_kind not in _FITS or receptacle_kind in _FITS[object_kind]
 
 
+def with_article(noun: str) -> str:
+    """A noun after "a" or "an"."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def preposition(receptacle_kind: str) -> str:
     """The word for being there: "in" a cabinet, "on" a desk. Lower case."""
     return "in" if receptacle_kind in _INSIDE_WORDS else "on"
