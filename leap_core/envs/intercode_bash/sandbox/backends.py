@@ -192,7 +192,7 @@ def await_word(word: str, process: subprocess.Popen[bytes], timeout_s: float) ->
     """Wait until a process says a word on a line of its own; None, or what it said where it does not in time."""
     output, said, end = process.stdout, b"", time.monotonic() + timeout_s
     assert output is not None
-    while not said.endswith(f"{word}\n".encode()):  # an engine may have warnings to tell first
+    while f"{word}\n".encode() not in said:  # an engine may have warnings to tell, too
         ready, _, _ = select.select([output], [], [], max(0.0, end - time.monotonic()))
         chunk = os.read(output.fileno(), 4096) if ready else b""
         said += chunk
