@@ -55,7 +55,7 @@ def bootstrap(run: Run) -> Iteration:
 def improve(run: Run, previous: Iteration) -> Iteration | None:
     """Iteration i: roll out, correct with privilege, aggregate, fine-tune; None when nothing is left to correct."""
     number = previous.number + 1
-    rollout, correction = None, given_corrections(run, number)
+    rollout, correction = None, given_corrections(run.config, run.store, number)
     if correction is None:
         specs = prepare_specs(run, "train")
         privileged = reveal_privileged_states(run, specs)

@@ -27,6 +27,7 @@ from leap_core.method.tables import (
     write_turn_rows,
 )
 from leap_core.prompts import load_prompts
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.students.weights import locate_model
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
@@ -36,9 +37,9 @@ from tasks.dataset import trains_on_kept_steps
 from tasks.demonstrations import DEMONSTRATIONS
 from tasks.estimates import estimate_requests, no_estimate
 from tasks.identity import PlayedStudent
-from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall, Request
+from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall, Request, is_pending
 from tasks.playing import model_of, needs_of_player
-from tasks.run import Run, is_pending
+from tasks.run import Run
 from tasks.samples import own_or_newest, spread, with_hidden_state
 from tasks.shards import Shards
 from tasks.stage import Stage, StageReport, StageWork
@@ -276,14 +277,14 @@ CORRECTION = Stage(
 )
 
 
-def given_corrections(run: Run, iteration: int) -> ArtifactRef | None:
+def given_corrections(config: LeapConfig, store: ArtifactStore, iteration: int) -> ArtifactRef | None:
     """The correction artifact that the configuration names for an iteration, if it names one.
 
     Raises:
         ArtifactError: there is no such artifact, or more than one, or it is damaged.
     """
-    names = run.config.dataset.corrections
-    return run.store.find(CORRECTION.name, names[iteration - 1]) if iteration <= len(names) else None
+    names = config.dataset.corrections
+    return store.find(CORRECTION.name, names[iteration - 1]) if iteration <= len(names) else None
 
 
 def has_nothing_to_teach(run: Run, correction: ArtifactRef) -> bool:

@@ -1,6 +1,6 @@
 """What a stage says of itself before it is made: what it needs, what it will do, and what that may cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -8,31 +8,30 @@ from leap_core.config import EndpointName, LeapConfig, Section
 from leap_core.report import formats
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Record, Usage
-from tasks.run import Run, StageOutcome, is_pending
 
 IdentityT = TypeVar("IdentityT", bound=Section)
+
+
+PENDING = "pending"
+"""Digest of an artifact that a plan knows will be made, but not with which content."""
+
+
+def is_pending(ref: ArtifactRef) -> bool:
+    """Whether `ref` stands for an artifact that a plan would have to make first."""
+    return ref.digest == PENDING
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCall(Generic[IdentityT]):
     """A call of a stage that a plan would make."""
 
-    run: Run
+    config: LeapConfig
+    store: ArtifactStore
     label: str
     stage: str
     iteration: int | None
     identity: IdentityT
     inputs: Mapping[str, ArtifactRef]
-
-    @property
-    def config(self) -> LeapConfig:
-        """That of the run."""
-        return self.run.config
-
-    @property
-    def store(self) -> ArtifactStore:
-        """Where artifacts are."""
-        return self.run.store
 
     def is_known(self, *roles: str) -> bool:
         """Whether these inputs are in the store already."""
@@ -101,13 +100,12 @@ class EndpointEstimate(Record):
         )
 
 
-def planned(run: Run, outcome: StageOutcome) -> PlannedCall[Section]:
-    """The call behind an outcome of a plan."""
-    return PlannedCall(
-        run=run,
-        label=outcome.label,
-        stage=outcome.stage.name,
-        iteration=outcome.iteration,
-        identity=outcome.identity,
-        inputs=outcome.inputs,
-    )
+@dataclass(frozen=True, kw_only=True)
+class PlannedStage(Generic[IdentityT]):
+    """What a plan knows of a kind of stage, and asks of each call of it."""
+
+    name: str
+    version: int
+    needs: Callable[[PlannedCall[IdentityT]], Needs] = lambda call: Needs()
+    foresee: Callable[[PlannedCall[IdentityT]], Foresight] = lambda call: Foresight()
+    estimate: Callable[[PlannedCall[IdentityT]], EndpointEstimate | None] = lambda call: None

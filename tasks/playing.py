@@ -21,8 +21,7 @@ from tasks.counts import Count, Counts
 from tasks.demonstrations import DEMONSTRATIONS
 from tasks.estimates import CHARACTERS_A_TOKEN, estimate_requests, no_estimate
 from tasks.identity import PlayedIdentity, PlayedStudent
-from tasks.planned import EndpointEstimate, Needs, PlannedCall, Request
-from tasks.run import is_pending
+from tasks.planned import EndpointEstimate, Needs, PlannedCall, Request, is_pending
 from tasks.samples import StepSample, newest, sample_steps, undamaged
 from tasks.shards import Shards
 from tasks.stage import StageWork

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from leap_core.chat.journal import JOURNAL
 from leap_core.config import LeapConfig, Section
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef
-
-if TYPE_CHECKING:
-    from tasks.stage import Stage
+from tasks.planned import PlannedCall, PlannedStage
 
 StageState = Literal["computed", "cached", "resumed", "run"]
 """`run` is said by a plan: the stage would be made."""
-PENDING = "pending"
-"""Digest of an artifact that a plan knows will be made, but not with which content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +24,7 @@ class StageOutcome:
     `identity` and `inputs` are what the stage was called with.
     """
 
-    stage: Stage[Any, Any]
+    stage: PlannedStage[Any]
     label: str
     iteration: int | None
     key: str
@@ -57,6 +53,18 @@ class Run:
         """In a plan: the stages that are not in the store."""
         return [outcome for outcome in self.outcomes if outcome.state == "run"]
 
+    def planned_call(self, outcome: StageOutcome) -> PlannedCall[Section]:
+        """The call behind an outcome of a plan."""
+        return PlannedCall(
+            config=self.config,
+            store=self.store,
+            label=outcome.label,
+            stage=outcome.stage.name,
+            iteration=outcome.iteration,
+            identity=outcome.identity,
+            inputs=outcome.inputs,
+        )
+
     def as_plan(self) -> Run:
         """A run with the same configuration and store that makes nothing."""
         return Run(config=self.config, store=self.store, planning=True)
@@ -70,11 +78,6 @@ class Run:
         self.log(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
         self.on_outcome(outcome)
         return ref
-
-
-def is_pending(ref: ArtifactRef) -> bool:
-    """Whether `ref` stands for an artifact that a plan would have to make first."""
-    return ref.digest == PENDING
 
 
 def with_journal(config: LeapConfig, home: Path) -> LeapConfig:

@@ -8,8 +8,7 @@ from leap_core.method.tables import read_privileged, read_trajectories
 from leap_core.store.records import ArtifactRecord
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import ArtifactRef, Trajectory
-from tasks.planned import PlannedCall
-from tasks.run import is_pending
+from tasks.planned import PlannedCall, is_pending
 
 MOST_SAMPLED = 25
 """Episodes whose prompts are made. More change an estimate by little, and take their time."""

@@ -25,8 +25,8 @@ from leap_core.types import ArtifactRef, Usage
 from tasks.counts import Counts
 from tasks.keys import as_today, declared_key, key_content
 from tasks.pace import Pace
-from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall
-from tasks.run import PENDING, Run, StageOutcome, StageState, is_pending, with_journal
+from tasks.planned import PENDING, PlannedStage, is_pending
+from tasks.run import Run, StageOutcome, StageState, with_journal
 
 IdentityT = TypeVar("IdentityT", bound=Section)
 CountsT = TypeVar("CountsT", bound=Counts)
@@ -61,20 +61,15 @@ class StageWork(Generic[IdentityT]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage(Generic[IdentityT, CountsT]):
+class Stage(PlannedStage[IdentityT], Generic[IdentityT, CountsT]):
     """A kind of stage. Raise `version` whenever its output changes for the same identity and inputs.
 
     `needs`, `foresee` and `estimate` are for plans: what must be there, what the stage will do, and what its requests
     may cost.
     """
 
-    name: str
-    version: int
     work: Callable[[StageWork[IdentityT]], StageReport]
     counts: type[CountsT]
-    needs: Callable[[PlannedCall[IdentityT]], Needs] = lambda call: Needs()
-    foresee: Callable[[PlannedCall[IdentityT]], Foresight] = lambda call: Foresight()
-    estimate: Callable[[PlannedCall[IdentityT]], EndpointEstimate | None] = lambda call: None
 
     def counts_of(self, store: ArtifactStore, ref: ArtifactRef) -> CountsT:
         """What an artifact of this stage was reported with."""

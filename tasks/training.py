@@ -124,7 +124,7 @@ def _most_rows(call: PlannedCall[TrainingIdentity]) -> int:
     config = call.config
     rows = [config.demonstrations.num_episodes * config.environment.max_steps]
     for number in range(1, (call.iteration or 0) + 1):
-        given = given_corrections(call.run, number)
+        given = given_corrections(config, call.store, number)
         most = config.rollout.num_episodes * config.environment.max_steps
         rows.append(most if given is None else CORRECTION.counts_of(call.store, given).steps)
     return rows[-1] if config.dataset.aggregate == "latest" else sum(rows)

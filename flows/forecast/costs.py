@@ -17,7 +17,7 @@ from leap_core.students.base import replies_are_paid
 from leap_core.students.openai import STUDENT_SCOPE
 from leap_core.teachers.openai import teacher_scope
 from leap_core.types import Record, Usage
-from tasks.planned import EndpointEstimate, planned
+from tasks.planned import EndpointEstimate
 from tasks.run import Run, with_journal
 
 _ENDPOINTS: tuple[EndpointName, ...] = ("teacher", "student")
@@ -72,7 +72,7 @@ def foresee_costs(runs: Sequence[Run]) -> CostForecast:
     Raises:
         ConfigError: a setting of an endpoint's model, or a price file, is wrong.
     """
-    found = [outcome.stage.estimate(planned(run, outcome)) for run in runs for outcome in run.to_be_made]
+    found = [outcome.stage.estimate(run.planned_call(outcome)) for run in runs for outcome in run.to_be_made]
     estimates = [estimate for estimate in found if estimate is not None]
     return CostForecast(estimates=estimates, budgets=_foresee_budgets(runs[0], estimates))
 

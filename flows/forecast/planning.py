@@ -11,7 +11,8 @@ from flows.presets import overrides_for, read_config
 from leap_core.config import LeapConfig
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Split
-from tasks.run import Run, is_pending
+from tasks.planned import is_pending
+from tasks.run import Run
 
 
 def plan_experiment(config: LeapConfig, store: ArtifactStore) -> Run:

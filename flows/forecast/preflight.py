@@ -14,7 +14,7 @@ from leap_core.students.loading import resolve_device
 from leap_core.students.weights import BUNDLED, TINY
 from leap_core.types import Message, Observation, Spec
 from tasks.base_student import BASE
-from tasks.planned import Foresight, Needs, Request, planned
+from tasks.planned import Foresight, Needs, Request
 from tasks.run import Run
 
 
@@ -43,7 +43,7 @@ def note_weights_and_warnings(run: Run) -> list[str]:
 
 def foresee_stages(run: Run) -> list[Foresight]:
     """What the stages that a plan would make say of themselves, in order."""
-    return [outcome.stage.foresee(planned(run, outcome)) for outcome in run.to_be_made]
+    return [outcome.stage.foresee(run.planned_call(outcome)) for outcome in run.to_be_made]
 
 
 def check_data(run: Run) -> None:
@@ -94,7 +94,7 @@ def check_weights(run: Run) -> list[str]:
 
 
 def _needs_of(run: Run) -> Iterator[Needs]:
-    return (outcome.stage.needs(planned(run, outcome)) for outcome in run.to_be_made)
+    return (outcome.stage.needs(run.planned_call(outcome)) for outcome in run.to_be_made)
 
 
 def _is_worth_a_look(config: LeapConfig, *, is_trained: bool) -> bool:

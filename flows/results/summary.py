@@ -14,7 +14,8 @@ from leap_core.report import formats
 from leap_core.types import ArtifactRef, EvaluationResult, Figure, Record
 from tasks.correction import CORRECTION
 from tasks.evaluation import read_result
-from tasks.run import Run, StageOutcome, is_pending
+from tasks.planned import is_pending
+from tasks.run import Run, StageOutcome
 from tasks.specs import SPECS
 
 SUMMARY, REPORT = "summary.json", "report.html"

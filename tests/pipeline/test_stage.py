@@ -9,7 +9,8 @@ from leap_core.config import LeapConfig, Section
 from leap_core.errors import StageFailedError
 from leap_core.store.artifacts import ArtifactStore
 from tasks.counts import Count, Counts
-from tasks.run import Run, is_pending
+from tasks.planned import is_pending
+from tasks.run import Run
 from tasks.stage import Stage, StageReport
 
 pytestmark = pytest.mark.slow
