@@ -1,8 +1,7 @@
 """What teachers are asked: Jinja templates for each environment, in `envs/<environment>/prompts/teacher/<set>/`.
 
 A set has `system.jinja`; the record of an episode, the form of the reply and the rest are in `shared_prompts/`, and a
-set may have its own in their place. A `score.jinja` is shown after the last observation, where that does not tell the
-parts of the score. A name that a template uses and nobody gives is an error, never an empty text.
+set may have its own in their place. A name that a template uses and nobody gives is an error, never an empty text.
 """
 
 from collections.abc import Sequence
@@ -88,7 +87,6 @@ class TeacherPrompts:
             before=[ShownStep.of(step) for step in steps[num_left_out : window.start]],
             steps=[ShownStep.of(steps[index]) for index in window],
             ending=trajectory.final_observation.strip() if is_last else "",
-            score_parts=", ".join(f"{name} {_digits(value)}" for name, value in trajectory.score_parts.items()),
             first=window.start + 1,
             last=window.stop,
             sparing=self.is_sparing,
@@ -127,11 +125,6 @@ class TeacherPrompts:
 def _shown(state: PrivilegedState, level: Level) -> str:
     """What a teacher reads of a hidden state: all of it, or at level 0 nothing (paper, realizability ablation)."""
     return state.text.strip() if level else ""
-
-
-def _digits(value: float) -> str:
-    """A number with at most four decimals."""
-    return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 @lru_cache(maxsize=32)

@@ -2,7 +2,6 @@
 
 import json
 import traceback
-from dataclasses import replace
 
 import pytest
 from chat_server import ChatServer, error, reply
@@ -283,28 +282,6 @@ def test_a_level_is_an_instruction_and_nothing_is_hidden_from_who_may_know(tmp_p
     assert len({system for system, _ in asked.values()}) == len(LEVELS)
     assert len({user for level, (_, user) in asked.items() if level}) == 1
     assert all(f"{HIDDEN}\nNumber 0." in user for level, (_, user) in asked.items() if level)
-
-
-PARTS = {"type": 1.0, "attributes": 1 / 3, "price": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("environment", "parts", "window", "shown"),
-    [
-        ("webshop", PARTS, range(2, 4), True),
-        ("webshop", PARTS, range(2), False),  # what comes after the window is not told
-        ("webshop", {}, range(2, 4), False),
-        ("intercode_bash", PARTS, range(2, 4), False),  # its last observation tells them
-        ("alfworld", {}, range(2, 4), False),
-    ],
-)
-def test_a_teacher_reads_the_parts_of_a_score_after_the_last_step(environment, parts, window, shown):
-    played = episode(env=environment)
-    played = replace(played, trajectory=played.trajectory.with_(score_parts=parts))
-    _, user = load_teacher_prompts(environment, "default").correct(played, 100, window, 0)
-    lines = "After the last step: Over.\nParts of the score: type 1, attributes 0.3333, price 0\n"
-    assert (lines in user.content) is shown
-    assert ("Parts of the score" in user.content) is shown
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

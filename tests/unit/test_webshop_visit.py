@@ -63,7 +63,8 @@ def test_the_way_to_a_purchase(visit):
     done = go(visit, "click[buy now]")
     assert visit.reward.total == 1.0
     assert visit.reward.parts == {"type": 1.0, "attributes": 1.0, "options": 1.0, "price": 1.0}
-    assert done.text.endswith("Your score (min 0.0, max 1.0): 1\n")
+    ending = "Your score (min 0.0, max 1.0): 1\nParts of the score: type 1, attributes 1, options 1, price 1\n"
+    assert done.text.endswith(ending)
 
 
 def test_turning_pages(visit):

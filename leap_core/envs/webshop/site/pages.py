@@ -83,8 +83,10 @@ def sub_page(instruction: str, product: Product, name: str) -> Page:
 
 
 def done_page(reward: Reward) -> Page:
-    """The last page, with the score. The original's has it among fields for its own study."""
-    return _page(["Thank you for shopping with us!", f"Your score (min 0.0, max 1.0): {reward.total:.4g}"], [])
+    """The last page, with the score and its parts. The original's has the score among fields for its own study."""
+    parts = ", ".join(f"{name} {value:.4f}".rstrip("0").rstrip(".") for name, value in reward.parts.items())
+    score = f"Your score (min 0.0, max 1.0): {reward.total:.4g}"
+    return _page(["Thank you for shopping with us!", score, f"Parts of the score: {parts}"], [])
 
 
 def _page(lines: Iterable[str], clickables: Iterable[str]) -> Page:
