@@ -118,6 +118,7 @@ def test_an_interrupted_run_ends_in_the_same_bytes(method, trainer, start, rows,
     assert resumed.log == result.log
 
 
+@pytest.mark.slow
 def test_it_goes_on_training_its_own_adapter(trainer, start, rows, tmp_path):
     """As the next iteration does: the output is one adapter, beside the base that was there."""
     first, second = tmp_path / "first", tmp_path / "second"

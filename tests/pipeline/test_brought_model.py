@@ -26,6 +26,7 @@ def broken(whole, tmp_path):
     return edit_json(model, "config.json", attn_implementation="flash_attention_2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -76,6 +76,7 @@ def cut_off(server, path, until, *texts):
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_collects_the_same_batch(tmp_path):
     with ChatServer(upper, batch_looks=10_000) as server:
         cut_off(server, tmp_path, lambda: server.batches, "a", "b")

@@ -36,6 +36,7 @@ def buy(server, path, numbers, model=MODEL, **config):
         return session.client.spent, ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 4, 32])
 def test_a_budget_in_dollars_is_never_overrun_and_nearly_used(tmp_path, concurrency):
     with ChatServer(lambda body, n: reply(delay_s=0.02, **TOKENS)) as server:

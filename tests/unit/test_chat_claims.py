@@ -137,6 +137,7 @@ def ask_four(url, path):
         return session.client.counts.billed.num_replies, session.client.counts.num_from_journal
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_another_one_and_takes_over_when_that_is_killed(tmp_path):
     """Four requests of a run that is killed while they are on their way, wanted by a second run at the same time."""
     path = tmp_path / "journal.sqlite"

@@ -120,6 +120,7 @@ SOME_TRIED_AGAIN = ("429", "stalled in the middle", "truncated JSON")
 """One of each kind; all of them wait half a second or more before the second try."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in SOME_TRIED_AGAIN else pytest.mark.slow) for name in TRIED_AGAIN]
 )
@@ -424,6 +425,7 @@ def outage(tmp_path, down_s, **config):
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_an_outage_is_waited_for_and_takes_no_tries(tmp_path):
     first, second, counts = outage(tmp_path, down_s=1.0)
     assert (first, second) == ("Hello.", "back")

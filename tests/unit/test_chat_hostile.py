@@ -137,6 +137,7 @@ def test_the_larger_of_two_counts_holds(tmp_path, usage, expected):
         assert (one.prompt_tokens, one.completion_tokens, one.cached_tokens, one.is_counted) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [{"budget_tokens": 3000}, {"budget_usd": 0.0005}])
 @pytest.mark.parametrize("count", [-1_000_000, None, 0])
 def test_no_count_defeats_a_budget(tmp_path, limit, count):
@@ -291,6 +292,7 @@ def test_unreadable_answers_are_tried_again(tmp_path, name):
         assert counts.faults == {FaultKind.BROKEN: 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 500])
 def test_an_error_that_is_a_bomb_is_not_read_to_its_end(tmp_path, status):
     with ChatServer(lambda body, n: bomb(status=status) if n == 0 else reply("whole")) as server:
@@ -335,6 +337,7 @@ def test_odd_replies_are_kept_and_found_again(tmp_path, message, text, finish):
         assert server.num_requests == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "kind"), [(429, FaultKind.RATE_LIMIT), (None, FaultKind.SERVER), ("odd", FaultKind.SERVER)]
 )

@@ -88,6 +88,7 @@ def pairs_that_vary(generator):
     return 0.5 * spec + first + 0.05, 0.5 * spec + second, 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [pairs_of_shops, pairs_that_vary])
 def test_a_paired_interval_of_scores_covers_the_true_difference_as_often_as_it_says(draw):
     first, second, truth = draw(np.random.default_rng(7))

@@ -7,6 +7,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("flows", "tasks", "leap_core")
 NOT_IMPORTED = {
@@ -39,12 +41,14 @@ def imported(package):
     return {normal(known.get(name, [name])[0]) for name in third_party}
 
 
+@pytest.mark.slow
 def test_every_import_is_declared():
     declared = names_of(PROJECT["dependencies"])
     optional = names_of(each for extra in ("alfworld", "webshop") for each in PROJECT["optional-dependencies"][extra])
     assert set().union(*map(imported, PACKAGES)) <= declared | optional
 
 
+@pytest.mark.slow
 def test_every_dependency_is_needed():
     declared = names_of(PROJECT["dependencies"])
     assert declared - set().union(*map(imported, PACKAGES)) == set(NOT_IMPORTED)

@@ -45,6 +45,7 @@ def play(*specs):
         return play_episodes(student, pool, load_prompts("alfworld", "compact"), specs, SETTINGS)
 
 
+@pytest.mark.slow
 def test_an_episode_has_those_of_the_result_that_ended_it():
     ended, broken_off = play(*corridors(a=2, b=9))
     assert (ended.score_parts, ended.suspicion) == (PARTS, "steered")

@@ -167,6 +167,7 @@ def test_what_is_not_there_or_empty_is_not_damaged(tmp_path, name):
     assert find_damage(tmp_path / name) is None
 
 
+@pytest.mark.slow
 def test_a_lock_that_does_not_end_is_an_error_that_names_the_database(database):
     said = []
     with closing(sqlite3.connect(database, isolation_level=None)) as other:

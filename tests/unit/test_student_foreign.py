@@ -24,6 +24,7 @@ def first_reply(folder, admissible=None, **config):
     return student.act([asked])[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -46,6 +47,7 @@ def test_how_a_model_would_be_sampled_elsewhere_decides_nothing(foreign, admissi
     assert expected.error is None
 
 
+@pytest.mark.slow
 def test_a_padding_token_without_a_row_pads_with_another(tmp_path):
     model, tokenizer = make_family("gemma2", tmp_path)
     expected = first_reply(tmp_path).text
@@ -104,6 +106,7 @@ def ids_from_scratch(model, prompt, vocabulary, limit):
     return reply.text
 
 
+@pytest.mark.slow
 def test_a_reply_that_outgrows_the_first_length_does_not_go_on_from_keys_of_its_angles(tmp_path):
     """Other models than Phi-3 do not begin their cache anew when the angles change."""
     longrope = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 130}

@@ -209,6 +209,7 @@ def test_every_known_architecture_gives_the_same_with_slots(model_type):
             assert reply.ids == full_forward_ids(model, prompt, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_type", "settings"),
     [

@@ -57,6 +57,7 @@ def test_a_long_wait_for_the_endpoint_is_told(tmp_path):
     assert [line.partition(":")[0] for line in told] in (["waiting for 11 s"], ["waiting for 12 s"])
 
 
+@pytest.mark.slow
 def test_a_slow_reply_holds_up_its_own_episode_alone(tmp_path):
     def slow_for_a(body, n):
         at_the_start_of_a = "a: place 0" in body["messages"][-1]["content"]

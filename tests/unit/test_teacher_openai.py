@@ -377,6 +377,7 @@ def test_a_model_that_never_fits_is_not_paid_to_the_end(tmp_path):
         assert server.num_requests <= num_asked + 24
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_refuses_every_prompt_is_not_asked_to_the_end(tmp_path):
     with ChatServer(lambda body, n: error(400, "no such role")) as server:
         with pytest.raises(StageFailedError, match=r"first 8 episodes could be used.*bad request"):
@@ -384,6 +385,7 @@ def test_an_endpoint_that_refuses_every_prompt_is_not_asked_to_the_end(tmp_path)
         assert server.num_requests < 200
 
 
+@pytest.mark.slow
 def test_refusals_that_come_sooner_than_answers_do_not_end_a_run(tmp_path):
     def answer(body, n):
         if "Room 0," in body["messages"][1]["content"]:
@@ -395,6 +397,7 @@ def test_refusals_that_come_sooner_than_answers_do_not_end_a_run(tmp_path):
     assert [one.error is None for one in found] == [True] + [False] * 39
 
 
+@pytest.mark.slow
 def test_one_usable_step_is_enough_to_go_on(tmp_path):
     def answer(body, n):
         return corrections(advice(body)) if "Room 3," in body["messages"][1]["content"] else reply("no idea")

@@ -52,6 +52,7 @@ def loss_and_gradients(model, batches):
     return mean.item(), [parameter.grad.clone() for parameter in model.parameters()], sum(counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", sorted(MASKABLE))
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_loss_and_gradients_are_those_of_the_separate_rows(model_type, attention):

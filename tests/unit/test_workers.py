@@ -109,6 +109,7 @@ def test_worker_killed_between_batches():
         assert start(pool, ["a"]) == ["a: 0"]
 
 
+@pytest.mark.slow
 def test_hanging_worker_is_replaced():
     with EnvironmentPool(Counter, 2, step_timeout_s=0.5) as pool:
         start(pool, ["a", "b", "c"])
