@@ -2,9 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Files of tests side by side: one process more than cores, since many tests wait, and at most four, each of which holds a
-# torch. In order of folders, so that the
-# long files come first and the short ones of tests/unit even out the end.
+# Files of tests side by side: one process more than cores, since many tests wait, and at most four, as each holds a torch.
+# In order of folders, so that the long files come first and the short ones of tests/unit even out the end.
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 HOME_DIR ?= data

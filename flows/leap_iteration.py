@@ -36,7 +36,7 @@ def leap_iteration(
     with progress(run, lambda run: walk_up_to(run, number)):
         chain = iterate(run)
         iterations = list(islice(chain, number + 1))
-        # After an early one was mended, the later ones are whole as they are: they stay part of the experiment.
+        # After an early iteration was made again, later ones that are still whole stay part of the experiment.
         iterations += islice(chain, max(next_iteration(run) - len(iterations), 0))
         return publish(run, iterations, tests_in_store(run, iterations)).model_dump(mode="json")
 

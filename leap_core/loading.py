@@ -88,7 +88,7 @@ def load_student(
     temperature: float,
     log: Callable[[str], None] = lambda line: None,
 ) -> Student:
-    """Load the student whose weights are at `model`; `log` is told of what takes long."""
+    """Load the student whose weights are at `model`; `log` is called with what takes long."""
     student: Student = load_kind("student", config.kind, STUDENTS)(model, config, execution, temperature, log)
     return student
 

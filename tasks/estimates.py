@@ -61,7 +61,7 @@ def estimate_requests(
 def no_estimate(
     call: PlannedCall[Any], endpoint: EndpointName, num_episodes: int, why: str | None = None
 ) -> EndpointEstimate:
-    """That nothing is known, and why; None: for want of episodes to sample."""
+    """An estimate that says why there is none; without `why`: there are no episodes to sample."""
     nothing = (
         f"there is no episode of {call.config.environment.name!r} in {call.store.home} to make prompts of. Plan again "
         "when there are some: demonstrations, a rollout, or an evaluation of any model"

@@ -15,7 +15,7 @@ class Shards(Generic[R]):
     """Shards of results below `scratch`. `write` and `read` store a list of results in a directory.
 
     `tag` names everything beside the items that shards depend on; shards of another tag are not reused. A shard of an
-    earlier attempt with a result that `failed` is done again: what made it fail may have been mended.
+    earlier attempt with a result that `failed` is done again: its cause may be gone.
     """
 
     scratch: Path

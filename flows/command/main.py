@@ -116,10 +116,10 @@ def _account(summary: "Summary", seconds: float) -> str:
 def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Say what `leap run` would do, and why.
 
-    One line a stage, in order: `cached` with its artifact, or `run` with the reason. Of each stage that would ask an
-    endpoint what that may cost, from prompts made of sampled episodes, and whether the budgets are enough; then what
-    would keep `leap run` from beginning: no key, no price to count a budget in. Data that are not where
-    `environment.data` says are an error, and so is a model that cannot be used so. Nothing is done, nobody is asked.
+    One line a stage, in order: `cached` with its artifact, or `run` with the reason. For each stage that would send
+    requests to an endpoint, an estimate of their cost, from prompts made of sampled episodes, and whether the budgets
+    are enough; then what would keep `leap run` from starting: no key, no price to count a budget in. Data missing at
+    `environment.data` are an error, and so is a model that cannot be used. Nothing is run and no request is sent.
 
     \b
     leap plan demo
@@ -162,7 +162,7 @@ def evaluate(
     overrides: Overrides = None,
     as_json: AsJson = False,
     only_plan: Annotated[
-        bool, typer.Option("--plan", help="Judge none: say what would be done, and what endpoints may cost.")
+        bool, typer.Option("--plan", help="Evaluate nothing: say what would be done, and what endpoints may cost.")
     ] = False,
 ) -> None:
     """Judge models on the same specs of one split.
@@ -198,7 +198,7 @@ def evaluate(
     from flows.forecast.costs import CostMeter
     from leap_core.students.base import replies_are_paid
 
-    # What is bought is bought by the same [execution], whichever the model.
+    # Paid replies go by one [execution], whichever the model.
     config = next((one for one in configs if replies_are_paid(one.student)), configs[0])
     meter = CostMeter(config, artifacts_of(where), endpoints=["student"])
     with plain_errors(where):
@@ -215,7 +215,7 @@ def evaluate(
 def _plan_evaluation(
     models: list[str], split: "Split", preset: str, overrides: list[str], where: Path, as_json: bool
 ) -> None:
-    """Print one line a model, what endpoints may cost, and what would keep them from being asked."""
+    """Print one line a model, what endpoints may cost, and what would keep requests from being sent."""
     from flows.forecast.costs import foresee_costs
     from flows.forecast.planning import plan_evaluation
     from flows.forecast.preflight import check_data, check_weights, find_problems

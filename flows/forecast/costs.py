@@ -1,6 +1,6 @@
-"""What a plan costs all told: estimates of its stages beside the budgets of endpoints and what was spent of those.
+"""What a plan costs in total: the estimates of its stages beside the budgets of endpoints and what was spent of those.
 
-And what was paid in the end, by the journal: it knows of every reply whether it was bought or had been before.
+And what was paid in the end, by the journal: it knows of every reply whether it was paid for now or before.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class BudgetForecast(Record):
         if left is None:
             verdict = "whether it is enough is not known"
         elif left >= 0:
-            verdict = "it is enough, unless many replies have to be asked for again"
+            verdict = "it is enough, unless many requests have to be repeated"
         else:
             verdict = f"{self._amount(-left)} too little: the run would stop in time, and go on when it is raised"
         return f"{self.setting} is {limit}, {spent} spent, {estimate} estimated: {verdict}"
@@ -55,7 +55,7 @@ class BudgetForecast(Record):
 
 
 class CostForecast(Record):
-    """What all stages of a plan would ask of endpoints, and the budgets that are set for those."""
+    """What all stages of a plan would request of endpoints, and the budgets that are set for those."""
 
     estimates: list[EndpointEstimate]
     budgets: list[BudgetForecast]
@@ -78,7 +78,7 @@ def foresee_costs(runs: Sequence[Run]) -> CostForecast:
 
 
 def _foresee_budgets(run: Run, estimates: Sequence[EndpointEstimate]) -> list[BudgetForecast]:
-    """Hold the budgets of each endpoint that would be asked against what was spent and what is estimated."""
+    """Compare the budgets of each endpoint in use with what was spent and what is estimated."""
     found = []
     for endpoint in _ENDPOINTS:
         usages = [one.usage or Usage(cost_usd=None) for one in estimates if one.endpoint == endpoint]
@@ -104,7 +104,7 @@ def _hold_against_budget(run: Run, endpoint: EndpointName, total: Usage, is_know
 
 
 class CostMeter:
-    """Tells what was paid since it was opened, for the endpoints that a configuration may ask.
+    """Reports what was paid since it was opened, at the endpoints that a configuration may use.
 
     What another run of the same experiment, or for students of the same home, pays at the same time is in it.
     """

@@ -15,7 +15,7 @@ from leap_core.errors import ArtifactError, LeapError
 MIN_FREE_BYTES = 50_000_000
 """A run does not begin with less: Prefect's database alone would fill it."""
 _FULL_BYTES = 1_000_000
-"""With less than that, whatever failed probably failed for want of room."""
+"""With less than that, a failure was probably caused by the full disk."""
 
 
 def provide_server(home: Path, look_ahead: Callable[[], str] | None = None) -> None:

@@ -81,7 +81,7 @@ def play_episodes(
 ) -> list[Trajectory]:
     """Play each spec once, unprivileged, and return the trajectories in the order of `specs`.
 
-    `on_turn` is told after each turn how many episodes are finished, and how many steps this turn had.
+    `on_turn` is called after each turn with the number of finished episodes and the steps of this turn.
     """
     waiting = list(reversed(specs))
     live: dict[str, _Episode] = {}

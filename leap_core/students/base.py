@@ -51,7 +51,7 @@ class Student(Protocol):
     """A policy that answers batches of prompts.
 
     It is made from its weights at `path`, its settings, where it runs, and the temperature of its samples; `log` is
-    told of what takes long.
+    called with what takes long.
     """
 
     name: str
