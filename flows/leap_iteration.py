@@ -8,7 +8,7 @@ from itertools import islice
 
 from prefect import flow
 
-from flows.forecast.planning import next_iteration, tests_in_store
+from flows.forecast.planning import count_complete, next_iteration, tests_in_store
 from flows.iteration import Iteration, iterate
 from flows.prefect_side.ui import progress, publish
 from flows.run import open_run
@@ -37,7 +37,7 @@ def leap_iteration(
         chain = iterate(run)
         iterations = list(islice(chain, number + 1))
         # After an early iteration was made again, later ones that are still whole stay part of the experiment.
-        iterations += islice(chain, max(next_iteration(run) - len(iterations), 0))
+        iterations += islice(chain, max(count_complete(run) - len(iterations), 0))
         return publish(run, iterations, tests_in_store(run, iterations)).model_dump(mode="json")
 
 

@@ -48,8 +48,9 @@ class Record(BaseModel):
         Raises:
             ValidationError: a field is unknown, or a value is not one that it may have.
         """
-        values = self.__dict__
-        return self.model_validate({name: values[name] for name in type(self).model_fields} | changes)
+        values = self.__dict__ | (self.__pydantic_extra__ or {})
+        kept = (*type(self).model_fields, *(self.__pydantic_extra__ or ()))
+        return self.model_validate({name: values[name] for name in kept} | changes)
 
 
 class ForeignRecord(Record):
@@ -197,7 +198,8 @@ class HiddenFacts(Record):
 
     `topics` are phrases that say what kind of thing the task is about; they give nothing away once a word of them was
     seen. All other fields are secrets: whatever they hold of names, phrases, numbers, prices, and places of things
-    (a dict from a name to a name). This base keeps fields that it does not know; those that extend it refuse them.
+    (a dict from a name to a name). A whole number is a secret only where it is written as text. This base keeps
+    fields that it does not know; those that extend it refuse them.
     Both fields are left out of the JSON where they are empty, so that an environment that needs none is as it was.
     """
 

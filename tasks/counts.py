@@ -35,8 +35,8 @@ class Counts(Record):
         return dict(self._flat())
 
     @classmethod
-    def read(cls, counts: Mapping[str, int]) -> Self:
-        """Read what `flat` wrote.
+    def read(cls, counts: Mapping[str, int], artifact: str = "a record") -> Self:
+        """Read what `flat` wrote; `artifact` names it in errors.
 
         Raises:
             ArtifactError: a count is missing, or none that this stage has.
@@ -52,8 +52,9 @@ class Counts(Record):
             return cls.model_validate(values)
         except ValidationError as error:
             raise ArtifactError(
-                f"The counts {dict(counts)} are not those of {cls.__name__}: they were written by another version. "
-                "Run `leap run` with that version, or make the artifact again."
+                f"The counts of {artifact}, {dict(counts)}, are not those of {cls.__name__}: they were written by "
+                "another version. Run `leap run` with that version, or delete the artifact to have it made again.",
+                item=artifact,
             ) from error
 
     def _flat(self) -> Iterator[tuple[str, int]]:

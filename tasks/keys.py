@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, get_args
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, model_validator
 from pydantic_core import to_jsonable_python
 
 from leap_core.config import Section
+from leap_core.disk.canonical import canonical_json
 from leap_core.types import Record
 
 TABLE = Path(__file__).with_name("keys.json")
@@ -33,6 +34,13 @@ class DeclaredKey(Record):
     kept: tuple[str, ...] = ()
     defaults: dict[str, JsonValue] = Field(default_factory=dict)
     removed: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_gone(self) -> Self:
+        back = sorted(self.removed.keys() & {*self.kept, *self.defaults})
+        if back:  # its value would stand in no key
+            raise ValueError(f"{', '.join(back)} cannot be removed and a setting: raise the version for that")
+        return self
 
 
 @cache
@@ -52,10 +60,12 @@ def key_content(declared: DeclaredKey, identity: Section) -> dict[str, Any]:
     content: dict[str, Any] = to_jsonable_python(identity)
     for path, default in _defaults(declared, type(identity)).items():
         parent, name = _parent(content, path)
-        if path not in declared.kept and parent[name] == default:
+        if path not in declared.kept and name in parent and _is_same(parent[name], default):
             del parent[name]
     for path, value in declared.removed.items():
         parent, name = _parent(content, path)
+        if name in parent:
+            raise ValueError(f"{path} cannot be removed in keys.json and a setting: raise the version for that")
         parent[name] = deepcopy(value)
     return content
 
@@ -72,7 +82,7 @@ def as_today(declared: DeclaredKey, kind: type[Section], settings: Mapping[str, 
         parent.setdefault(name, default)
     for path, value in declared.removed.items():
         parent, name = _parent(content, path)
-        if parent.get(name) == value:
+        if name in parent and _is_same(parent[name], value):
             del parent[name]
     return content
 
@@ -82,18 +92,31 @@ def _defaults(declared: DeclaredKey, kind: type[BaseModel]) -> dict[str, JsonVal
 
 
 def settings_with_defaults(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
-    """The settings of an identity that have a default, by dotted path. A section is never left out as a whole."""
+    """The settings of an identity that have a default, by dotted path.
+
+    A section is never left out as a whole, but one that may be None is None in keys, too.
+    """
     for name, field in kind.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from settings_with_defaults(inner, f"{prefix}{name}.")
-        elif not field.is_required():
+        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)]
+        for section in inner:
+            yield from settings_with_defaults(section, f"{prefix}{name}.")
+        if not inner and not field.is_required():
             yield f"{prefix}{name}", to_jsonable_python(field.get_default(call_default_factory=True))
 
 
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _is_same(value: JsonValue, other: JsonValue) -> bool:
+    """Whether two values are the same in a key: to Python, 1, 1.0 and true are equal."""
+    return canonical_json(value) == canonical_json(other)
+
+
 def _parent(content: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
-    """The section that holds a setting, and the setting's own name; a section that is not there is an empty one."""
+    """The section that holds a setting, and the setting's own name; what is there and no section is an empty one."""
     *sections, name = path.split(".")
     for part in sections:
-        content = content.get(part, {})
+        inner = content.get(part)
+        content = inner if isinstance(inner, dict) else {}
     return content, name

@@ -73,7 +73,7 @@ class Stage(PlannedStage[IdentityT], Generic[IdentityT, CountsT]):
 
     def counts_of(self, store: ArtifactStore, ref: ArtifactRef) -> CountsT:
         """What an artifact of this stage was reported with."""
-        return self.counts.read(store.record(ref).counts)
+        return self.counts.read(store.record(ref).counts, ref.id)
 
     def __call__(
         self,

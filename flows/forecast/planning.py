@@ -41,6 +41,12 @@ def next_iteration(run: Run) -> int:
     return plan_next(run.config, run.store)[1][-1].number
 
 
+def count_complete(run: Run) -> int:
+    """How many iterations are in the store as a whole, from iteration 0 on."""
+    plan, iterations = plan_next(run.config, run.store)
+    return len(iterations) - bool(plan.to_be_made)
+
+
 def tests_in_store(run: Run, iterations: list[Iteration]) -> list[ArtifactRef]:
     """The test results that a whole run of these iterations has left; no test is played for one iteration's sake."""
     return [test for test in judge_on_test(run.as_plan(), iterations) if not is_pending(test)]

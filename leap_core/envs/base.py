@@ -47,6 +47,12 @@ class StepResult:
     score_parts: Mapping[str, float] = field(default_factory=dict)
     suspicion: str | None = None
 
+    def __post_init__(self) -> None:
+        # Here, where a wrong one fails its own episode: a NaN would go into means, and from there into choices.
+        for name, value in {"score": self.score, **self.score_parts}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}, but must be in [0, 1]")
+
 
 class Environment(Protocol):
     """One live episode at a time. Not thread-safe; a worker process holds many."""

@@ -164,7 +164,7 @@ def write_trajectories(directory: Path, trajectories: Sequence[Trajectory]) -> N
     """Write steps.parquet, then episodes.parquet: where the second is there, so is the first."""
     steps = (_step_row(trajectory.id, step) for trajectory in trajectories for step in trajectory.steps)
     write_records(directory / _STEPS, StepRow, steps)
-    unknown = [name for name in _ONLY_WHERE_KNOWN if not any(getattr(one, name) for one in trajectories)]
+    unknown = [name for name in _ONLY_WHERE_KNOWN if all(getattr(one, name) in (None, {}) for one in trajectories)]
     write_records(directory / _EPISODES, EpisodeRow, map(_episode_row, trajectories), leave_out=unknown)
 
 

@@ -3,6 +3,7 @@
 import pytest
 from leap_command import copy_home
 
+from flows import iteration
 from flows.command import cleaning
 from flows.evaluate import evaluate
 from flows.leap import leap
@@ -59,6 +60,16 @@ def test_mending_an_early_iteration_leaves_the_later_ones_in_the_experiment(copi
     (store.path(model) / "config.json").unlink()
     summary = leap_iteration("smoke", SETTINGS, str(copied))
     assert [stage["artifact"] for stage in summary["stages"] if stage["state"] != "cached"] == [model.id]
+    assert [one["iteration"] for one in summary["iterations"]] == [0, 1]
+
+
+def test_the_last_iteration_stays_where_nothing_is_left_to_correct_after_it(copied, monkeypatch):
+    def improve(run, previous):
+        return improve_really(run, previous) if previous.number == 0 else None
+
+    improve_really = iteration.improve
+    monkeypatch.setattr(iteration, "improve", improve)
+    summary = leap_iteration("smoke", SETTINGS, str(copied), iteration=0)
     assert [one["iteration"] for one in summary["iterations"]] == [0, 1]
 
 

@@ -29,7 +29,7 @@ class Corridor:
         return StepResult(
             observation=Observation(text=text, admissible=ADMISSIBLE),
             terminated=terminated,
-            score=self.place / self.spec.params["length"],
+            score=max(self.place, 0) / self.spec.params["length"],
             success=won,
             valid=command in (*ADMISSIBLE, "jump"),
         )

@@ -222,6 +222,12 @@ def test_parts_and_suspicions_are_columns_only_where_there_are_any(episodes, col
     assert [name for name in judged if name in plain] == plain
 
 
+def test_a_suspicion_without_words_is_one(tmp_path):
+    suspect = [TRAJECTORIES[0].with_(suspicion="")]
+    write_trajectories(tmp_path, suspect)
+    assert read_trajectories(tmp_path) == suspect
+
+
 def test_pandas_and_datasets_read_parts_and_suspicions(tmp_path):
     write_trajectories(tmp_path, JUDGED)
     write_card(tmp_path)

@@ -29,8 +29,9 @@ def test_flat_in_a_record_and_back():
 
 @pytest.mark.parametrize("change", [{"unknown": 1}, {"episodes": -1}, {"rejected:leak": "many"}, {"iteration_rows": 1}])
 def test_what_a_stage_does_not_know_is_an_error_that_names_it(change):
-    with pytest.raises(ArtifactError, match="Some"):
-        Some.read(FLAT | change)
+    with pytest.raises(ArtifactError, match="Some") as caught:
+        Some.read(FLAT | change, "some/demo-i1-1a2b3c4d")
+    assert caught.value.item == "some/demo-i1-1a2b3c4d"
 
 
 def test_a_count_that_is_missing_is_an_error():

@@ -5,12 +5,13 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 import pytest
-from pydantic import Field, create_model
+from pydantic import Field, JsonValue, create_model
 
 import tasks
 from leap_core.config import Section, TrainingConfig, load_config
 from leap_core.disk.canonical import canonical_json
 from tasks.correction import CorrectionIdentity
+from tasks.identity import PlayedStudent
 from tasks.keys import DeclaredKey, as_today, declared_keys, key_content, settings_with_defaults
 from tasks.stage import Stage
 from tasks.training import TrainingIdentity
@@ -127,3 +128,48 @@ def test_a_section_is_walked_into_not_left_out_as_a_whole():
     assert dict(settings_with_defaults(Nested)) == {"inner.limit": 5}
     content = key_content(DeclaredKey(version=1), Nested())
     assert content == {"inner": {"text": "x"}}
+
+
+class MaybeNested(Section):
+    inner: Identity | None
+
+
+def test_a_section_that_may_be_none_is_walked_into_where_it_is_there():
+    assert dict(settings_with_defaults(MaybeNested)) == {"inner.limit": 5}
+    content = key_content(DeclaredKey(version=1), MaybeNested(inner=Identity(text="x")))
+    assert content == {"inner": {"text": "x"}}
+    assert key_content(DeclaredKey(version=1), MaybeNested(inner=None)) == {"inner": None}
+
+
+def test_a_new_setting_of_the_student_is_in_no_key_of_a_teacher_that_is_the_student():
+    newer = with_new_setting(PlayedStudent, 1)
+    kind = create_model("Newer", __base__=CorrectionIdentity, student=(newer | None, ...))
+    old = CorrectionIdentity.of(PRESET.with_(correction=PRESET.correction.with_(teacher="self")))
+    new = kind.model_validate(old.model_dump())
+    declared = declared_keys()["correction"]
+    assert new.student.new_setting == 1
+    assert key_content(declared, new) == key_content(declared, old)
+
+
+class Freeform(Section):
+    params: dict[str, JsonValue] = Field(default_factory=lambda: {"a": 1})
+
+
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_what_python_takes_for_the_default_is_in_the_key(value):
+    declared = DeclaredKey(version=1, defaults={"params": {"a": 1}})
+    assert key_content(declared, Freeform()) == {}
+    assert key_content(declared, Freeform(params={"a": value})) == {"params": {"a": value}}
+
+
+def test_a_setting_that_is_gone_cannot_come_back_in_the_same_version():
+    """Its place in the keys is taken by what stands for all who are left, so that no value would change a key."""
+    with pytest.raises(ValueError, match="limit"):
+        DeclaredKey(version=1, defaults={"limit": 5}, removed={"limit": 4})
+    with pytest.raises(ValueError, match="text"):
+        key_content(DeclaredKey(version=1, removed={"text": "a"}), Identity(text="b"))
+
+
+@pytest.mark.parametrize("inner", ["a text", None, ["a"]])
+def test_a_record_whose_section_was_something_else_can_be_compared(inner):
+    assert as_today(DeclaredKey(version=1), Nested, {"inner": inner}) == {"inner": inner}

@@ -38,10 +38,10 @@ class Expert:
         return Action(reason="on", command="right")
 
 
-def play(*specs):
+def play(*specs, environment=Judged, num_workers=1):
     config = StudentConfig(kind="scripted", params={"replies": ["REASON: on\nACTION: right"]})
     student = ScriptedStudent("anywhere", config, ExecutionConfig(), 0.0)
-    with EnvironmentPool(Judged, 1) as pool:
+    with EnvironmentPool(environment, num_workers) as pool:
         return play_episodes(student, pool, load_prompts("alfworld", "compact"), specs, SETTINGS)
 
 
@@ -50,6 +50,17 @@ def test_an_episode_has_those_of_the_result_that_ended_it():
     ended, broken_off = play(*corridors(a=2, b=9))
     assert (ended.score_parts, ended.suspicion) == (PARTS, "steered")
     assert (broken_off.stop_reason, broken_off.score_parts, broken_off.suspicion) == (StopReason.STEP_LIMIT, {}, None)
+
+
+@pytest.mark.parametrize("wrong", [{"score": float("nan")}, {"score": 1.5}, {"score_parts": {"way": float("inf")}}])
+def test_a_score_that_is_none_fails_its_own_episode_and_enters_no_mean(wrong):
+    class Misjudged(Corridor):
+        def step(self, command):
+            return replace(super().step(command), **wrong)
+
+    (played,) = play(*corridors(a=2), environment=Misjudged, num_workers=0)
+    assert (played.stop_reason, played.score, played.success) == (StopReason.ENV_ERROR, None, None)
+    assert "must be in [0, 1]" in played.error
 
 
 @pytest.mark.parametrize(("length", "parts", "suspicion"), [(2, PARTS, "steered"), (9, {}, None)])

@@ -5,7 +5,18 @@ from pydantic import ValidationError
 
 from leap_core.chat.messages import ReplySchema
 from leap_core.config import EndpointConfig, LeapConfig
-from leap_core.types import Action, Interval, Message, Observation, Spec, Step, StopReason, Trajectory, Usage
+from leap_core.types import (
+    Action,
+    HiddenFacts,
+    Interval,
+    Message,
+    Observation,
+    Spec,
+    Step,
+    StopReason,
+    Trajectory,
+    Usage,
+)
 
 SPEC = Spec(id="s", env="e", split="train", instruction="i")
 STEPS = tuple(
@@ -92,3 +103,8 @@ def test_usage_is_read_from_json():
 
 def test_an_interval_of_a_difference_may_be_below_zero():
     assert Interval(low=-0.5, high=0.1).with_(low=-1.0).low == -1.0
+
+
+def test_a_change_keeps_the_facts_that_the_base_does_not_know():
+    facts = HiddenFacts.model_validate({"locations": {"mug 2": "cabinet 3"}})
+    assert facts.with_(topics=("things to drink from",)).model_dump()["locations"] == {"mug 2": "cabinet 3"}
