@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Files of tests side by side: one process more than cores, since many tests wait, and at most four, as each holds a torch.
-# In order of folders, so that the long files come first and the short ones of tests/unit even out the end.
+# Files of tests side by side, at most four, as each process holds a torch. Slow tests often wait: so one process more than
+# cores. In order of folders, so that the long files come first and the short ones of tests/unit even out the end.
 WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
-PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
 HOME_DIR ?= data
 
 .PHONY: help demo test test-fast check format docs release-check environment benchmark clean
@@ -17,10 +17,10 @@ demo: environment  ## Run the whole loop on the embedded default and say where t
 	$(BIN)/leap run demo --home $(HOME_DIR)
 
 test: environment  ## All tests
-	$(PYTEST)
+	$(PYTEST) -n $(WORKERS)
 
 test-fast: environment  ## Tests that take less than a few seconds each
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n logical --maxprocesses 4 -m "not slow"
 
 check: environment  ## Lint, format, strict types, import direction, sizes, dependencies, links and commands of the pages
 	$(BIN)/ruff check .

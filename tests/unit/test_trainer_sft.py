@@ -100,6 +100,7 @@ def test_packing_and_the_size_of_micro_batches_leave_the_loss_as_it_is(tiny, row
     assert losses == pytest.approx([losses[0]] * 4, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, LORA], ids=["full", "lora"])
 def test_the_same_job_gives_the_same_bytes_wherever_it_runs(settings, tiny, rows, tmp_path):
     for name in ("first", "a/second"):
@@ -144,6 +145,7 @@ def briefly_trained(tiny, rows, tmp_path_factory):
     return train_briefly(tiny, rows, tmp_path_factory.mktemp("briefly"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -161,6 +163,7 @@ def test_each_setting_reaches_the_weights(settings, briefly_trained, tiny, rows,
     assert train_briefly(tiny, rows, tmp_path, **settings) != briefly_trained
 
 
+@pytest.mark.slow
 def test_another_seed_trains_in_another_order(tiny, rows, tmp_path):
     jobs = [replace(make_job(tiny, rows, tmp_path / str(seed), epochs=1, batch_size=2), seed=seed) for seed in (3, 4)]
     for job in jobs:
@@ -209,6 +212,7 @@ def test_a_killed_run_ends_at_the_same_weights(tiny, rows, tmp_path):
     assert digests(tmp_path / "cut" / "output") == digests(tmp_path / "whole" / "output")
 
 
+@pytest.mark.slow
 def test_an_adapter_is_trained_on_and_its_base_goes_with_it(tiny, rows, tmp_path):
     first = make_job(tiny, rows, tmp_path / "first", **LORA)
     SftTrainer().train(first)
@@ -252,6 +256,7 @@ def test_all_weights_can_be_trained_from_an_adapter(tiny, rows, tmp_path):
     assert play(tmp_path / "second" / "output", 0, 1)
 
 
+@pytest.mark.slow
 def test_rows_that_are_too_long_are_left_out_and_counted(tiny, tmp_path):
     long = write_rows(
         tmp_path / "rows.parquet", 4, 2, lambda episode, step: answer(episode, step) + " x" * 600 * (episode == 1)
@@ -289,6 +294,7 @@ def test_a_training_that_diverges_names_its_step_and_writes_nothing(tiny, rows, 
     assert not job.output.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "learning_rate"), [("float32", 1e38), ("float16", 1e5)], ids=["in_training", "as_it_is_stored"]
 )
@@ -390,12 +396,14 @@ def test_the_validation_loss_counts_tokens_whatever_the_micro_batch(tiny, rows, 
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_validation_loss_of_the_rows_trained_on_is_the_training_loss(tiny, rows, tmp_path):
     settings = {"batch_size": 18, "epochs": 1, "learning_rate": 1e-9}
     result = SftTrainer().train(make_job(tiny, rows, tmp_path, validation_rows=rows, **settings))
     assert result.validation_loss == pytest.approx(result.final_loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_validation_loss_is_measured_without_dropout(tiny, rows, tmp_path):
     """Weights that do not move have one loss, whichever of them dropout would leave out."""
     first = make_job(tiny, rows, tmp_path / "first", **LORA, epochs=10, learning_rate=3e-2)
@@ -408,6 +416,7 @@ def test_the_validation_loss_is_measured_without_dropout(tiny, rows, tmp_path):
     assert losses[0].validation_loss == pytest.approx(losses[1].validation_loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_weights_are_kept_where_the_validation_loss_was_lowest(tiny, rows, tmp_path):
     """Taught one answer, validated on others: from some update on it only gets worse."""
     other = write_rows(tmp_path / "other.parquet", 6, 3, lambda episode, step: "REASON: no.\nACTION: look")
@@ -442,6 +451,7 @@ def test_keeping_the_best_without_validation_rows_is_an_error(tiny, rows, tmp_pa
         SftTrainer().train(make_job(tiny, rows, tmp_path, keep_best_every=2))
 
 
+@pytest.mark.slow
 def test_a_training_that_ends_within_its_warm_up_says_so(tiny, rows, tmp_path):
     said = []
     short = SftTrainer().train(replace(make_job(tiny, rows, tmp_path / "short"), log=said.append))
@@ -500,6 +510,7 @@ def test_a_model_with_sliding_windows_is_trained_on_separate_rows(rows, tmp_path
     assert result.log[-1]["loss"] < result.log[0]["loss"]
 
 
+@pytest.mark.slow
 def test_a_mixture_of_experts_plays_without_the_router_outputs_of_its_training(rows, tmp_path):
     make_family("qwen3-moe", tmp_path / "start")
     SftTrainer().train(make_job(tmp_path / "start", rows, tmp_path, epochs=1))
