@@ -12,6 +12,7 @@ from flows.forecast.planning import count_complete, next_iteration, tests_in_sto
 from flows.iteration import Iteration, iterate
 from flows.prefect_side.ui import progress, publish
 from flows.run import open_run
+from leap_core.config import MOST_ITERATIONS
 from leap_core.errors import ConfigError
 from tasks.run import Run
 
@@ -45,8 +46,10 @@ def walk_up_to(run: Run, number: int) -> list[Iteration]:
     """All stages of iterations 0 to `number`; those that exist are served from the store.
 
     Raises:
-        ConfigError: `number` is negative.
+        ConfigError: `number` is negative, or more than an experiment can have.
     """
-    if number < 0:
-        raise ConfigError(f"There is no iteration {number}: they count from 0, which is behaviour cloning.")
+    if not 0 <= number <= MOST_ITERATIONS:
+        raise ConfigError(
+            f"There is no iteration {number}: they count from 0, which is behaviour cloning, to {MOST_ITERATIONS:,}."
+        )
     return list(islice(iterate(run), number + 1))

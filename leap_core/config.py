@@ -309,6 +309,9 @@ class ExecutionConfig(Section):
         return self.teacher if name == "teacher" else self.student
 
 
+MOST_ITERATIONS = 1000
+
+
 class LeapConfig(Section):
     """A whole experiment."""
 
@@ -316,7 +319,7 @@ class LeapConfig(Section):
         "leap", pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100, description="Name; lower case, digits, - and _."
     )
     seed: Seed = Field(0, description="Seed of games, samples, splits and training.")
-    num_iterations: Annotated[int, Within(0, 1000, "each plays and trains anew")] = Field(
+    num_iterations: Annotated[int, Within(0, MOST_ITERATIONS, "each plays and trains anew")] = Field(
         3, description="LEAP iterations after behaviour cloning."
     )
     environment: EnvironmentConfig = EnvironmentConfig()

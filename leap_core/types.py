@@ -6,6 +6,7 @@ beside them; raise it when a field changes meaning.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self, get_args
 
@@ -15,6 +16,7 @@ from pydantic import (
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -191,6 +193,15 @@ class FreeCommands(Record):
 
     form: str
     unsayable: tuple[str, ...]
+
+    @field_validator("form")
+    @classmethod
+    def _is_a_pattern(cls, form: str) -> str:
+        try:
+            re.compile(form)
+        except re.error as error:
+            raise ValueError("the form of free commands must be a regular expression") from error
+        return form
 
 
 class HiddenFacts(Record):

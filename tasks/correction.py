@@ -197,7 +197,8 @@ def _correct_in_shards(
 def _needs(call: PlannedCall[CorrectionIdentity]) -> Needs:
     endpoint = pays_for_corrections_at(call.config)
     if endpoint == "teacher":
-        return Needs(request=Request(endpoint=endpoint, model=str(call.identity.params["model"])))
+        model = call.identity.params.get("model")
+        return Needs(request=Request(endpoint=endpoint, model=model if isinstance(model, str) else None))
     return needs_of_player(call) if call.identity.teacher == SELF else Needs()
 
 

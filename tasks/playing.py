@@ -24,6 +24,7 @@ from tasks.identity import PlayedIdentity, PlayedStudent
 from tasks.planned import EndpointEstimate, Needs, PlannedCall, Request, is_pending
 from tasks.samples import StepSample, newest, sample_steps, undamaged
 from tasks.shards import Shards
+from tasks.specs import SPECS
 from tasks.stage import StageWork
 
 IdentityT = TypeVar("IdentityT", bound=PlayedIdentity)
@@ -139,10 +140,9 @@ def needs_of_player(call: PlannedCall[Any]) -> Needs:
 
 def num_specs(call: PlannedCall[Any], split: Split) -> int:
     """How many specs the input `specs` has, or will have."""
-    ref, environment = call.inputs["specs"], call.config.environment
-    if not is_pending(ref):
-        return call.store.record(ref).counts["specs"]
-    return {"train": environment.num_train, "dev": environment.num_dev, "test": environment.num_test}[split]
+    if call.is_known("specs"):
+        return SPECS.counts_of(call.store, call.inputs["specs"]).specs
+    return call.config.environment.num_specs(split)
 
 
 def estimate_playing(call: PlannedCall[IdentityT], num_episodes: int) -> EndpointEstimate | None:

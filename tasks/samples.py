@@ -9,6 +9,7 @@ from leap_core.store.records import ArtifactRecord
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.types import ArtifactRef, Trajectory
 from tasks.planned import PlannedCall, is_pending
+from tasks.privileged import PRIVILEGED
 
 MOST_SAMPLED = 25
 """Episodes whose prompts are made. More change an estimate by little, and take their time."""
@@ -80,7 +81,7 @@ def spread(episodes: Sequence[EpisodeT]) -> list[EpisodeT]:
 def with_hidden_state(call: PlannedCall[Any], ref: ArtifactRef) -> list[PrivilegedEpisode]:
     """The episodes of an artifact with the hidden states of their specs; none where those are not in the store."""
     store, specs = call.store, call.store.record(ref).inputs["specs"]
-    for record in store.records("privileged"):
+    for record in store.records(PRIVILEGED.name):
         if record.inputs["specs"].digest == specs.digest:
             states = {state.spec_id: state for state in read_privileged(store.path(record.ref))}
             return [

@@ -37,15 +37,14 @@ class SpecsIdentity(Section):
 def prepare_specs(run: Run, split: Split) -> ArtifactRef:
     """Return the specs of one split; raise ConfigError where the configuration leaves it empty."""
     environment = run.config.environment
-    sizes = {"train": environment.num_train, "dev": environment.num_dev, "test": environment.num_test}
-    if sizes[split] == 0:
+    if environment.num_specs(split) == 0:
         raise ConfigError(f"The {split} split is empty: set environment.num_{split} to 1 or more.")
     identity = SpecsIdentity(
         environment=environment.name,
         data=environment.data,
         params=environment.params,
         split=split,
-        num_specs=sizes[split],
+        num_specs=environment.num_specs(split),
         seed=run.config.seed,
     )
     return SPECS(run, identity, {}, part=split)

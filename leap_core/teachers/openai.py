@@ -166,7 +166,7 @@ class OpenAITeacher(Teacher):
             return await corrector.correct()
         except LeapError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever a template, a parser or a record raises may quote the hidden state
             defect = _place_of(error)
         raise LeapError(defect)  # not above, where it would take the error along as its context
 

@@ -7,6 +7,7 @@ from leap_core.chat.messages import ReplySchema
 from leap_core.config import EndpointConfig, LeapConfig
 from leap_core.types import (
     Action,
+    FreeCommands,
     HiddenFacts,
     Interval,
     Message,
@@ -108,3 +109,8 @@ def test_an_interval_of_a_difference_may_be_below_zero():
 def test_a_change_keeps_the_facts_that_the_base_does_not_know():
     facts = HiddenFacts.model_validate({"locations": {"mug 2": "cabinet 3"}})
     assert facts.with_(topics=("things to drink from",)).model_dump()["locations"] == {"mug 2": "cabinet 3"}
+
+
+def test_a_form_of_commands_that_is_no_pattern_is_refused_where_it_is_declared():
+    with pytest.raises(ValidationError, match="regular expression"):
+        FreeCommands(form="search[", unsayable=())

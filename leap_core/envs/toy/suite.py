@@ -10,6 +10,7 @@ from leap_core.envs.toy.environment import Corridor, ToyEnvironment
 from leap_core.envs.toy.oracle import ToyOracle
 from leap_core.envs.toy.params import ToyParams
 from leap_core.envs.toy.privileged import reveal
+from leap_core.errors import ConfigError
 from leap_core.types import Figure, PrivilegedState, Spec, Split
 
 _THINGS = ("bell", "coin", "cup", "key", "map", "pen", "ring")
@@ -23,6 +24,8 @@ class ToySuite(Suite):
     figure: Figure = "success"
 
     def __init__(self, config: EnvironmentConfig) -> None:
+        if config.data is not None:
+            raise ConfigError("Toy has no data to read: leave environment.data out.", item="environment.data")
         self._config, self._params = config, ToyParams.read(config)
 
     def prepare(self, root: Path, split: Split, seed: int) -> list[Spec]:
