@@ -19,6 +19,9 @@ from leap_core.trainers.rows import EncodedRow
 IGNORED = -100
 """Label of a token that no loss is computed on."""
 
+_MOST_PADDING = 0.1
+"""Sequences share a batch while it has not more than this share of padding beside its tokens."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TreeSequence:
@@ -28,20 +31,22 @@ class TreeSequence:
     labels: list[int]
     positions: list[int]
     ends: list[int]
+    num_rows: int = 1
 
 
-def pack_rows(rows: Iterable[EncodedRow], max_length: int) -> list[TreeSequence]:
-    """Pack the rows of each episode, in the order of its steps; a tree over `max_length` tokens becomes several.
+def pack_rows(rows: Iterable[EncodedRow], max_length: int, max_rows: int | None = None) -> list[TreeSequence]:
+    """Pack the rows of each episode, in the order of its steps; a tree over one of the limits becomes several.
 
     Args:
         rows: in any order; episodes come out in the order of their first row. None is longer than `max_length`.
         max_length: of one sequence, in tokens.
+        max_rows: of one sequence; none: any number.
     """
     episodes: dict[str, list[EncodedRow]] = {}
     for row in rows:
         episodes.setdefault(row.episode, []).append(row)
     ordered = (sorted(episode, key=lambda row: row.step) for episode in episodes.values())
-    return [sequence for episode in ordered for sequence in _pack_episode(episode, max_length)]
+    return [sequence for episode in ordered for sequence in _pack_episode(episode, max_length, max_rows)]
 
 
 def single_sequences(rows: Iterable[EncodedRow]) -> list[TreeSequence]:
@@ -49,10 +54,29 @@ def single_sequences(rows: Iterable[EncodedRow]) -> list[TreeSequence]:
     return [_Tree().add(row).sequence() for row in rows]
 
 
-def _pack_episode(rows: Sequence[EncodedRow], max_length: int) -> list[TreeSequence]:
+def group_by_length(sequences: Sequence[TreeSequence], max_rows: int) -> list[list[TreeSequence]]:
+    """Put sequences of like length together, the longest first, so that little of a batch is padding.
+
+    Args:
+        sequences: in any order. None holds more than `max_rows` rows.
+        max_rows: of one group.
+    """
+    groups: list[list[TreeSequence]] = []
+    num_rows, num_tokens = 0, 0
+    for sequence in sorted(sequences, key=lambda one: len(one.input_ids), reverse=True):
+        num_rows, num_tokens = num_rows + sequence.num_rows, num_tokens + len(sequence.input_ids)
+        width = len(groups[-1][0].input_ids) * (len(groups[-1]) + 1) if groups else 0
+        if not groups or num_rows > max_rows or width > (1 + _MOST_PADDING) * num_tokens:
+            groups.append([])
+            num_rows, num_tokens = sequence.num_rows, len(sequence.input_ids)
+        groups[-1].append(sequence)
+    return groups
+
+
+def _pack_episode(rows: Sequence[EncodedRow], max_length: int, max_rows: int | None) -> list[TreeSequence]:
     trees = [_Tree()]
     for row in rows:
-        if trees[-1].size_with(row) > max_length:
+        if trees[-1].size_with(row) > max_length or trees[-1].num_rows == max_rows:
             trees.append(_Tree())
         trees[-1].add(row)
     return [tree.sequence() for tree in trees]
@@ -68,6 +92,7 @@ class _Tree:
         self._ends: list[int] = []
         self._branch: list[int] = []
         self._nodes: list[int] = []
+        self.num_rows = 0
 
     def size_with(self, row: EncodedRow) -> int:
         return len(self._ids) + row.length - self._shared(row)
@@ -76,6 +101,7 @@ class _Tree:
         tokens = row.prompt + row.completion
         shared = self._shared(row)
         size = len(self._ids)
+        self.num_rows += 1
         for node in self._nodes[shared:]:
             self._ends[node] = size
         # What a branch begins with is a prompt token, and has no label: nothing is predicted across branches.
@@ -89,7 +115,9 @@ class _Tree:
 
     def sequence(self) -> TreeSequence:
         ends = [end or len(self._ids) for end in self._ends]  # 0: nothing has left its branch yet
-        return TreeSequence(input_ids=self._ids, labels=self._labels, positions=self._positions, ends=ends)
+        return TreeSequence(
+            input_ids=self._ids, labels=self._labels, positions=self._positions, ends=ends, num_rows=self.num_rows
+        )
 
     def _shared(self, row: EncodedRow) -> int:
         limit = min(len(self._branch), len(row.prompt) - 1)

@@ -1,12 +1,11 @@
 """Supervised fine-tuning on corrected answers, through TRL (paper, section 3.2).
 
 The loss is the mean over the answers' tokens, end-of-turn token included; prompts are read, not learned. A batch has so
-many rows that stand together in the file, in chunks of those that are on the device at once. With `pack_episodes`, the
-rows of an episode in a chunk share their common history (packing.py), which changes the cost, not the loss.
+many rows that stand together in the file, in parts of those that are on the device at once. With `pack_episodes`, the
+rows of an episode in a batch share their common history (packing.py), which changes the cost, not the loss.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -16,14 +15,14 @@ from leap_core.trainers.base import TrainingJob, TrainingResult
 from leap_core.trainers.rows import EncodedRow
 
 if TYPE_CHECKING:
-    from leap_core.trainers.trl_setup import ExactTrainer, Item, TrlSetup
+    from leap_core.trainers.trl_setup import ExactTrainer, Part, TrlSetup
 
 
 class SftParams(Section):
     """Settings of this trainer, `training.params`. All of them bear identity."""
 
     pack_episodes: bool = Field(
-        True, description="Rows of an episode that are on the device together share their common prefix."
+        True, description="Rows of an episode in one batch share their common prefix."
     )
 
 
@@ -50,24 +49,25 @@ def _params_of(config: TrainingConfig) -> SftParams:
 
 
 def _make(setup: "TrlSetup") -> "ExactTrainer":
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     from leap_core.students.architecture import takes_own_mask, valid_padding
-    from leap_core.trainers.packing import PaddingCollator, TreeCollator, pack_rows, single_sequences
+    from leap_core.trainers.packing import PaddingCollator, TreeCollator, group_by_length, pack_rows, single_sequences
+    from leap_core.trainers.sft_loss import LabelledTokensTrainer
 
     model, config = setup.learner.model, setup.job.config
     packs = _params_of(config).pack_episodes and takes_own_mask(setup.learner.config)
     filler = valid_padding(model.config, setup.tokenizer.pad_token_id)
     float_mask = model.dtype if model.config._attn_implementation != "sdpa" else None
 
-    def items(rows: list[EncodedRow]) -> Sequence["Item"]:
-        sequences = pack_rows(rows, config.max_length) if packs else single_sequences(rows)
-        return [asdict(sequence) for sequence in sequences]
+    def cut(rows: list[EncodedRow], at_once: int) -> Sequence["Part"]:
+        sequences = pack_rows(rows, config.max_length, at_once) if packs else single_sequences(rows)
+        return [[vars(one) for one in group] for group in group_by_length(sequences, at_once)]
 
     return setup.make(
-        SFTTrainer,
+        LabelledTokensTrainer,
         SFTConfig(**setup.arguments(), max_length=None),
-        items=items,
+        cut=cut,
         collate=TreeCollator(filler, float_mask) if packs else PaddingCollator(filler),
         measure=_measure,
     )
@@ -77,5 +77,5 @@ def _measure(trainer: Any, inputs: dict[str, Any]) -> tuple[float, int]:
     """The mean loss of the answers' tokens, and how many they are."""
     from leap_core.trainers.packing import IGNORED
 
-    loss = trainer.model_wrapped(**inputs, use_cache=False).loss
-    return float(loss), int((inputs["labels"][:, 1:] != IGNORED).sum())
+    number = int((inputs["labels"][:, 1:] != IGNORED).sum())
+    return float(trainer.compute_loss(trainer.model_wrapped, inputs)), number

@@ -1,8 +1,9 @@
 """What every trainer through TRL shares, so that a trainer's own file holds its loss alone (sft.py).
 
 TRL's training loop is made exact: which rows are in a batch, what the validation loss is, what is saved, when it ends.
-A dataset's item is a *chunk*: the rows that are on the device at once. So a batch is a fixed number of rows, whatever
-those rows become (sequences that share a prefix, pairs of answers).
+A dataset's item is a *batch*, the rows of one update, cut into *parts* that are on the device one after the other. So a
+batch is a fixed number of rows, whatever those rows become (sequences that share a prefix, pairs of answers), and its
+parts are of like length, whatever stands beside what in the file.
 
 `train_through_trl` reads and encodes the rows, loads the start, resumes to the same bits, watches for divergence, keeps
 the best weights where asked, and writes the model. The trainer gives it one function, which makes TRL's trainer from a
@@ -37,28 +38,25 @@ _CHECKPOINTING_FROM = 1_000_000_000
 """Models of at least so many parameters recompute activations on a GPU rather than keep them."""
 
 Item = Mapping[str, list[int]]
+Part = list[Item]
 Measure = Callable[[Any, dict[str, Any]], tuple[float, int]]
-"""Of a trainer and the inputs of one chunk: the mean loss, and of how many tokens or pairs it is the mean."""
+"""Of a trainer and the inputs of one part: the mean loss, and of how many tokens or pairs it is the mean."""
 
 
 class WholeBatches(Sampler):  # type: ignore[misc]
-    """Chunks, batch after batch; the batches are shuffled anew in each pass, and one that is not full comes last.
+    """The batches, shuffled anew in each pass; one that is not full comes last."""
 
-    So which rows are in a batch depends on its size, and not on how many of them are on the device at once.
-    """
-
-    def __init__(self, num_chunks: int, chunks_a_batch: int, num_full: int, seed: int) -> None:
-        self._num_chunks, self._size, self._num_full = num_chunks, chunks_a_batch, num_full
+    def __init__(self, num_batches: int, num_full: int, seed: int) -> None:
+        self._num_batches, self._num_full = num_batches, num_full
         self._seed, self._epoch = seed, 0
 
     def __len__(self) -> int:
-        return self._num_chunks
+        return self._num_batches
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed + self._epoch)
-        for batch in torch.randperm(self._num_full, generator=generator).tolist():
-            yield from range(batch * self._size, (batch + 1) * self._size)
-        yield from range(self._num_full * self._size, self._num_chunks)
+        yield from torch.randperm(self._num_full, generator=generator).tolist()
+        yield from range(self._num_full, self._num_batches)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of a pass; trainers call it before each."""
@@ -78,8 +76,22 @@ class ExactTrainer(Trainer):  # type: ignore[misc]
         return dataset
 
     def _get_train_sampler(self, train_dataset: Any = None) -> WholeBatches:
-        chunks_a_batch = self.args.gradient_accumulation_steps
-        return WholeBatches(len(self.train_dataset), chunks_a_batch, self._num_full_batches, self.args.seed)
+        return WholeBatches(len(self.train_dataset), self._num_full_batches, self.args.seed)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        return super()._get_num_items_in_batch([part for batch in batch_samples for part in batch["parts"]], device)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward over the parts of a batch; the sum of their shares of its loss."""
+        parts = inputs["parts"]
+        sizes = [len(part["input_ids"]) for part in parts]
+        loss = torch.zeros((), device=self.args.device)
+        for part, size in zip(parts, sizes, strict=True):
+            # Where a loss is a mean, and not a sum over `num_items_in_batch`, it is divided by this: so each sequence
+            # of a batch weighs the same, however many stand in its part.
+            self.current_gradient_accumulation_steps = sum(sizes) / size
+            loss += super().training_step(model, part, num_items_in_batch)
+        return loss
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write nothing: the artifact's record says where a model comes from."""
@@ -91,15 +103,16 @@ class ExactTrainer(Trainer):  # type: ignore[misc]
         return int(best or self.state.global_step)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """The mean loss over all validation rows, each token or pair once, however they are cut into chunks."""
+        """The mean loss over all validation rows, each token or pair once, however they are cut into parts."""
         model, was_training = self.model_wrapped, self.model.training
         model.eval()
         total, size = 0.0, 0
         with torch.no_grad(), self.compute_loss_context_manager():
             for batch in self.get_eval_dataloader():
-                loss, number = self._measure(self, self._prepare_inputs(batch))
-                total += loss * number
-                size += number
+                for part in batch["parts"]:
+                    loss, number = self._measure(self, self._prepare_inputs(part))
+                    total += loss * number
+                    size += number
         metrics = {"eval_loss": total / size}
         self.log(metrics)
         model.train(was_training)
@@ -159,7 +172,7 @@ class TrlSetup:
         kind: type[Trainer],
         arguments: TrainingArguments,
         *,
-        items: Callable[[list[EncodedRow]], Sequence[Item]],
+        cut: Callable[[list[EncodedRow], int], Sequence[Part]],
         collate: Callable[[Sequence[Item]], dict[str, torch.Tensor]],
         measure: Measure,
         **own: Any,
@@ -169,9 +182,10 @@ class TrlSetup:
         Args:
             kind: a class of TRL's.
             arguments: of the class that goes with it, made from `arguments()` and what is this trainer's own.
-            items: lists of token ids for the rows of one chunk, one or several rows each.
-            collate: the tensors of the items of one chunk.
-            measure: the validation loss of one chunk, and of how many it is the mean.
+            cut: the parts of one batch, made from its rows and the most rows that a part may have. An item of a part is
+                lists of token ids for one or several rows.
+            collate: the tensors of one part, among them `input_ids`.
+            measure: the validation loss of one part, and of how many it is the mean.
             own: more settings of this class, such as a reference model.
         """
         exact: type[ExactTrainer] = type(kind.__name__, (ExactTrainer, kind), {})
@@ -180,10 +194,10 @@ class TrlSetup:
             measure=measure,
             model=self.learner.model,
             args=arguments,
-            train_dataset=self._chunks(self.rows, items),
-            eval_dataset=self._chunks(self.validation_rows, items) if self.validation_rows else None,
+            train_dataset=self._batches(self.rows, cut),
+            eval_dataset=self._batches(self.validation_rows, cut) if self.validation_rows else None,
             processing_class=self.tokenizer,
-            data_collator=lambda chunks: collate([item for chunk in chunks for item in chunk["items"]]),
+            data_collator=lambda batches: {"parts": [collate(part) for batch in batches for part in batch["parts"]]},
             callbacks=[StopAtDivergence(), MarkWhole(self.job.checkpoints), LogProgress(self.job.progress)],
             **own,
         )
@@ -194,22 +208,21 @@ class TrlSetup:
         """The arguments that every trainer takes, by the job's settings."""
         return {**self._optimisation(), **self._device(), **self._saving()}
 
-    @property
-    def _micro(self) -> int:
-        return base.micro_batch_size(self.job.config.batch_size, self.job.execution.micro_batch_size)
-
-    def _chunks(self, rows: list[EncodedRow], items: Callable[[list[EncodedRow]], Sequence[Item]]) -> Dataset:
-        """One item a chunk, in the order of the rows, so that those of an episode stay together."""
-        chunks = [items(rows[first : first + self._micro]) for first in range(0, len(rows), self._micro)]
-        return Dataset.from_dict({"items": chunks})
+    def _batches(self, rows: list[EncodedRow], cut: Callable[[list[EncodedRow], int], Sequence[Part]]) -> Dataset:
+        """Batches of rows that stand together, so that those of an episode do, too."""
+        size = self.job.config.batch_size
+        at_once = base.micro_batch_size(size, self.job.execution.micro_batch_size)
+        return Dataset.from_dict(
+            {"parts": [cut(rows[first : first + size], at_once) for first in range(0, len(rows), size)]}
+        )
 
     def _optimisation(self) -> dict[str, Any]:
         config = self.job.config
         return {
-            # An item of the dataset is a chunk of `_micro` rows.
+            # An item of the dataset is a whole batch.
             "per_device_train_batch_size": 1,
             "per_device_eval_batch_size": 1,
-            "gradient_accumulation_steps": config.batch_size // self._micro,
+            "gradient_accumulation_steps": 1,
             "learning_rate": config.learning_rate,
             "lr_scheduler_type": "constant_with_warmup" if config.lr_scheduler == "constant" else config.lr_scheduler,
             # Below 1 it is a share.
