@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leap_core.chat.journal import JOURNAL
-from leap_core.config import LeapConfig, Section
+from leap_core.config import LeapConfig, Section, StudentConfig
 from leap_core.store.artifacts import ArtifactStore
+from leap_core.students.smollm2 import place_model
 from leap_core.types import ArtifactRef
 from tasks.planned import PlannedCall, PlannedStage
 
@@ -53,10 +54,22 @@ class Run:
         """In a plan: the stages that are not in the store."""
         return [outcome for outcome in self.outcomes if outcome.state == "run"]
 
+    def placed_config(self) -> LeapConfig:
+        """The configuration with what has a place in the home: the replies of endpoints, and a model that is made here.
+
+        Raises:
+            LeapError: the model cannot be made or had.
+        """
+        config = with_journal(self.config, self.store.home)
+        if not uses_weights(config.student):
+            return config
+        model = place_model(config.student.model, self.store.home.parent, self.log)
+        return config.with_(student=config.student.with_(model=model))
+
     def planned_call(self, outcome: StageOutcome) -> PlannedCall[Section]:
         """The call behind an outcome of a plan."""
         return PlannedCall(
-            config=self.config,
+            config=self.placed_config(),
             store=self.store,
             label=outcome.label,
             stage=outcome.stage.name,
@@ -78,6 +91,11 @@ class Run:
         self.log(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
         self.on_outcome(outcome)
         return ref
+
+
+def uses_weights(student: StudentConfig) -> bool:
+    """Whether a student's model is one that is loaded or served here, not only a name at somebody's endpoint."""
+    return student.kind == "hf" or student.serve is not None
 
 
 def with_journal(config: LeapConfig, home: Path) -> LeapConfig:
