@@ -39,12 +39,16 @@ class StageOutcome:
 
 @dataclass(kw_only=True)
 class Run:
-    """One run of an experiment: its configuration, its store, and the outcome of every stage so far, in order."""
+    """One run of an experiment: its configuration, its store, and the outcome of every stage so far, in order.
+
+    `log` is called with a line for each stage, `tell` with what takes long outside of any, in a plan, too.
+    """
 
     config: LeapConfig
     store: ArtifactStore
     planning: bool = False
     log: Callable[[str], None] = lambda line: None
+    tell: Callable[[str], None] = lambda line: None
     on_outcome: Callable[[StageOutcome], None] = lambda outcome: None
     outcomes: list[StageOutcome] = field(default_factory=list)
     refs: dict[str, ArtifactRef] = field(default_factory=dict)
@@ -63,7 +67,7 @@ class Run:
         config = with_journal(self.config, self.store.home)
         if not uses_weights(config.student):
             return config
-        model = place_model(config.student.model, self.store.home.parent, self.log)
+        model = place_model(config.student.model, self.store.home.parent, self.tell)
         return config.with_(student=config.student.with_(model=model))
 
     def planned_call(self, outcome: StageOutcome) -> PlannedCall[Section]:
@@ -80,7 +84,7 @@ class Run:
 
     def as_plan(self) -> Run:
         """A run with the same configuration and store that makes nothing."""
-        return Run(config=self.config, store=self.store, planning=True)
+        return Run(config=self.config, store=self.store, planning=True, tell=self.tell)
 
     def note(self, ref: ArtifactRef, outcome: StageOutcome) -> ArtifactRef:
         """Write down what happened to a stage."""

@@ -4,7 +4,9 @@ transformers refuses to save a model that it has read from GGUF, so its numbers 
 fp32 alone: GGUF holds a few bits for each, and a scale for some tens of them.
 """
 
+from contextlib import redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +30,9 @@ def convert(gguf: Path, directory: Path, install: str) -> None:
     """
     if find_spec("gguf") is None:
         raise MissingPackageError("gguf", f"Reading {gguf.name}", install)
-    from transformers.utils import logging
-
-    shows_bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with redirect_stderr(StringIO()):  # transformers draws bars there, one of which nothing switches off
         _save_model(gguf, directory)
         _save_tokenizer(gguf, directory)
-    finally:
-        if shows_bars:
-            logging.enable_progress_bar()
 
 
 def _save_model(gguf: Path, directory: Path) -> None:

@@ -13,7 +13,7 @@ from leap_core.disk.files import disk_errors, fsync, sha256_file, write_atomical
 from leap_core.disk.locks import file_lock
 from leap_core.errors import StudentError
 from leap_core.students.from_gguf import convert
-from leap_core.students.weights import find_model, hash_files, require_model
+from leap_core.students.weights import find_model, hash_files, require_model, resolve_model
 
 SMOLLM2 = "smollm2-135m"
 ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -39,6 +39,11 @@ def find_gguf(search: Sequence[str] | None = None) -> Path | None:
     spec = PathFinder.find_spec(PACKAGE, search)
     folders = () if spec is None else spec.submodule_search_locations or ()
     return next((file for folder in folders if (file := Path(folder) / GGUF).is_file()), None)
+
+
+def is_on_disk(model: str) -> bool:
+    """Whether `model` names a directory, or what one is made from: nothing of it is on the hub."""
+    return Path(resolve_model(model)).exists() or (model == SMOLLM2 and find_gguf() is not None)
 
 
 def place_model(
