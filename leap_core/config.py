@@ -68,7 +68,9 @@ class StudentConfig(Section):
     """The policy that plays and learns."""
 
     kind: Text = Field("hf", description="Kind of student.")
-    model: Text = Field("tiny", description="Path or hub id of a causal LM; 'bundled', or 'tiny' for a new small one.")
+    model: Text = Field(
+        "tiny", description="Path or hub id of a causal LM; 'bundled', 'smollm2-135m', or 'tiny' for a new small one."
+    )
     prompt: Text = Field("default", description="Prompt set below leap_core/envs/<environment>/prompts/student/.")
     temperature: Temperature = Field(0.3, description="Sampling temperature; 0 is greedy.")
     top_p: Annotated[float, Within(0.001, 1, "a share of all probability")] = Field(

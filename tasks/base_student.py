@@ -42,7 +42,7 @@ def provide_base_student(run: Run) -> ArtifactRef:
     config, tiny = run.config, run.config.student.model == TINY
     identity = BaseIdentity(
         kind=config.student.kind,
-        source=TINY if tiny else fingerprint_model(config.student.model, run.store.home),
+        source=TINY if tiny else fingerprint_model(run.placed_config().student.model, run.store.home),
         params=config.student.params,
         prompt=config.student.prompt if tiny else "",
         max_steps=config.environment.max_steps if tiny else 0,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leap_core.chat.journal import JOURNAL
-from leap_core.config import LeapConfig, Section
+from leap_core.config import LeapConfig, Section, StudentConfig
 from leap_core.store.artifacts import ArtifactStore
+from leap_core.students.smollm2 import place_model
 from leap_core.types import ArtifactRef
 from tasks.planned import PlannedCall, PlannedStage
 
@@ -38,12 +39,16 @@ class StageOutcome:
 
 @dataclass(kw_only=True)
 class Run:
-    """One run of an experiment: its configuration, its store, and the outcome of every stage so far, in order."""
+    """One run of an experiment: its configuration, its store, and the outcome of every stage so far, in order.
+
+    `log` is called with a line for each stage, `tell` with what takes long outside of any, in a plan, too.
+    """
 
     config: LeapConfig
     store: ArtifactStore
     planning: bool = False
     log: Callable[[str], None] = lambda line: None
+    tell: Callable[[str], None] = lambda line: None
     on_outcome: Callable[[StageOutcome], None] = lambda outcome: None
     outcomes: list[StageOutcome] = field(default_factory=list)
     refs: dict[str, ArtifactRef] = field(default_factory=dict)
@@ -53,10 +58,22 @@ class Run:
         """In a plan: the stages that are not in the store."""
         return [outcome for outcome in self.outcomes if outcome.state == "run"]
 
+    def placed_config(self) -> LeapConfig:
+        """The configuration with what has a place in the home: the replies of endpoints, and a model that is made here.
+
+        Raises:
+            LeapError: the model cannot be made or had.
+        """
+        config = with_journal(self.config, self.store.home)
+        if not uses_weights(config.student):
+            return config
+        model = place_model(config.student.model, self.store.home.parent, self.tell)
+        return config.with_(student=config.student.with_(model=model))
+
     def planned_call(self, outcome: StageOutcome) -> PlannedCall[Section]:
         """The call behind an outcome of a plan."""
         return PlannedCall(
-            config=self.config,
+            config=self.placed_config(),
             store=self.store,
             label=outcome.label,
             stage=outcome.stage.name,
@@ -67,7 +84,7 @@ class Run:
 
     def as_plan(self) -> Run:
         """A run with the same configuration and store that makes nothing."""
-        return Run(config=self.config, store=self.store, planning=True)
+        return Run(config=self.config, store=self.store, planning=True, tell=self.tell)
 
     def note(self, ref: ArtifactRef, outcome: StageOutcome) -> ArtifactRef:
         """Write down what happened to a stage."""
@@ -78,6 +95,11 @@ class Run:
         self.log(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
         self.on_outcome(outcome)
         return ref
+
+
+def uses_weights(student: StudentConfig) -> bool:
+    """Whether a student's model is one that is loaded or served here, not only a name at somebody's endpoint."""
+    return student.kind == "hf" or student.serve is not None
 
 
 def with_journal(config: LeapConfig, home: Path) -> LeapConfig:

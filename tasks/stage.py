@@ -26,7 +26,7 @@ from tasks.counts import Counts
 from tasks.keys import as_today, declared_key, key_content
 from tasks.pace import Pace
 from tasks.planned import PENDING, PlannedStage, is_pending
-from tasks.run import Run, StageOutcome, StageState, with_journal
+from tasks.run import Run, StageOutcome, StageState
 
 IdentityT = TypeVar("IdentityT", bound=Section)
 CountsT = TypeVar("CountsT", bound=Counts)
@@ -177,7 +177,7 @@ class _Execution(Generic[IdentityT, CountsT]):
         return self.stage.work(
             StageWork(
                 identity=self.identity,
-                config=with_journal(self.run.config, self.run.store.home),
+                config=self.run.placed_config(),
                 inputs={role: self.run.store.path(ref) for role, ref in self.inputs.items()},
                 output=workspace / "output",
                 scratch=workspace / "scratch",

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from flows.prefect_side.server import is_answering
 from flows.presets import PRESETS, artifacts_of
+from flows.terminal import log
 from leap_core.config import EnvironmentConfig, load_config
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.findings import Finding, examine
@@ -122,13 +123,14 @@ def _play(environment: str) -> Finding:
 
 def _presets_of(environment: str) -> Iterator[str]:
     """Each preset of an environment, and whether the student that it names is on this machine."""
-    from leap_core.students.weights import TINY, find_model, has_weights
+    from leap_core.students.smollm2 import is_on_disk
+    from leap_core.students.weights import TINY, has_weights
 
     for path in sorted(PRESETS.glob("*.toml")):
         config = load_config(path)
         if config.environment.name == environment:
             model = config.student.model
-            here = model == TINY or find_model(model) is not None or has_weights(model)
+            here = model == TINY or is_on_disk(model) or has_weights(model)
             yield f"`leap run {path.stem}` {'can start' if here else f'needs {model}, which is not on this machine'}"
 
 
@@ -142,16 +144,21 @@ def _endpoints() -> Finding:
     return Finding(what="endpoints", ok=True, text=f"{name} {is_set}; vllm: {vllm}")
 
 
-def diagnose_model(model: str) -> list[Finding]:
-    """Look at a model or an adapter without loading it. What only keeps it from being trained is worth a note."""
+def diagnose_model(name: str, home: Path) -> list[Finding]:
+    """Look at a model or an adapter without loading it. What only keeps it from being trained is worth a note.
+
+    Raises:
+        LeapError: it is one that is made in the home, and cannot be.
+    """
     from leap_core.config import TrainingConfig
     from leap_core.students.examination.examine import examine_model
     from leap_core.students.examination.findings import Purpose
-    from leap_core.students.weights import resolve_model
+    from leap_core.students.smollm2 import is_on_disk, place_model
     from leap_core.text.shown import shown
 
-    if Path(resolve_model(model)).exists():
+    if is_on_disk(name):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    model = place_model(name, home, log)
     look = examine_model(model, Purpose())
     trained = examine_model(model, Purpose(training=TrainingConfig(max_length=16)))
     only_trained = [replace(one, fatal=False) for one in trained.errors if one not in look.findings]
@@ -163,4 +170,4 @@ def diagnose_model(model: str) -> list[Finding]:
     verdict = "cannot be used so" if look.errors else "can be played"
     if not look.errors:
         verdict += ", but not trained by a low-rank adapter" if only_trained else " and trained"
-    return [Finding(what=MODEL, ok=not look.errors, text=f"{model}: {verdict}"), *facts, *faults]
+    return [Finding(what=MODEL, ok=not look.errors, text=f"{name}: {verdict}"), *facts, *faults]

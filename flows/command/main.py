@@ -257,7 +257,7 @@ def report(
 @app.command()
 def doctor(
     what: Annotated[str | None, typer.Argument(help="What to look at instead: an environment, or 'model'.")] = None,
-    model: Annotated[str | None, typer.Argument(help="After 'model': a directory or a hub id.")] = None,
+    model: Annotated[str | None, typer.Argument(help="After 'model': a directory, a hub id, or smollm2-135m.")] = None,
     home: Home = None,
 ) -> None:
     """Check what a run needs on this machine.
@@ -281,7 +281,7 @@ def doctor(
     if what is None:
         findings = diagnose(resolve_home(home))
     elif model is not None:
-        findings = diagnose_model(model)
+        findings = diagnose_model(model, resolve_home(home))
     else:
         findings = diagnose_environment(find_environment(what))
     for finding in findings:

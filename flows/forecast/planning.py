@@ -8,6 +8,7 @@ from flows.forecast.preflight import check_plan
 from flows.iteration import Iteration, iterate
 from flows.leap import judge_on_test, walk_leap
 from flows.presets import overrides_for, read_config
+from flows.terminal import log
 from leap_core.config import LeapConfig
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Split
@@ -21,14 +22,14 @@ def plan_experiment(config: LeapConfig, store: ArtifactStore) -> Run:
     Raises:
         ArtifactError: one that the configuration names is not there.
     """
-    run = Run(config=config, store=store, planning=True)
+    run = Run(config=config, store=store, planning=True, tell=log)
     walk_leap(run)
     return run
 
 
 def plan_next(config: LeapConfig, store: ArtifactStore) -> tuple[Run, list[Iteration]]:
     """Walk the iterations up to the first with a stage that is not in the store, or to the last one."""
-    run, iterations = Run(config=config, store=store, planning=True), []
+    run, iterations = Run(config=config, store=store, planning=True, tell=log), []
     for iteration in iterate(run):
         iterations.append(iteration)
         if run.to_be_made:
@@ -62,7 +63,7 @@ def plan_evaluation(
     """
     runs = []
     for model in models:
-        run = Run(config=read_config(preset, overrides_for(model, overrides)), store=store, planning=True)
+        run = Run(config=read_config(preset, overrides_for(model, overrides)), store=store, planning=True, tell=log)
         walk_evaluate(run, model, split)
         runs.append(run)
     return runs

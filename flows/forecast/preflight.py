@@ -87,7 +87,7 @@ def check_weights(run: Run) -> list[str]:
     from leap_core.students.examination.examine import examine_model
 
     # A tiny student is not made yet: it has the modules of the bundled one.
-    model = BUNDLED if config.student.model == TINY else config.student.model
+    model = BUNDLED if config.student.model == TINY else run.placed_config().student.model
     examination = examine_model(model, _purpose(config, is_trained="train" in uses))
     examination.check()
     return [f"note: {config.student.model}: {one.text}" for one in examination.findings]

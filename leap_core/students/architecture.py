@@ -15,6 +15,9 @@ MASKABLE = frozenset(
 """Values of `model_type` whose every layer is full causal attention with rotary positions, unless the config of one
 model says otherwise."""
 
+_DROPS_KEYWORDS = frozenset({"stablelm"})
+"""Values of `model_type` whose model does not hand unknown keywords of a forward pass on to its attention."""
+
 _ROPES_BY_LENGTH = frozenset({"longrope", "dynamic"})
 """Kinds of rotary positions whose angles depend on the longest row of a batch: transformers updates them as it goes."""
 
@@ -31,6 +34,11 @@ def takes_own_mask(config: Any) -> bool:
     # Qwen2 and its like carry a window's size that is switched off.
     window_is_on = getattr(config, "use_sliding_window", True)
     return not (window_is_on and getattr(config, "sliding_window", None))
+
+
+def hands_on_keywords(config: Any) -> bool:
+    """Whether keywords of a forward pass reach an attention function of ours."""
+    return config.model_type not in _DROPS_KEYWORDS
 
 
 def one_regime_length(config: Any) -> int | None:

@@ -7,6 +7,7 @@ architecture.py) are answered in batches by `generate`, without reuse.
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,6 @@ from leap_core.types import Usage
 
 
 class _Row(NamedTuple):
-    slot: str
     prompt: list[int]
     reply: Reply
 
@@ -49,7 +49,8 @@ class _Row(NamedTuple):
 class HfStudent:
     """A causal language model as a student.
 
-    Not thread-safe. `act` answers at most `execution.batch_size` requests at a time, in order.
+    Not thread-safe. At most `execution.batch_size` replies are written at a time. Each depends on what is asked beside
+    it by rounding alone.
     """
 
     name = "hf"
@@ -93,11 +94,39 @@ class HfStudent:
         self._engine: SlotEngine | None = None
         if takes_own_mask(self._model.config):
             self._engine = SlotEngine(self._model, self._device, execution.batch_size, self._sampling)
+        self._asked: dict[str, _Row] = {}
+        self._plain: list[_Row] = []
 
     def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
         """Answer each request, in order."""
-        batches = (requests[i : i + self._batch_size] for i in range(0, len(requests), self._batch_size))
-        return [reply for batch in batches for reply in self._act(batch)]
+        slots = _distinct([request.slot for request in requests])
+        self.submit([replace(request, slot=slot) for slot, request in zip(slots, requests, strict=True)])
+        replies: dict[str, ActReply] = {}
+        while len(replies) < len(slots):
+            replies |= self.collect()
+        return [replies[slot] for slot in slots]
+
+    def submit(self, requests: Sequence[ActRequest]) -> None:
+        """Take requests in, at most one of each slot at a time."""
+        if self._model is None:
+            raise StudentError("This student is closed. Make a new one.")
+        for request in requests:
+            prompt = self._shorten(encode_prompt(self._tokenizer, request.messages))
+            check_ids(self._num_ids, prompt)
+            row = self._asked[request.slot] = _Row(prompt, self._begin(request, len(prompt)))
+            if row.reply.done:
+                continue
+            if self._engine is not None and self._can_be_together(row):
+                self._engine.submit(request.slot, row.prompt, row.reply)
+            else:
+                self._plain.append(row)
+
+    def collect(self) -> dict[str, ActReply]:
+        """Return the replies that are there, by slot; write until there are some."""
+        if not any(row.reply.done for row in self._asked.values()):
+            self._write()
+        done = [slot for slot, row in self._asked.items() if row.reply.done]
+        return {slot: _to_act_reply(*self._asked.pop(slot)) for slot in done}
 
     def release(self, slots: Sequence[str]) -> None:
         """Forget which rows these episodes had."""
@@ -110,24 +139,6 @@ class HfStudent:
         self._engine = None
         if self._device.startswith("cuda"):
             torch.cuda.empty_cache()
-
-    def _act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
-        prompts = [self._shorten(encode_prompt(self._tokenizer, request.messages)) for request in requests]
-        for prompt in prompts:
-            check_ids(self._num_ids, prompt)
-        replies = [self._begin(request, len(prompt)) for request, prompt in zip(requests, prompts, strict=True)]
-        fitting = [index for index, reply in enumerate(replies) if not reply.done]
-        slots = _distinct([requests[index].slot for index in fitting])
-        rows = [_Row(slot, prompts[index], replies[index]) for slot, index in zip(slots, fitting, strict=True)]
-        try:
-            self._generate(rows)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-            for row in rows:
-                row.reply.fail(f"Out of memory with {len(rows)} episodes: {cause}. Lower execution.batch_size.")
-        return [_to_act_reply(prompt, reply) for prompt, reply in zip(prompts, replies, strict=True)]
 
     def _begin(self, request: ActRequest, num_prompt: int) -> Reply:
         room = (self._context or num_prompt + self._max_new_tokens) - num_prompt
@@ -143,24 +154,33 @@ class HfStudent:
             return prompt
         return prompt[-(self._context - self._max_new_tokens) :]
 
-    def _generate(self, rows: list[_Row]) -> None:
-        if self._model is None:
-            raise StudentError("This student is closed. Make a new one.")
-        together, apart = self._split(rows)
-        if self._engine is not None and together:
-            self._engine.write(*map(list, zip(*together, strict=True)))
-        elif together:
-            self._write_plainly(together)
-        for row in apart:
-            self._write_plainly([row])
+    def _write(self) -> None:
+        """Write some of the replies to their end."""
+        batch: list[_Row] = []
+        try:
+            if self._plain:
+                batch, self._plain = self._next_batch()
+                self._write_plainly(batch)
+            elif self._engine is not None:
+                self._engine.advance()
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+            failed = [row.reply for row in batch] or (self._engine.abandon() if self._engine else [])
+            for reply in failed:
+                reply.fail(f"Out of memory with {len(failed)} episodes: {cause}. Lower execution.batch_size.")
 
-    def _split(self, rows: list[_Row]) -> tuple[list[_Row], list[_Row]]:
-        """Which replies can be generated in one batch; the others (see `one_regime_length`) must run alone."""
-        if not can_be_padded(self._model.config):
-            return [], rows
+    def _can_be_together(self, row: _Row) -> bool:
+        """Whether the reply may be written beside others; if not (see `one_regime_length`), it must be alone."""
         longest = float("inf") if self._one_regime is None else self._one_regime
-        apart = [row for row in rows if row.most_tokens > longest]
-        return [row for row in rows if row.most_tokens <= longest], apart
+        return can_be_padded(self._model.config) and row.most_tokens <= longest
+
+    def _next_batch(self) -> tuple[list[_Row], list[_Row]]:
+        """Of the replies that `generate` writes, the next ones that can be in one batch, and the rest."""
+        together = [row for row in self._plain if self._can_be_together(row)]
+        batch = together[: self._batch_size] or self._plain[:1]
+        return batch, [row for row in self._plain if not any(row is one for one in batch)]
 
     def _write_plainly(self, rows: list[_Row]) -> None:
         limit = self._one_regime

@@ -1,11 +1,10 @@
 """Keys and values of many episodes, kept from turn to turn, so that each turn computes only what is new.
 
-Each episode has a row. The rows of one batch lie next to each other (the window), so that the model reads them as
-a view; rows that are in the wrong place are swapped, which happens when episodes end. A row keeps its tokens after
-its episode is over: the next episode that takes the row often starts with the same instructions.
+Each episode has a row. A row keeps its tokens after its episode is over: the next episode that takes the row often
+starts with the same instructions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import torch
@@ -21,12 +20,14 @@ class SlotCache(Cache):  # type: ignore[misc]
     The last token place of every row takes what is computed for padding; nothing ever reads it.
     """
 
-    def __init__(self, num_layers: int) -> None:
+    def __init__(self, num_layers: int, longest: int | None = None) -> None:
+        """An empty cache; no row is ever longer than `longest` tokens, if that is known."""
         super().__init__(layers=[])
         self.keys: list[torch.Tensor | None] = [None] * num_layers
         self.values: list[torch.Tensor | None] = [None] * num_layers
         self.num_rows = 0
         self.capacity = 0
+        self._longest = longest
         self._rows: Any = None
         self._places: Any = None
         self._window = (0, 0, 0)
@@ -36,7 +37,10 @@ class SlotCache(Cache):  # type: ignore[misc]
         """Make room for so many rows of so many tokens; what is there is kept."""
         if num_tokens + 1 > self.capacity:  # one place is for padding
             # Half as much again as is needed, so that a growing history is not copied at every turn.
-            self.capacity = -(-(num_tokens * 3 // 2) // _LENGTH_STEP) * _LENGTH_STEP
+            ahead = num_tokens * 3 // 2
+            if self._longest is not None:
+                ahead = max(num_tokens, min(ahead, self._longest))
+            self.capacity = -(-(ahead + 1) // _LENGTH_STEP) * _LENGTH_STEP
         self.num_rows = max(self.num_rows, num_rows)
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
@@ -48,16 +52,16 @@ class SlotCache(Cache):  # type: ignore[misc]
         new[: old.shape[0], :, : old.shape[2]] = old
         return new
 
-    def aim(self, start: int, places: torch.Tensor, num_visible: int) -> None:
-        """Say where the next forward pass writes: `places` (rows x tokens) of the rows from `start` on.
+    def aim(self, rows: torch.Tensor, places: torch.Tensor, window: tuple[int, int, int]) -> None:
+        """Say where the next forward pass writes, and what it reads.
 
-        The layers then see the first `num_visible` token places of these rows.
+        Args:
+            rows: of each token of the pass; like `places`, in a shape that fits batch x tokens.
+            places: of each token in its row.
+            window: the first row that the layers see, the number of rows, and the number of token places.
         """
-        num_rows = places.shape[0]
-        self._rows = torch.arange(start, start + num_rows, device=places.device).unsqueeze(1)
-        self._places = places
-        self._window = (start, num_rows, num_visible)
-        self._num_used = max(self._num_used, num_visible)
+        self._rows, self._places, self._window = rows, places, window
+        self._num_used = max(self._num_used, window[2])
 
     def swap(self, first: Sequence[int], second: Sequence[int]) -> None:
         """Swap the rows `first[i]` and `second[i]`, for each i."""
@@ -93,10 +97,7 @@ class SlotCache(Cache):  # type: ignore[misc]
 
 
 class SlotTable:
-    """Which episode has which row, and which tokens each row holds. At most `max_rows` rows.
-
-    When all rows are taken, the row that was used least recently is given away, and its episode is computed anew later.
-    """
+    """Which episode has which row, and which tokens each row holds. At most `max_rows` rows."""
 
     def __init__(self, cache: SlotCache, max_rows: int) -> None:
         self.cache = cache
@@ -107,47 +108,47 @@ class SlotTable:
         self._clock = 0
 
     def release(self, slots: Sequence[str]) -> None:
-        """Give up the rows of these episodes; their tokens stay for whoever comes next."""
+        """Give up the rows of these episodes; their tokens stay for whoever comes next.
+
+        When no episode is left, nothing is kept: what is played then must not depend on what was played before it.
+        """
         gone = set(slots)
         self._owners = [None if owner in gone else owner for owner in self._owners]
+        if not any(self._owners):
+            self.tokens = [[] for _ in self.tokens]
 
-    def place(self, slots: Sequence[str], prompts: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
-        """Give each episode a row, all rows next to each other.
+    def row_of(self, slot: str) -> int:
+        """The row of an episode that has one."""
+        return self._owners.index(slot)
 
-        Returns:
-            The first row of the window, and for each row of the window the index of its episode in `slots`.
+    def seat(self, slot: str, prompt: Sequence[int], busy: Container[str] = ()) -> bool:
+        """See that the episode has a row; False where every row belongs to a `busy` one.
+
+        It keeps the row that it has. Another gets the free row that shares most with its prompt, or a new one. When all
+        are taken, the row that was used least recently is given away, and its episode is computed anew later.
         """
+        row = self._owners.index(slot) if slot in self._owners else self._find_row(prompt, busy)
+        if row is None:
+            return False
         self._clock += 1
-        self._make_rows(slots)
-        indexes = {slot: index for index, slot in enumerate(slots)}
-        rows = {owner: row for row, owner in enumerate(self._owners) if owner in indexes}
-        for slot, index in indexes.items():
-            row = rows.get(slot)
-            if row is None:
-                row = self._take_row(prompts[index], taken=set(rows.values()))
-                rows[slot] = row
-                self._owners[row] = slot
-            self._used[row] = self._clock
-        start = self._gather(sorted(rows.values()))
-        window = self._owners[start : start + len(slots)]
-        return start, [indexes[owner] for owner in window if owner is not None]
+        self._owners[row], self._used[row] = slot, self._clock
+        return True
 
-    def _make_rows(self, slots: Sequence[str]) -> None:
-        live = {owner for owner in self._owners if owner is not None}
-        for _ in range(len(self._owners), min(self.max_rows, len(live.union(slots)))):
-            self._owners.append(None)
-            self.tokens.append([])
-            self._used.append(0)
-
-    def _take_row(self, prompt: Sequence[int], taken: set[int]) -> int:
+    def _find_row(self, prompt: Sequence[int], busy: Container[str]) -> int | None:
         free = [row for row, owner in enumerate(self._owners) if owner is None]
         if free:
             return max(free, key=lambda row: common_prefix(self.tokens[row], prompt))
-        return min((row for row in range(len(self._owners)) if row not in taken), key=lambda row: self._used[row])
+        if len(self._owners) < self.max_rows:
+            self._owners.append(None)
+            self.tokens.append([])
+            self._used.append(0)
+            return len(self._owners) - 1
+        idle = [row for row, owner in enumerate(self._owners) if owner not in busy]
+        return min(idle, key=lambda row: self._used[row], default=None)
 
-    def _gather(self, rows: list[int]) -> int:
-        """Swap rows so that `rows` become neighbours; return where they start."""
-        size = len(rows)
+    def gather(self, slots: Sequence[str]) -> int:
+        """Swap rows so that those of these episodes become neighbours; return where they start."""
+        rows, size = sorted(self.row_of(slot) for slot in slots), len(slots)
         starts = [min(row, len(self._owners) - size) for row in rows]
         start = max(starts, key=lambda first: sum(first <= row < first + size for row in rows))
         wanted = set(rows)

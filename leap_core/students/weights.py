@@ -38,14 +38,26 @@ def fingerprint_model(model: str, cache: Path) -> str:
     directory = find_model(model)
     if directory is None:
         return f"hub:{model}"
-    remembered = cache / ".verified" / "models.json"
-    known = _read_hashes(remembered)
-    hashes = {path.relative_to(directory).as_posix(): _hash(path, known) for path in _files_of(directory)}
+    hashes = hash_files(directory, cache)
     base = base_of_adapter(directory) if is_adapter(directory) else None
     if isinstance(base, Path):
-        hashes |= {f"base/{path.name}": _hash(path, known) for path in _files_of(base)}
-    write_json(remembered, known)
+        hashes |= {f"base/{name}": digest for name, digest in hash_files(base, cache).items()}
     return sha256(canonical_json(hashes).encode()).hexdigest()
+
+
+def hash_files(directory: Path, cache: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a model, by its name; of those that have not changed, from a file in `cache`.
+
+    Raises:
+        StudentError: a file is not a regular one.
+    """
+    remembered = cache / ".verified" / "models.json"
+    known = _read_hashes(remembered)
+    before = len(known)
+    hashes = {path.name: _hash(path, known) for path in _files_of(directory)}
+    if len(known) > before:
+        write_json(remembered, known)
+    return hashes
 
 
 def _files_of(directory: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from leap_core.students.encoding import encode_prompt, load_tokenizer
 from leap_core.students.hf import HfStudent
 from leap_core.students.loading import wrapping_in_adapter
 from leap_core.students.slot_engine import SlotEngine
+from leap_core.students.slot_passes import PaddedPasses, make_passes
 
 
 @pytest.fixture(scope="module")
@@ -191,20 +192,28 @@ def full_forward_ids(model, prompt, count):
     return ids[len(prompt) :]
 
 
+def write_all(engine, slots, prompts, replies):
+    for slot, prompt, reply in zip(slots, prompts, replies, strict=True):
+        engine.submit(slot, prompt, reply)
+    while engine.advance():
+        pass
+
+
+@pytest.mark.parametrize("make", [make_passes, PaddedPasses], ids=["flat", "padded"])
 @pytest.mark.parametrize("model_type", sorted(MASKABLE))
-def test_every_known_architecture_gives_the_same_with_slots(model_type):
+def test_every_known_architecture_gives_the_same_with_slots(model_type, make):
     tokenizer = make_bpe_tokenizer()
     extra = {"head_dim": 8} if model_type in {"gemma", "qwen3"} else {}
     window = {"sliding_window": None} if model_type in {"mistral", "starcoder2", "phi3"} else {}
     model = make_model(model_type, len(tokenizer), **extra, **window)
     assert takes_own_mask(model.config)
-    engine = SlotEngine(model, "cpu", 4, Sampling(temperature=0))
+    engine = SlotEngine(model, "cpu", 4, Sampling(temperature=0), make)
     vocabulary = Vocabulary(tokenizer)
     vocabulary.ends = frozenset()
     for turn in range(2):
         prompts = [encode_prompt(tokenizer, conversation(episode, turn)) for episode in (0, 2, 1)]
         replies = [Reply(vocabulary, 0, 6, None) for _ in prompts]
-        engine.write(["a", "b", "c"], prompts, replies)
+        write_all(engine, ["a", "b", "c"], prompts, replies)
         for prompt, reply in zip(prompts, replies, strict=True):
             assert reply.ids == full_forward_ids(model, prompt, 6)
 
