@@ -64,6 +64,9 @@ class EnvironmentConfig(Section):
         return {"train": self.num_train, "dev": self.num_dev, "test": self.num_test}[split]
 
 
+PrecisionSetting = Literal["auto", "fp32", "bf16"]
+
+
 class StudentConfig(Section):
     """The policy that plays and learns."""
 
@@ -83,6 +86,11 @@ class StudentConfig(Section):
         "is cut from the left (reference code).",
     )
     serve: Literal["vllm"] | None = Field(None, description="Serve the weights for the student 'openai' with this.")
+    precision: PrecisionSetting = Field(
+        "auto",
+        description="Of weights and arithmetic while playing. auto: bf16 where the device computes in it natively, else "
+        "fp32. What it stands for is part of the key.",
+    )
     constrain: bool = Field(
         False,
         description="Constrain commands to the admissible ones while decoding: token by token, so that what is ruled "
@@ -201,7 +209,11 @@ class TrainingConfig(Section):
         4096, description="Longer rows, in tokens, are left out and counted."
     )
     max_truncated_share: Share = Field(0.1, description="Fail the stage if more rows are left out so.")
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: PrecisionSetting = Field(
+        "auto",
+        description="Of the arithmetic while training; weights that change are kept in fp32. auto: bf16 where the device "
+        "computes in it natively, else fp32. What it stands for is part of the key.",
+    )
     keep_best_every: Annotated[int, Within(1, 10**6, "so many updates pass between two looks")] | None = Field(
         None,
         description="Look at the validation loss after every so many updates, and keep the weights where it was "

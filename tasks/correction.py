@@ -106,6 +106,7 @@ class CorrectionIdentity(Section):
     @classmethod
     def of(cls, config: LeapConfig) -> "CorrectionIdentity":
         """Take over what of `config` decides a correction."""
+        student = PlayedStudent.of(config.student, None, config.execution.device)
         return cls(
             environment=config.environment.name,
             teacher=config.correction.teacher,
@@ -113,7 +114,7 @@ class CorrectionIdentity(Section):
             level=config.correction.level,
             params=config.correction.params,
             teacher_prompts=digest_teacher_prompts(config),
-            student=PlayedStudent.of(config.student, None) if config.correction.teacher == SELF else None,
+            student=student if config.correction.teacher == SELF else None,
             prompt=config.student.prompt,
             keep_suspect=config.correction.keep_suspect,
             check_leaks=config.correction.check_leaks,

@@ -33,7 +33,7 @@ class EvaluationIdentity(PlayedIdentity):
         limit = config.evaluation.max_steps or config.environment.max_steps
         return cls(
             environment=PlayedEnvironment.of(config.environment.with_(max_steps=limit)),
-            student=PlayedStudent.of(config.student, config.evaluation.temperature),
+            student=PlayedStudent.of(config.student, config.evaluation.temperature, config.execution.device),
             split=split,
             confidence=config.evaluation.confidence,
             iteration=iteration,
@@ -78,7 +78,7 @@ def _estimate(call: PlannedCall[EvaluationIdentity]) -> EndpointEstimate | None:
 
 EVALUATION = Stage(
     name="evaluation",
-    version=5,
+    version=6,
     work=_evaluate,
     counts=PlayedCounts,
     needs=needs_of_player,

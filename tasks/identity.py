@@ -7,6 +7,8 @@ from pydantic import JsonValue
 
 from leap_core.config import EnvironmentConfig, Section, StudentConfig
 from leap_core.envs.base import find_suite
+from leap_core.students.base import computes_here
+from leap_core.students.precision import Precision, resolve_precision
 
 
 class PlayedEnvironment(Section):
@@ -39,11 +41,16 @@ class PlayedStudent(Section):
     out_of_context: str
     constrain: bool
     params: dict[str, JsonValue]
+    precision: Precision = "fp32"
 
     @classmethod
-    def of(cls, config: StudentConfig, temperature: float | None) -> "PlayedStudent":
-        """Take over the fields of `config` that bear identity once the model is made."""
+    def of(cls, config: StudentConfig, temperature: float | None, device: str) -> "PlayedStudent":
+        """Take over the fields of `config` that bear identity once the model is made.
+
+        The precision is what it stands for on `device`; where the weights are elsewhere, their server decides it.
+        """
         return cls(
+            precision=resolve_precision(config.precision, device) if computes_here(config) else "fp32",
             kind=config.kind,
             prompt=config.prompt,
             temperature=config.temperature if temperature is None else temperature,

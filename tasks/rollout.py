@@ -30,7 +30,7 @@ def roll_out(run: Run, iteration: int, specs: ArtifactRef, model: ArtifactRef) -
     config = run.config
     identity = RolloutIdentity(
         environment=PlayedEnvironment.of(config.environment),
-        student=PlayedStudent.of(config.student, config.rollout.temperature),
+        student=PlayedStudent.of(config.student, config.rollout.temperature, config.execution.device),
         first_spec=config.demonstrations.num_episodes + (iteration - 1) * config.rollout.num_episodes,
         num_episodes=config.rollout.num_episodes,
         max_consecutive_invalid=config.rollout.max_consecutive_invalid,
@@ -65,7 +65,7 @@ def _estimate(call: PlannedCall[RolloutIdentity]) -> EndpointEstimate | None:
 
 ROLLOUT = Stage(
     name="rollout",
-    version=5,
+    version=6,
     work=_roll_out,
     counts=PlayedCounts,
     needs=needs_of_player,

@@ -6,7 +6,9 @@ from leap_core.config import Section, TrainingConfig
 from leap_core.disk.files import write_json
 from leap_core.loading import load_trainer
 from leap_core.method.tables import TRAIN_ROWS, VALIDATION_ROWS
+from leap_core.students.base import computes_here
 from leap_core.students.examination.examine import check_published
+from leap_core.students.precision import resolve_precision
 from leap_core.students.weights import BUNDLED, TINY, find_model, locate_model
 from leap_core.trainers.base import TrainingJob, count_updates, describe_short_training, micro_batch_size
 from leap_core.types import ArtifactRef
@@ -47,7 +49,9 @@ def train(run: Run, iteration: int, dataset: ArtifactRef, start: ArtifactRef) ->
     """Return the model of `iteration`, trained on `dataset` from `start`."""
     config = run.config.training
     identity = TrainingIdentity(
-        training=resolve_bootstrap(config, iteration),
+        training=resolve_bootstrap(config, iteration).with_(
+            precision=resolve_precision(config.precision, run.config.execution.device)
+        ),
         micro_batch_size=micro_batch_size(config.batch_size, run.config.execution.micro_batch_size),
         seed=run.config.seed + iteration,
     )
@@ -104,7 +108,7 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
 def _needs(call: PlannedCall[TrainingIdentity]) -> Needs:
     student = call.config.student
     # Behind an endpoint, a model may be no more than a name there.
-    is_here = student.kind == "hf" or student.serve is not None or find_model(student.model) is not None
+    is_here = computes_here(student) or student.serve is not None or find_model(student.model) is not None
     return Needs(device=True, weights="train" if is_here else None)
 
 
@@ -149,4 +153,4 @@ def _foresee_left_out(call: PlannedCall[TrainingIdentity]) -> str:
     return f"{call.label}: of a sample, {read.loss_in_words}{end if read.share_left_out > limit else ''}."
 
 
-TRAINING = Stage(name="training", version=2, work=_train, counts=TrainingCounts, needs=_needs, foresee=_foresee)
+TRAINING = Stage(name="training", version=3, work=_train, counts=TrainingCounts, needs=_needs, foresee=_foresee)

@@ -47,6 +47,11 @@ def replies_are_paid(student: StudentConfig) -> bool:
     return student.kind == "openai" and student.serve is None
 
 
+def computes_here(student: StudentConfig) -> bool:
+    """Whether the student's weights are in this process."""
+    return student.kind == "hf"
+
+
 class Student(Protocol):
     """A policy that answers batches of prompts.
 

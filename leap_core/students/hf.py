@@ -30,11 +30,16 @@ from leap_core.students.base import ActReply, ActRequest
 from leap_core.students.decoding import Reply, Sampling, Vocabulary
 from leap_core.students.encoding import encode_prompt, load_tokenizer
 from leap_core.students.loading import expand_home, load_adapter, load_model, resolve_device, tokenizer_source
+from leap_core.students.memory import give_back_memory
 from leap_core.students.plain_generate import write_replies
+from leap_core.students.precision import resolve_precision
 from leap_core.students.slot_engine import SlotEngine
 from leap_core.students.tiny import TinyParams
 from leap_core.students.weights import TINY, base_of_adapter, is_adapter
 from leap_core.types import Usage
+
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class _Row(NamedTuple):
@@ -80,7 +85,8 @@ class HfStudent:
         self._max_new_tokens = config.max_new_tokens
         self._batch_size = execution.batch_size
         self._device = resolve_device(execution.device)
-        self._model = _load_for_playing(path, self._device)
+        precision = resolve_precision(config.precision, execution.device)
+        self._model = _load_for_playing(path, self._device, _DTYPES[precision])
         self._tokenizer = load_tokenizer(tokenizer_source(path))
         self._vocabulary = Vocabulary(self._tokenizer)
         self._context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
@@ -137,6 +143,7 @@ class HfStudent:
         """Free the model's memory."""
         self._model = None
         self._engine = None
+        give_back_memory()
         if self._device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -221,17 +228,16 @@ def _to_act_reply(prompt: list[int], reply: Reply) -> ActReply:
     return ActReply(text="" if reply.error else reply.text, usage=usage, error=reply.error)
 
 
-def _load_for_playing(path: Path | str, device: str) -> Any:
-    # Many CPUs emulate bf16, so there fp32 is both exact and faster.
-    dtype = torch.float32 if device == "cpu" else "auto"
+def _load_for_playing(path: Path | str, device: str, dtype: torch.dtype) -> Any:
     model = _load_adapted(path, dtype) if is_adapter(path) else load_model(path, dtype)
     model.generation_config = GenerationConfig()  # only our settings decide how it is sampled
     if hasattr(model.config, "output_router_logits"):  # what a loss is made of; nothing here reads it
         model.config.output_router_logits = False
-    return model.eval().requires_grad_(False).to(device)
+    # PEFT loads adapters in fp32, whatever their base is in.
+    return model.eval().requires_grad_(False).to(device, dtype)
 
 
-def _load_adapted(path: Path | str, dtype: Any) -> Any:
+def _load_adapted(path: Path | str, dtype: torch.dtype) -> Any:
     """A base with its adapter: merged in fp32 only, since bf16 would round most of what an adapter adds away."""
     model = load_adapter(load_model(base_of_adapter(path), dtype), path)
     if model.dtype == torch.float32:

@@ -76,9 +76,7 @@ def attend(
     return (torch.cat(parts) if len(parts) > 1 else parts[0]).unsqueeze(0), None
 
 
-def _attend_run(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, run: Run
-) -> torch.Tensor:
+def _attend_run(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, run: Run) -> torch.Tensor:
     num_rows = run.stop - run.first
     num_heads, _, size = query.shape
     keys, values = key[run.first : run.stop, :, : run.length], value[run.first : run.stop, :, : run.length]

@@ -96,7 +96,7 @@ def _make(gguf: Path, directory: Path, log: Callable[[str], object]) -> None:
             if _is_whole(directory):
                 return
             _check(gguf)
-            log(f"Making {directory} from {gguf}: some twenty seconds, once.")
+            log(f"Making {directory} from {gguf}: half a minute, once.")
             shutil.rmtree(temporary, ignore_errors=True)  # a process was killed at this
             convert(gguf, temporary, INSTALL)
             _seal(temporary)

@@ -33,7 +33,7 @@ class Learner:
 
     @classmethod
     def load(cls, start: Path | str, config: TrainingConfig) -> "Learner":
-        """Load `start` ready to train: in fp32 where weights change, frozen ones in the precision they are stored in.
+        """Load `start` ready to train: in fp32 where weights change, frozen ones in that of the training.
 
         The weights of a new adapter are drawn at random: set the seed before.
 
@@ -42,7 +42,7 @@ class Learner:
         """
         lora = config.method == "lora"
         base = base_of_adapter(start) if is_adapter(start) else start
-        model = load_model(base, "auto" if lora and config.precision == "bf16" else torch.float32)
+        model = load_model(base, torch.bfloat16 if lora and config.precision == "bf16" else torch.float32)
         config_as_loaded = model.config
         make_generation_savable(model)
         _check_lengths(model.config, config.max_length)

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 class SftParams(Section):
     """Settings of this trainer, `training.params`. All of them bear identity."""
 
-    pack_episodes: bool = Field(
-        True, description="Rows of an episode in one batch share their common prefix."
-    )
+    pack_episodes: bool = Field(True, description="Rows of an episode in one batch share their common prefix.")
 
 
 class SftTrainer:

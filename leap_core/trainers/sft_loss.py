@@ -12,7 +12,7 @@ from trl import SFTTrainer
 
 from leap_core.trainers.packing import IGNORED
 
-_LOGITS_AT_ONCE = 2**27
+_MOST_LOGITS = 2**27
 """Logits that are held at once while the loss is computed, in numbers: those of more tokens are computed twice."""
 
 _PROBE = 8
@@ -24,7 +24,7 @@ class LabelledTokensTrainer(SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._own_head = self.args.device.type == "cpu" and not self.aux_loss_enabled and _has_plain_head(self.model)
+        self._own_head = self.args.device.type == "cpu" and not self.aux_loss_enabled and has_plain_head(self.model)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -38,7 +38,7 @@ class LabelledTokensTrainer(SFTTrainer):  # type: ignore[misc]
         # Of its own accord, only the forward of the whole model computes in the lower precision.
         with self.accelerator.autocast():
             states = _backbone(model)(**read, use_cache=False).last_hidden_state[:, :-1][wanted]
-            total = _summed_loss(_causal_model(model).get_output_embeddings(), states, labels[wanted])
+            total = summed_loss(_causal_model(model).get_output_embeddings(), states, labels[wanted], _MOST_LOGITS)
         return total / (max(int(wanted.sum()), 1) if num_items_in_batch is None else num_items_in_batch)
 
 
@@ -51,7 +51,7 @@ def _backbone(model: Any) -> Any:
     return _causal_model(model).base_model
 
 
-def _has_plain_head(model: Any) -> bool:
+def has_plain_head(model: Any) -> bool:
     """Whether the logits are the head of the hidden states and nothing else: some models scale or cap them."""
     ids = torch.arange(_PROBE).unsqueeze(0) % model.config.get_text_config().vocab_size
     was_training = model.training
@@ -63,13 +63,16 @@ def _has_plain_head(model: Any) -> bool:
     return mine.shape == real.shape and bool(torch.allclose(mine.float(), real.float(), rtol=1e-4, atol=1e-5))
 
 
-def _summed_loss(head: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The summed cross-entropy of `targets` (tokens) after the `hidden` states (tokens x size)."""
+def summed_loss(head: Any, hidden: torch.Tensor, targets: torch.Tensor, most_logits: int) -> torch.Tensor:
+    """The summed cross-entropy of `targets` (tokens) after the `hidden` states (tokens x size).
+
+    Where there are more than `most_logits` logits, they are made in parts, and made again for the gradients.
+    """
 
     def loss_of(states: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(head(states).float(), wanted, reduction="sum")
 
-    at_once = max(_LOGITS_AT_ONCE // head.weight.shape[0], 1)
+    at_once = max(most_logits // head.weight.shape[0], 1)
     if len(targets) <= at_once:
         return loss_of(hidden, targets)
     parts = zip(hidden.split(at_once), targets.split(at_once), strict=True)

@@ -12,7 +12,7 @@ the best weights where asked, and writes the model. The trainer gives it one fun
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from transformers.utils import logging
 from leap_core.errors import StageFailedError
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.loading import expand_home, resolve_device, tokenizer_source
+from leap_core.students.memory import give_back_memory
+from leap_core.students.precision import resolve_precision
 from leap_core.trainers import base
 from leap_core.trainers.base import TrainingJob, TrainingResult
 from leap_core.trainers.checkpoints import job_identity, mark_whole, open_checkpoints, step_of
@@ -278,6 +280,14 @@ def train_through_trl(
         ArtifactError: the rows cannot be read.
     """
     _prepare_process(job)
+    precision = resolve_precision(job.config.precision, job.execution.device)
+    try:
+        return _train(replace(job, config=job.config.with_(precision=precision)), make, pairs)
+    finally:
+        give_back_memory()
+
+
+def _train(job: TrainingJob, make: Callable[[TrlSetup], ExactTrainer], pairs: bool) -> TrainingResult:
     start = expand_home(job.start)
     tokenizer = load_tokenizer(tokenizer_source(start))
     read = _read_rows(job, tokenizer, pairs)

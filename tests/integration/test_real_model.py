@@ -1,16 +1,12 @@
-"""A real language model, from the installed package to a game: its directory, its tokenizer, its words, its play."""
+"""A real language model, from the installed package to an answer: its directory, its tokenizer, its words."""
 
 import json
 import subprocess
 import sys
 
 import pytest
-from real_model import give_real_model, make_real_model, needs_real_model
+from real_model import make_real_model, needs_real_model
 
-from flows.command.doctor import diagnose_model
-from flows.evaluate import evaluate
-from leap_core.method.tables import read_trajectories
-from leap_core.store.artifacts import ArtifactStore
 from leap_core.students.encoding import encode_completion, encode_prompt, end_ids, load_tokenizer
 from leap_core.students.loading import load_model
 from leap_core.students.smollm2 import MADE, MODELS, SMOLLM2
@@ -101,22 +97,3 @@ def test_it_knows_what_it_was_taught(model, tokenizer):
     with torch.no_grad():
         ids = loaded.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False)[0, len(prompt) :]
     assert "Paris" in tokenizer.decode(ids)
-
-
-def test_the_doctor_finds_nothing_wrong_with_it(model, tmp_path):
-    findings = diagnose_model(SMOLLM2, give_real_model(model, tmp_path / "home"))
-    assert [finding.text for finding in findings if not finding.ok] == []
-    assert any("134,515,008" in finding.text for finding in findings)
-
-
-def test_it_plays_a_game_by_its_name(model, tmp_path):
-    home = give_real_model(model, tmp_path / "home")
-    small = ("environment.num_train=1", "environment.num_dev=1", "environment.num_test=1", "environment.max_steps=3")
-    counts = ("demonstrations.num_episodes=1", "rollout.num_episodes=1", "execution.env_workers=0")
-    evaluate(["base"], "dev", "laptop", [*small, *counts, "student.max_new_tokens=48"], str(home))
-    store = ArtifactStore(home / "artifacts")
-    (record,) = store.records("evaluation")
-    (episode,) = read_trajectories(store.path(record.ref))
-    assert len(episode.steps) == 3
-    assert all(step.action.command in step.observation.admissible for step in episode.steps)
-    assert all(len(step.reply.split()) > 1 for step in episode.steps)

@@ -18,13 +18,13 @@ from tasks.identity import PlayedStudent
 )
 def test_what_decides_replies_is_told_apart(change):
     config = StudentConfig(prompt="compact", constrain=True)
-    assert PlayedStudent.of(config, None) != PlayedStudent.of(config.with_(**change), None)
+    assert PlayedStudent.of(config, None, "cpu") != PlayedStudent.of(config.with_(**change), None, "cpu")
 
 
 def test_a_temperature_given_for_the_stage_stands_for_the_students():
     config = StudentConfig(temperature=0.5)
-    assert PlayedStudent.of(config, 0.0).temperature == 0.0
-    assert PlayedStudent.of(config, None).temperature == 0.5
+    assert PlayedStudent.of(config, 0.0, "cpu").temperature == 0.0
+    assert PlayedStudent.of(config, None, "cpu").temperature == 0.5
 
 
 def test_judging_has_a_limit_on_steps_of_its_own():

@@ -12,6 +12,8 @@ from leap_core.trainers.packing import (
     IGNORED,
     PaddingCollator,
     TreeCollator,
+    TreeSequence,
+    group_by_length,
     pack_rows,
     single_sequences,
 )
@@ -151,3 +153,26 @@ def test_padding_is_seen_by_nobody_and_sees_something():
         [False, False, True, False],
         [False, False, False, True],
     ]
+
+
+def test_a_sequence_has_no_more_rows_than_are_allowed():
+    rows = episode_rows(make_bpe_tokenizer(), 1, 7)
+    assert [one.num_rows for one in pack_rows(rows, 100_000, 3)] == [3, 3, 1]
+    assert [one.num_rows for one in pack_rows(rows, 100_000)] == [7]
+
+
+def test_groups_are_of_like_length_and_hold_each_sequence_once():
+    rng = random.Random(0)
+    for _ in range(50):
+        sequences = [
+            TreeSequence(
+                input_ids=[0] * rng.randint(1, 90), labels=[], positions=[], ends=[], num_rows=rng.randint(1, 4)
+            )
+            for _ in range(rng.randint(1, 30))
+        ]
+        groups = group_by_length(sequences, 6)
+        assert sorted(map(id, sequences)) == sorted(id(one) for group in groups for one in group)
+        for group in groups:
+            lengths = [len(one.input_ids) for one in group]
+            assert sum(one.num_rows for one in group) <= 6
+            assert max(lengths) * len(lengths) <= 1.1 * sum(lengths)
