@@ -38,7 +38,6 @@ from leap_core.students.tiny import TinyParams
 from leap_core.students.weights import TINY, base_of_adapter, is_adapter
 from leap_core.types import Usage
 
-
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

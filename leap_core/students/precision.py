@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 Precision = Literal["fp32", "bf16"]
-AUTO = "auto"
 
 _GPU_DRIVERS = (Path("/proc/driver/nvidia"), Path("/dev/kfd"))
 _CPU = Path("/proc/cpuinfo")
@@ -23,14 +22,14 @@ def resolve_precision(setting: Literal["auto", "fp32", "bf16"], device: str) -> 
     Raises:
         ConfigError: torch cannot use a device of this name here.
     """
-    if setting != AUTO:
-        return setting
-    return "bf16" if _is_native(device) else "fp32"
+    if setting == "auto":
+        return "bf16" if _is_native(device) else "fp32"
+    return setting
 
 
 @cache
 def _is_native(device: str) -> bool:
-    if device == AUTO and not any(path.exists() for path in _GPU_DRIVERS):
+    if device == "auto" and not any(path.exists() for path in _GPU_DRIVERS):
         device = "cpu"
     if device != "cpu":
         from leap_core.students.loading import resolve_device
@@ -39,7 +38,7 @@ def _is_native(device: str) -> bool:
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device == "cpu" and has_native_bf16(_CPU)
 
 
