@@ -114,7 +114,7 @@ class _LazyPlayer:
         self._num_done = num_done
 
     def _tell(self, num_finished: int, num_steps: int) -> None:
-        # Episodes that take turns together end together, after a long time; the steps show that it goes on.
+        # Episodes that begin together end together, after a long time; the steps show that it goes on.
         self._num_steps += num_steps
         done = self._num_done + num_finished
         self._work.progress(f"{done:,} of {self._num_episodes:,} episodes, {self._num_steps:,} steps played")

@@ -1,8 +1,9 @@
 """Playing episodes: a student and many environments at once.
 
-All live episodes take a turn together; the place of a finished one is taken by the next spec. The order is fixed by the
-specs alone, never by timing, so a shard that is played again gives the same episodes. Only where a student's replies do
-not depend on what is asked beside them, each episode goes on as soon as its own reply is there.
+Many episodes are live at once, and the place of a finished one is taken by the next spec. Where the student can write
+replies while others are still asked for (`IndependentStudent`), each episode goes on when its own reply is there; else
+all take a turn together. A student in this process decides by counting, never by timing, in which order replies come,
+so a shard that is played again gives the same episodes.
 A failure of an environment or a student is written on its trajectory: "a bad rollout is data, not a crash".
 """
 

@@ -85,7 +85,11 @@ class Student(Protocol):
 
 @runtime_checkable
 class IndependentStudent(Student, Protocol):
-    """A student whose reply to one request does not depend on the others: no episode has to wait for another."""
+    """A student that takes requests in while others are still being answered: no episode has to wait for another.
+
+    What one reply depends on, and the order in which replies come, is up to the student: one in this process counts
+    forward passes, so that the same requests after the same replies give the same; an endpoint gives them by time.
+    """
 
     def submit(self, requests: Sequence[ActRequest]) -> None:
         """Take requests in, at most one of each slot at a time."""

@@ -20,11 +20,11 @@ _CALL_COST = 200_000
 
 
 class Piece(NamedTuple):
-    """Tokens of one row that a forward pass computes: `count` of them, after the `known` ones that the row holds."""
+    """Tokens of one row that a forward pass computes: `num_new` of them, after the `known` ones that the row holds."""
 
     row: int
     known: int
-    count: int
+    num_new: int
 
 
 class Run(NamedTuple):
@@ -91,15 +91,16 @@ def _attend_run(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, sca
 
 
 def plan_runs(pieces: Sequence[Piece], size: int, ladder: torch.Tensor) -> list[Run]:
-    """Say how the rows of `pieces`, which are in the order of their rows, are attended.
+    """Say how rows are attended.
 
     Args:
+        pieces: in the order of their rows, at most one of each.
         size: numbers in the keys of one token.
         ladder: see `make_ladder`; at least as long as the longest row.
     """
     runs, start = [], 0
     for first, stop in group(pieces, size):
-        end = start + sum(piece.count for piece in pieces[first:stop])
+        end = start + sum(piece.num_new for piece in pieces[first:stop])
         runs.append(_make_run(pieces[first:stop], start, end, ladder))
         start = end
     return runs
@@ -108,15 +109,15 @@ def plan_runs(pieces: Sequence[Piece], size: int, ladder: torch.Tensor) -> list[
 def group(pieces: Sequence[Piece], size: int) -> list[tuple[int, int]]:
     """Cut the pieces into neighbours that share a call where that costs less than a call of their own."""
     found, first = [], 0
-    queries, length = pieces[0].count, pieces[0].known + pieces[0].count
+    queries, length = pieces[0].num_new, pieces[0].known + pieces[0].num_new
     for number, piece in enumerate(pieces[1:], start=1):
-        most, longest = max(queries, piece.count), max(length, piece.known + piece.count)
+        most, longest = max(queries, piece.num_new), max(length, piece.known + piece.num_new)
         apart = _cost(pieces[number - 1].row - pieces[first].row + 1, queries, length, size) + _cost(
-            1, piece.count, piece.known + piece.count, size
+            1, piece.num_new, piece.known + piece.num_new, size
         )
         if _cost(piece.row - pieces[first].row + 1, most, longest, size) > apart:
             found.append((first, number))
-            first, most, longest = number, piece.count, piece.known + piece.count
+            first, most, longest = number, piece.num_new, piece.known + piece.num_new
         queries, length = most, longest
     return [*found, (first, len(pieces))]
 
@@ -129,20 +130,20 @@ def _cost(num_rows: int, queries: int, length: int, size: int) -> int:
 def _make_run(pieces: Sequence[Piece], start: int, end: int, ladder: torch.Tensor) -> Run:
     """One run; its tokens are those from `start` to before `end` of the pass."""
     first, stop = pieces[0].row, pieces[-1].row + 1
-    queries = max(piece.count for piece in pieces)
-    length = max(piece.known + piece.count for piece in pieces)
+    queries = max(piece.num_new for piece in pieces)
+    length = max(piece.known + piece.num_new for piece in pieces)
     if (stop - first) * queries == end - start:
         tokens, real = slice(start, end), None
     else:
         real = torch.tensor(
-            [(piece.row - first) * queries + number for piece in pieces for number in range(piece.count)]
+            [(piece.row - first) * queries + number for piece in pieces for number in range(piece.num_new)]
         )
         tokens = torch.full(((stop - first) * queries,), start)
         tokens[real] = torch.arange(start, end)
     mask = None
     if queries > 1 or real is not None or any(piece.known + 1 < length for piece in pieces):
         positions = torch.zeros((stop - first) * queries, dtype=torch.long)
-        seen = torch.tensor([piece.known + number for piece in pieces for number in range(piece.count)])
+        seen = torch.tensor([piece.known + number for piece in pieces for number in range(piece.num_new)])
         positions[slice(None) if real is None else real] = seen
         mask = ladder[:, :length][ladder.shape[1] - 1 - positions].view(stop - first, 1, queries, length)
     return Run(first, stop, length, queries, tokens, real, mask)

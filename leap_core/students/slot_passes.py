@@ -83,8 +83,8 @@ class FlatPasses:
             ends += len(tokens)
             last += [ends - 1] if is_last else []
         places = torch.tensor([[place for _, known, count in pieces for place in range(known, known + count)]])
-        rows = torch.tensor([[piece.row for piece in pieces for _ in range(piece.count)]])
-        longest = max(piece.known + piece.count for piece in pieces)
+        rows = torch.tensor([[piece.row for piece in pieces for _ in range(piece.num_new)]])
+        longest = max(piece.known + piece.num_new for piece in pieces)
         self._table.cache.aim(rows, places, (0, self._table.cache.num_rows, longest))
         kept = torch.tensor(last, dtype=torch.long)
         output = self._model(

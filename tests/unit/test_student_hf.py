@@ -147,6 +147,32 @@ def test_a_prompt_beyond_the_context_can_be_cut_from_the_left(tiny):
         assert (first.text, second.error) == (alone.text, None)
 
 
+def test_a_reply_is_the_same_when_it_takes_the_place_of_another_that_is_over(tiny):
+    asked = [request(episode, episode % 3, COMMANDS if episode == 1 else None) for episode in range(7)]
+    alone = [make_student(tiny).act([one])[0].text for one in asked]
+    student = make_student(tiny)
+    student.submit(asked[:3])
+    found = dict(student.collect())
+    assert 0 < len(found) < 3, "it does not wait for all of them"
+    student.submit(asked[3:])
+    while len(found) < len(asked):
+        found |= student.collect()
+    assert [found[one.slot].text for one in asked] == alone
+
+
+def test_an_end_of_all_episodes_leaves_no_trace(tiny):
+    """Not even in the bits of what the rows of a later shard hold."""
+    fresh, used = make_student(tiny), make_student(tiny)
+    used.act([request(episode, 2) for episode in range(3)])
+    used.release([request(episode, 2).slot for episode in range(3)])
+    asked = [request(0, 1), request(1, 1)]
+    for student in (fresh, used):
+        student.act(asked)
+    for number in range(2):
+        held = [student._engine.table.cache.keys[-1][number, :, :40] for student in (fresh, used)]
+        assert torch.equal(*held)
+
+
 @pytest.mark.parametrize(
     "error",
     [
