@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, Self
 
 from pydantic import Field, JsonValue
@@ -186,10 +187,15 @@ def _correct_in_shards(
         read=read_corrections,
         failed=lambda correction: correction.error is not None,
     )
+    num_steps = [0, *accumulate(len(one.trajectory.steps) for one in episodes)]
+
+    def tell(num_done: int) -> None:
+        done, total = num_steps[num_done], num_steps[-1]
+        work.progress(f"{num_done:,} of {len(episodes):,} episodes", done=done, left=total - done)
+
+    tell(0)  # what was loaded until now says nothing of how long the rest takes
     corrections = shards.map(
-        lambda some: correct_episodes(teacher, some, check_leaks=work.identity.check_leaks),
-        episodes,
-        lambda num_done: work.progress(f"{num_done:,} of {len(episodes):,} episodes"),
+        lambda some: correct_episodes(teacher, some, check_leaks=work.identity.check_leaks), episodes, tell
     )
     return corrections, shards.num_resumed > 0
 

@@ -94,7 +94,7 @@ def _play_in_shards(work: StageWork[DemonstrationsIdentity], specs: Sequence[Spe
         def play(some: Sequence[tuple[int, Spec]]) -> Iterator[Trajectory]:
             for number, spec in some:
                 yield demonstrate(environment, oracle, spec, states[spec.id], identity.level, limit)
-                work.progress(f"{number:,} of {len(specs):,} episodes")
+                work.progress(f"{number:,} of {len(specs):,} episodes", done=number, left=len(specs) - number)
 
         episodes = shards.map(lambda some: list(play(some)), list(enumerate(specs, 1)))
     return episodes, shards.num_resumed > 0

@@ -33,7 +33,8 @@ def _reveal(work: StageWork[PrivilegedIdentity]) -> StageReport:
     specs, states = read_specs(root), []
     for spec in specs:
         states.append(suite.privileged_state(root, spec))
-        work.progress(f"{len(states):,} of {len(specs):,} specs")
+        done, total = len(states), len(specs)
+        work.progress(f"{done:,} of {total:,} specs", done=done, left=total - done)
     write_privileged(work.output, states)
     return StageReport(counts=PrivilegedCounts(states=len(states)))
 
