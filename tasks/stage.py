@@ -64,8 +64,8 @@ class StageWork(Generic[IdentityT]):
 class Stage(PlannedStage[IdentityT], Generic[IdentityT, CountsT]):
     """A kind of stage. Raise `version` whenever its output changes for the same identity and inputs.
 
-    `needs`, `foresee` and `estimate` are for plans: what must be there, what the stage will do, and what its requests
-    may cost.
+    `needs`, `foresee`, `estimate`, `effort` and `effort_of` are for plans: what must be there, what the stage will do,
+    what its requests may cost, how much it has to do, and how much one did that is in the store.
     """
 
     work: Callable[[StageWork[IdentityT]], StageReport]
@@ -198,6 +198,7 @@ class _Execution(Generic[IdentityT, CountsT]):
             metrics=dict(report.metrics),
             usage=report.usage,
             seconds=seconds,
+            resumed=report.resumed,
             experiment=self.run.config.experiment,
             iteration=self.iteration,
         )
