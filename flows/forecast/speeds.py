@@ -14,7 +14,7 @@ from leap_core.disk.files import read_small, write_json
 from leap_core.loading import load_trainer
 from leap_core.store.provenance import machine_kind, package_versions
 from leap_core.students.model_files import WEIGHTS
-from leap_core.students.weights import BUNDLED, TINY, find_model, has_weights, snapshot_of
+from leap_core.students.weights import BUNDLED, TINY, find_model, has_weights, is_adapter, snapshot_of
 from leap_core.types import Record
 from tasks.base_student import BASE
 from tasks.planned import Effort
@@ -56,7 +56,8 @@ def _weights_of(run: Run) -> Path | None:
 
 def _is_worth_it(run: Run, model: Path) -> bool:
     size = sum(path.stat().st_size for pattern in WEIGHTS for path in model.glob(pattern))
-    return run.config.student.model not in (TINY, BUNDLED) and size <= _MOST_BYTES
+    is_own = run.config.student.model in (TINY, BUNDLED)
+    return not is_own and not is_adapter(model) and size <= _MOST_BYTES
 
 
 class Speeds:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leap_core.config import ExecutionConfig, StudentConfig
-from leap_core.students.base import ActReply, ActRequest
+from leap_core.students.base import ActRequest, Student
 from leap_core.students.encoding import encode_completion, encode_prompt
 from leap_core.types import Message, Record
 
@@ -51,29 +51,31 @@ def measure_playing(model: Path | str, config: StudentConfig, execution: Executi
     student.act(_requests(rows, ["warm"]))
     student.release([str(row) for row in range(rows)])
     try:
-        return _compare(rows, load_s, *(_timed(student, rows, turn) for turn in range(2)))
+        return compare_turns(rows, load_s, *(_timed(student, rows, turn) for turn in range(2)))
     finally:
         student.close()
 
 
-class _Timing(Record):
+class TurnTiming(Record):
+    """A turn of all rows: the tokens of their prompts, also those that were known, and of the longest reply."""
+
     seconds: float
     prompt_tokens: int
     reply_tokens: int
 
 
-def _timed(student: "object", rows: int, turn: int) -> _Timing:
+def _timed(student: Student, rows: int, turn: int) -> TurnTiming:
     texts = [_WORDS * _FIRST, *[_WORDS * _NEXT] * turn]
     started = time.perf_counter()
-    replies: list[ActReply] = student.act(_requests(rows, texts))  # type: ignore[attr-defined]
-    return _Timing(
+    replies = student.act(_requests(rows, texts))
+    return TurnTiming(
         seconds=time.perf_counter() - started,
         prompt_tokens=sum(reply.usage.prompt_tokens for reply in replies),
         reply_tokens=max(reply.usage.completion_tokens for reply in replies),
     )
 
 
-def _compare(rows: int, load_s: float, first: _Timing, then: _Timing) -> PlayingSpeed:
+def compare_turns(rows: int, load_s: float, first: TurnTiming, then: TurnTiming) -> PlayingSpeed:
     """Solve for the two speeds: the turns differ in how many tokens of prompts are new, not in what is written."""
     new = max(then.prompt_tokens - first.prompt_tokens, 1)
     # Seconds for one token of a prompt; where noise would make it less than nothing, the first turn's whole time.
