@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, Self
 
 from pydantic import Field, JsonValue
@@ -28,6 +29,7 @@ from leap_core.method.tables import (
 )
 from leap_core.prompts import load_prompts
 from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.records import ArtifactRecord
 from leap_core.students.weights import locate_model
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
@@ -35,9 +37,10 @@ from leap_core.types import ArtifactRef, Correction, CorrectionStatus, Level, Tr
 from tasks.counts import ByKind, Count, Counts, Each
 from tasks.dataset import trains_on_kept_steps
 from tasks.demonstrations import DEMONSTRATIONS
+from tasks.efforts import steps_an_episode
 from tasks.estimates import estimate_requests, no_estimate
 from tasks.identity import PlayedStudent
-from tasks.planned import EndpointEstimate, Foresight, Needs, PlannedCall, Request, is_pending
+from tasks.planned import Effort, EndpointEstimate, Foresight, Needs, PlannedCall, Request, is_pending
 from tasks.playing import model_of, needs_of_player
 from tasks.run import Run
 from tasks.samples import own_or_newest, spread, with_hidden_state
@@ -187,10 +190,15 @@ def _correct_in_shards(
         read=read_corrections,
         failed=lambda correction: correction.error is not None,
     )
+    num_steps = [0, *accumulate(len(one.trajectory.steps) for one in episodes)]
+
+    def tell(num_done: int) -> None:
+        done, total = num_steps[num_done], num_steps[-1]
+        work.progress(f"{num_done:,} of {len(episodes):,} episodes", done=done, left=total - done)
+
+    tell(0)  # what was loaded until now says nothing of how long the rest takes
     corrections = shards.map(
-        lambda some: correct_episodes(teacher, some, check_leaks=work.identity.check_leaks),
-        episodes,
-        lambda num_done: work.progress(f"{num_done:,} of {len(episodes):,} episodes"),
+        lambda some: correct_episodes(teacher, some, check_leaks=work.identity.check_leaks), episodes, tell
     )
     return corrections, shards.num_resumed > 0
 
@@ -268,6 +276,33 @@ def _sample(call: PlannedCall[CorrectionIdentity]) -> _Sample | None:
     return None
 
 
+def _effort(call: PlannedCall[CorrectionIdentity]) -> Effort | None:
+    """Steps: of the rollout, if it is there, else as many of each episode as the newest correction had, or all."""
+    if pays_for_corrections_at(call.config) is not None:
+        return None  # how long an endpoint takes is not ours to say
+    length = steps_an_episode(call, call.stage)
+    num = call.config.rollout.num_episodes * (length or call.config.environment.max_steps)
+    if call.is_known("episodes"):
+        episodes = read_trajectories(call.store.path(call.inputs["episodes"]))
+        num = sum(len(one.steps) for one in episodes if _is_to_be_corrected(call.identity, one))
+    return Effort(
+        num=num,
+        alike=_what_a_step_takes(call.identity),
+        activity="play" if call.identity.teacher == SELF else None,
+        width=max(round(num), 1),
+        is_at_most=length is None and not call.is_known("episodes"),
+    )
+
+
+def _effort_of(record: ArtifactRecord) -> Effort:
+    identity, counts = CorrectionIdentity.model_validate(record.config), CORRECTION.counts.read(record.counts)
+    return Effort(num=counts.steps, alike=_what_a_step_takes(identity))
+
+
+def _what_a_step_takes(identity: CorrectionIdentity) -> JsonValue:
+    return [identity.environment, identity.teacher, identity.level, identity.prompt]
+
+
 CORRECTION = Stage(
     name="correction",
     version=7,
@@ -276,6 +311,8 @@ CORRECTION = Stage(
     needs=_needs,
     foresee=_foresee,
     estimate=_estimate,
+    effort=_effort,
+    effort_of=_effort_of,
 )
 
 

@@ -18,9 +18,11 @@ from leap_core.method.tables import (
     write_turn_rows,
 )
 from leap_core.prompts import load_prompts
+from leap_core.store.records import ArtifactRecord
 from leap_core.types import ArtifactRef, Level, Spec, Trajectory
 from tasks.counts import Count, Counts
 from tasks.identity import PlayedEnvironment
+from tasks.planned import Effort, PlannedCall
 from tasks.run import Run
 from tasks.shards import Shards
 from tasks.stage import Stage, StageReport, StageWork
@@ -94,10 +96,27 @@ def _play_in_shards(work: StageWork[DemonstrationsIdentity], specs: Sequence[Spe
         def play(some: Sequence[tuple[int, Spec]]) -> Iterator[Trajectory]:
             for number, spec in some:
                 yield demonstrate(environment, oracle, spec, states[spec.id], identity.level, limit)
-                work.progress(f"{number:,} of {len(specs):,} episodes")
+                work.progress(f"{number:,} of {len(specs):,} episodes", done=number, left=len(specs) - number)
 
         episodes = shards.map(lambda some: list(play(some)), list(enumerate(specs, 1)))
     return episodes, shards.num_resumed > 0
 
 
-DEMONSTRATIONS = Stage(name="demonstrations", version=5, work=_collect, counts=DemonstrationsCounts)
+def _effort(call: PlannedCall[DemonstrationsIdentity]) -> Effort:
+    return Effort(num=call.identity.num_episodes, alike=[call.identity.environment.name, call.identity.level])
+
+
+def _effort_of(record: ArtifactRecord) -> Effort:
+    identity = DemonstrationsIdentity.model_validate(record.config)
+    counts = DemonstrationsCounts.read(record.counts, record.ref.id)
+    return Effort(num=counts.episodes + counts.failed_episodes, alike=[identity.environment.name, identity.level])
+
+
+DEMONSTRATIONS = Stage(
+    name="demonstrations",
+    version=5,
+    work=_collect,
+    counts=DemonstrationsCounts,
+    effort=_effort,
+    effort_of=_effort_of,
+)

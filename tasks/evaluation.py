@@ -12,8 +12,9 @@ from leap_core.method.evaluation import summarise
 from leap_core.method.rollout import check_episodes, find_inadmissible, find_overflow, find_unparseable
 from leap_core.method.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, EvaluationResult, Split, Usage
+from tasks.efforts import effort_of_playing, effort_played
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
-from tasks.planned import EndpointEstimate, PlannedCall
+from tasks.planned import Effort, EndpointEstimate, PlannedCall
 from tasks.playing import PlayedCounts, estimate_playing, needs_of_player, num_specs, play_in_shards
 from tasks.run import Run
 from tasks.stage import Stage, StageReport, StageWork
@@ -76,6 +77,10 @@ def _estimate(call: PlannedCall[EvaluationIdentity]) -> EndpointEstimate | None:
     return estimate_playing(call, num_specs(call, call.identity.split))
 
 
+def _effort(call: PlannedCall[EvaluationIdentity]) -> Effort | None:
+    return effort_of_playing(call, num_specs(call, call.identity.split))
+
+
 EVALUATION = Stage(
     name="evaluation",
     version=6,
@@ -83,4 +88,6 @@ EVALUATION = Stage(
     counts=PlayedCounts,
     needs=needs_of_player,
     estimate=_estimate,
+    effort=_effort,
+    effort_of=effort_played,
 )

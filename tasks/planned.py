@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from pydantic import JsonValue
+
 from leap_core.config import EndpointName, LeapConfig, Section
 from leap_core.report import formats
 from leap_core.store.artifacts import ArtifactStore
+from leap_core.store.records import ArtifactRecord
 from leap_core.types import ArtifactRef, Record, Usage
 
 IdentityT = TypeVar("IdentityT", bound=Section)
@@ -101,6 +104,21 @@ class EndpointEstimate(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much a stage has to do, in units that take about equally long each: at least where `alike` is the same.
+
+    `activity` is what the student's model does all the time, in this process: it plays steps, as many episodes at once
+    as `width` if they may, or is trained on rows. None where another takes the time.
+    """
+
+    num: float
+    alike: JsonValue
+    activity: Literal["play", "train"] | None = None
+    width: int = 1
+    is_at_most: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedStage(Generic[IdentityT]):
     """What a plan knows of a kind of stage, and asks of each call of it."""
 
@@ -109,3 +127,5 @@ class PlannedStage(Generic[IdentityT]):
     needs: Callable[[PlannedCall[IdentityT]], Needs] = lambda call: Needs()
     foresee: Callable[[PlannedCall[IdentityT]], Foresight] = lambda call: Foresight()
     estimate: Callable[[PlannedCall[IdentityT]], EndpointEstimate | None] = lambda call: None
+    effort: Callable[[PlannedCall[IdentityT]], Effort | None] = lambda call: None
+    effort_of: Callable[[ArtifactRecord], Effort | None] = lambda record: None

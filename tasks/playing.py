@@ -1,6 +1,6 @@
 """Playing many episodes inside a stage, and what that needs and costs. Rollout and evaluation share it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +21,7 @@ from tasks.counts import Count, Counts
 from tasks.demonstrations import DEMONSTRATIONS
 from tasks.estimates import CHARACTERS_A_TOKEN, estimate_requests, no_estimate
 from tasks.identity import PlayedIdentity, PlayedStudent
+from tasks.outlook import StepsSeen
 from tasks.planned import EndpointEstimate, Needs, PlannedCall, Request, is_pending
 from tasks.samples import StepSample, newest, sample_steps, undamaged
 from tasks.shards import Shards
@@ -99,7 +100,7 @@ class _LazyPlayer:
         self, work: StageWork[IdentityT], settings: RolloutSettings, resources: ExitStack, num_episodes: int
     ) -> None:
         self._work, self._settings, self._resources = work, settings, resources
-        self._num_episodes, self._num_done, self._num_steps = num_episodes, 0, 0
+        self._num_episodes, self._num_done, self._seen, self._shard = num_episodes, 0, StepsSeen(), StepsSeen()
         self._players: tuple[Student, EnvironmentPool, PromptSet] | None = None
 
     def play(self, specs: Sequence[Spec]) -> list[Trajectory]:
@@ -107,17 +108,21 @@ class _LazyPlayer:
         if self._players is None:
             self._players = self._open(self._work.config, self._work.identity.student)
         student, pool, prompts = self._players
+        self._seen, self._shard = self._seen + self._shard, StepsSeen()
         return play_episodes(student, pool, prompts, specs, self._settings, self._tell)
 
     def count(self, num_done: int) -> None:
         """Take note of how many episodes the shards so far hold."""
         self._num_done = num_done
 
-    def _tell(self, num_finished: int, num_steps: int) -> None:
+    def _tell(self, finished: Collection[Trajectory], live: Sequence[int]) -> None:
+        limit, num_done = self._settings.max_steps, self._num_done + len(finished)
+        self._shard = StepsSeen.of([len(one.steps) for one in finished], live, limit)
+        seen = self._seen + self._shard
         # Episodes that begin together end together, after a long time; the steps show that it goes on.
-        self._num_steps += num_steps
-        done = self._num_done + num_finished
-        self._work.progress(f"{done:,} of {self._num_episodes:,} episodes, {self._num_steps:,} steps played")
+        line = f"{num_done:,} of {self._num_episodes:,} episodes, {seen.num_steps:,} steps played"
+        left = seen.foresee(live, self._num_episodes - num_done - len(live), limit)
+        self._work.progress(line, done=seen.num_steps, left=left)
 
     def _open(self, config: LeapConfig, played: PlayedStudent) -> tuple[Student, EnvironmentPool, PromptSet]:
         model = locate_model(self._work.inputs["model"], config.student.model)

@@ -6,8 +6,9 @@ from leap_core.errors import StageFailedError
 from leap_core.method.rollout import check_episodes, find_overflow, find_unparseable
 from leap_core.method.tables import read_specs, write_trajectories
 from leap_core.types import ArtifactRef, Usage
+from tasks.efforts import effort_of_playing, effort_played
 from tasks.identity import PlayedEnvironment, PlayedIdentity, PlayedStudent
-from tasks.planned import EndpointEstimate, PlannedCall
+from tasks.planned import Effort, EndpointEstimate, PlannedCall
 from tasks.playing import PlayedCounts, estimate_playing, needs_of_player, num_specs, play_in_shards
 from tasks.run import Run
 from tasks.stage import Stage, StageReport, StageWork
@@ -63,6 +64,10 @@ def _estimate(call: PlannedCall[RolloutIdentity]) -> EndpointEstimate | None:
     return estimate_playing(call, min(call.identity.num_episodes, num_specs(call, "train")))
 
 
+def _effort(call: PlannedCall[RolloutIdentity]) -> Effort | None:
+    return effort_of_playing(call, min(call.identity.num_episodes, num_specs(call, "train")))
+
+
 ROLLOUT = Stage(
     name="rollout",
     version=6,
@@ -70,4 +75,6 @@ ROLLOUT = Stage(
     counts=PlayedCounts,
     needs=needs_of_player,
     estimate=_estimate,
+    effort=_effort,
+    effort_of=effort_played,
 )

@@ -9,9 +9,10 @@ from leap_core.envs.skipped import read_skipped
 from leap_core.errors import ConfigError
 from leap_core.loading import load_suite
 from leap_core.method.tables import write_specs
+from leap_core.store.records import ArtifactRecord
 from leap_core.types import ArtifactRef, Split
 from tasks.counts import ByKind, Count, Counts, Each
-from tasks.planned import Needs, PlannedCall
+from tasks.planned import Effort, Needs, PlannedCall
 from tasks.run import Run
 from tasks.stage import Stage, StageReport, StageWork
 
@@ -66,4 +67,20 @@ def _needs(call: PlannedCall[SpecsIdentity]) -> Needs:
     return Needs(data=True)
 
 
-SPECS = Stage(name="specs", version=4, work=_prepare, counts=SpecsCounts, needs=_needs)
+def _effort(call: PlannedCall[SpecsIdentity]) -> Effort:
+    return Effort(num=call.identity.num_specs, alike=call.identity.environment)
+
+
+def _effort_of(record: ArtifactRecord) -> Effort:
+    return Effort(num=SpecsCounts.read(record.counts, record.ref.id).specs, alike=record.config["environment"])
+
+
+SPECS = Stage(
+    name="specs",
+    version=4,
+    work=_prepare,
+    counts=SpecsCounts,
+    needs=_needs,
+    effort=_effort,
+    effort_of=_effort_of,
+)

@@ -20,11 +20,11 @@ from pydantic import JsonValue
 
 from leap_core.config import LeapConfig, Section
 from leap_core.disk.canonical import diff_configs, stage_key
+from leap_core.pace import Pace, Progress
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.types import ArtifactRef, Usage
 from tasks.counts import Counts
 from tasks.keys import as_today, declared_key, key_content
-from tasks.pace import Pace
 from tasks.planned import PENDING, PlannedStage, is_pending
 from tasks.run import Run, StageOutcome, StageState
 
@@ -48,7 +48,7 @@ class StageWork(Generic[IdentityT]):
 
     `identity` holds the settings that its result depends on, and they are in its key. `config` is there for where
     and how to run (`execution`, the place of data and models) and for nothing else. `progress` takes a line on how far
-    the work is, in every round of it; of those it says few (pace.py).
+    the work is, in every round of it; of those it says few, and how long is left (leap_core/pace.py).
     """
 
     identity: IdentityT
@@ -57,15 +57,15 @@ class StageWork(Generic[IdentityT]):
     output: Path
     scratch: Path
     log: Callable[[str], None]
-    progress: Callable[[str], None]
+    progress: Progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(PlannedStage[IdentityT], Generic[IdentityT, CountsT]):
     """A kind of stage. Raise `version` whenever its output changes for the same identity and inputs.
 
-    `needs`, `foresee` and `estimate` are for plans: what must be there, what the stage will do, and what its requests
-    may cost.
+    `needs`, `foresee`, `estimate`, `effort` and `effort_of` are for plans: what must be there, what the stage will do,
+    what its requests may cost, how much it has to do, and how much one did that is in the store.
     """
 
     work: Callable[[StageWork[IdentityT]], StageReport]
@@ -198,6 +198,7 @@ class _Execution(Generic[IdentityT, CountsT]):
             metrics=dict(report.metrics),
             usage=report.usage,
             seconds=seconds,
+            resumed=report.resumed,
             experiment=self.run.config.experiment,
             iteration=self.iteration,
         )

@@ -1,11 +1,12 @@
 """Stage `training`: the student is fine-tuned on a dataset, from the model of the iteration before."""
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from leap_core.config import Section, TrainingConfig
 from leap_core.disk.files import write_json
 from leap_core.loading import load_trainer
 from leap_core.method.tables import TRAIN_ROWS, VALIDATION_ROWS
+from leap_core.store.records import ArtifactRecord
 from leap_core.students.base import computes_here
 from leap_core.students.examination.examine import check_published
 from leap_core.students.precision import resolve_precision
@@ -15,7 +16,9 @@ from leap_core.types import ArtifactRef
 from tasks.correction import CORRECTION, given_corrections
 from tasks.counts import Count, Counts
 from tasks.dataset import DATASET
-from tasks.planned import Foresight, Needs, PlannedCall
+from tasks.demonstrations import DEMONSTRATIONS
+from tasks.efforts import steps_an_episode
+from tasks.planned import Effort, Foresight, Needs, PlannedCall
 from tasks.run import Run
 from tasks.stage import Stage, StageReport, StageWork
 
@@ -153,4 +156,54 @@ def _foresee_left_out(call: PlannedCall[TrainingIdentity]) -> str:
     return f"{call.label}: of a sample, {read.loss_in_words}{end if read.share_left_out > limit else ''}."
 
 
-TRAINING = Stage(name="training", version=3, work=_train, counts=TrainingCounts, needs=_needs, foresee=_foresee)
+def _effort(call: PlannedCall[TrainingIdentity]) -> Effort:
+    """Rows, each as often as there are passes over it: as many as the dataset has, or as others have had."""
+    if call.is_known("dataset"):
+        num_rows, is_at_most = float(DATASET.counts_of(call.store, call.inputs["dataset"]).train_rows), False
+    else:
+        num_rows, is_at_most = _rows_to_come(call)
+    return Effort(
+        num=num_rows * call.identity.training.epochs,
+        alike=_what_a_row_takes(call.identity),
+        activity="train",
+        is_at_most=is_at_most,
+    )
+
+
+def _rows_to_come(call: PlannedCall[TrainingIdentity]) -> tuple[float, bool]:
+    """Rows if episodes have as many as the newest of their kind; as many as they may where there are none, and True."""
+    config, most = call.config, call.config.environment.max_steps
+    lengths = [steps_an_episode(call, DEMONSTRATIONS.name)]
+    lengths += [steps_an_episode(call, CORRECTION.name)] * (call.iteration or 0)
+    numbers = [config.demonstrations.num_episodes, *[config.rollout.num_episodes] * (call.iteration or 0)]
+    rows = [number * (length or most) for number, length in zip(numbers, lengths, strict=True)]
+    used = slice(-1, None) if config.dataset.aggregate == "latest" else slice(None)
+    return min(sum(rows[used]), _most_rows(call)), None in lengths[used]
+
+
+def _effort_of(record: ArtifactRecord) -> Effort:
+    identity = TrainingIdentity.model_validate(record.config)
+    counts = TrainingCounts.read(record.counts, record.ref.id)
+    return Effort(num=counts.rows * identity.training.epochs, alike=_what_a_row_takes(identity), activity="train")
+
+
+def _what_a_row_takes(identity: TrainingIdentity) -> JsonValue:
+    """The settings that decide how long a row takes."""
+    training = identity.training
+    return [
+        *(training.trainer, training.method, training.precision, training.max_length, identity.micro_batch_size),
+        training.lora.model_dump(mode="json") if training.method == "lora" else None,
+        dict(training.params),
+    ]
+
+
+TRAINING = Stage(
+    name="training",
+    version=3,
+    work=_train,
+    counts=TrainingCounts,
+    needs=_needs,
+    foresee=_foresee,
+    effort=_effort,
+    effort_of=_effort_of,
+)

@@ -113,22 +113,40 @@ def _account(summary: "Summary", seconds: float) -> str:
 
 
 @app.command()
-def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Say what `leap run` would do, and why.
+def plan(
+    preset: Preset = "demo",
+    home: Home = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    measure: Annotated[
+        bool | None,
+        typer.Option(
+            "--measure/--no-measure",
+            help="Load the model to see how fast it is where no earlier stage tells. By default, if it is yours.",
+        ),
+    ] = None,
+) -> None:
+    """Say what `leap run` would do, why, and how long it will take.
 
     One line a stage, in order: `cached` with its artifact, or `run` with the reason. For each stage that would send
     requests to an endpoint, an estimate of their cost, from prompts made of sampled episodes, and whether the budgets
     are enough; then what would keep `leap run` from starting: no key, no price to count a budget in. Data missing at
     `environment.data` are an error, and so is a model that cannot be used. Nothing is run and no request is sent.
+    How long stages will take goes by earlier ones on such a machine, else by a measurement of the model that takes some
+    seconds; it is kept in the home.
 
     \b
     leap plan demo
     leap plan demo --set training.learning_rate=0.001     what would a changed setting cost?
+    leap plan demo --measure                              how long will it take?
     """
     from flows.forecast.costs import foresee_costs
     from flows.forecast.planning import plan_experiment
     from flows.forecast.preflight import check_data, find_problems, foresee_stages, note_weights_and_warnings
+    from flows.forecast.speeds import open_speeds
+    from flows.forecast.times import foresee_times
     from flows.presets import artifacts_of, read_config, resolve_home
+    from flows.terminal import log
     from leap_core.store.artifacts import ArtifactStore
 
     config = read_config(preset, overrides or [])
@@ -141,11 +159,18 @@ def plan(preset: Preset = "demo", home: Home = None, overrides: Overrides = None
         echo(f"{outcome.label:<20} {outcome.state:<7} {outcome.why or outcome.artifact}")
     echo(f"{len(run.to_be_made)} of {len(outcomes)} stages would run.")
     foreseen = [line for one in foresee_stages(run) for line in one.lines]
-    for line in (*foreseen, *costs.lines, *notes, *find_problems([run])):
+    times = foresee_times(run, open_speeds(run, measure, log))
+    for line in (*foreseen, *times.lines, *costs.lines, *notes, *find_problems([run])):
         echo(line)
     if as_json:
         rows = [{"stage": one.label, "state": one.state, "why": one.why, "artifact": one.artifact} for one in outcomes]
-        echo(json.dumps({"experiment": config.experiment, "stages": rows} | costs.model_dump(mode="json")))
+        echo(
+            json.dumps(
+                {"experiment": config.experiment, "stages": rows}
+                | costs.model_dump(mode="json")
+                | {"times": times.model_dump(mode="json")["stages"]}
+            )
+        )
 
 
 @app.command(name="eval")

@@ -1,7 +1,6 @@
 """Many conversations at once, for code that is not async itself."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,10 +8,10 @@ from typing import Any, TypeVar
 from leap_core.chat.client import ChatClient
 from leap_core.config import EndpointConfig
 from leap_core.errors import BudgetError
+from leap_core.pace import Pace
 
 T = TypeVar("T")
 R = TypeVar("R")
-_LOG_EVERY_S = 30.0
 
 
 class ChatSession:
@@ -85,15 +84,13 @@ class ChatSession:
 
     async def _map(self, work: Callable[[T], Awaitable[R]], items: Sequence[T], noun: str) -> list[R]:
         done: dict[int, R] = {}
-        todo, logged = iter(enumerate(items)), time.monotonic()
+        todo, pace = iter(enumerate(items)), Pace(log=self._log)
 
         async def work_on(todo: Iterator[tuple[int, T]]) -> None:
-            nonlocal logged
             for index, item in todo:
                 done[index] = await work(item)
-                if time.monotonic() - logged > _LOG_EVERY_S:
-                    logged = time.monotonic()
-                    self._log(f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}")
+                line = f"{len(done)} of {len(items)} {noun}; in this run {self.client.counts.billed.words}"
+                pace(line, done=len(done), left=len(items) - len(done))
 
         # Twice as many as may be on their way: some read a reply or wait for the journal.
         num_workers = len(items) if self._config.batch else 2 * self._config.max_concurrency

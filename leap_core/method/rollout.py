@@ -8,7 +8,7 @@ A failure of an environment or a student is written on its trajectory: "a bad ro
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leap_core.envs.base import StepResult
@@ -17,6 +17,8 @@ from leap_core.errors import StageFailedError
 from leap_core.prompts import PromptSet, read_reply
 from leap_core.students.base import ActReply, ActRequest, IndependentStudent, Student
 from leap_core.types import Action, Observation, Spec, Step, StopReason, Trajectory, Usage
+
+OnTurn = Callable[[Collection[Trajectory], Sequence[int]], object]
 
 _UNPARSEABLE_SHARE = 0.9
 """Of steps without a readable command: above that, the student itself is in doubt."""
@@ -78,11 +80,11 @@ def play_episodes(
     prompts: PromptSet,
     specs: Sequence[Spec],
     settings: RolloutSettings,
-    on_turn: Callable[[int, int], object] = lambda num_finished, num_steps: None,
+    on_turn: OnTurn = lambda finished, live: None,
 ) -> list[Trajectory]:
     """Play each spec once, unprivileged, and return the trajectories in the order of `specs`.
 
-    `on_turn` is called after each turn with the number of finished episodes and the steps of this turn.
+    `on_turn` is called after each turn with the finished episodes, and how many steps each live one has.
     """
     waiting = list(reversed(specs))
     live: dict[str, _Episode] = {}
@@ -127,7 +129,7 @@ def play_episodes(
                 to_ask.append(slot)
             else:
                 finish(slot, stop)
-        on_turn(len(done), len(commands))
+        on_turn(done.values(), [len(one.steps) for one in live.values()])
     return [done[spec.id] for spec in specs]
 
 

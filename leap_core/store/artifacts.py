@@ -23,7 +23,7 @@ from leap_core.disk.locks import file_lock, is_locked
 from leap_core.errors import ArtifactError
 from leap_core.store.cards import write_card
 from leap_core.store.names import find_named
-from leap_core.store.provenance import git_revision, package_versions
+from leap_core.store.provenance import git_revision, machine_kind, package_versions
 from leap_core.store.records import ArtifactRecord, digest_of, load_record, seal
 from leap_core.store.verification import RECORD, find_problem
 from leap_core.types import ArtifactRef, Record, Usage
@@ -148,6 +148,7 @@ class ArtifactStore:
         counts: Mapping[str, int] | None = None,
         metrics: Mapping[str, JsonValue] | None = None,
         seconds: float = 0.0,
+        resumed: bool = False,
         usage: Usage | None = None,
     ) -> ArtifactRef:
         """Publish the workspace's `output/` as an artifact, in one step, and delete the workspace.
@@ -175,6 +176,8 @@ class ArtifactStore:
                 counts=dict(counts or {}),
                 metrics=dict(metrics or {}),
                 seconds=round(seconds, 3),
+                resumed=resumed,
+                machine=machine_kind(),
                 usage=usage or Usage(),
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 packages=package_versions(),

@@ -1,5 +1,8 @@
-"""What code made a result: the versions of the packages that matter, and the git revision."""
+"""What made a result: the versions of the packages that matter, the git revision, the kind of machine."""
 
+import os
+import platform
+import re
 import subprocess
 from contextlib import suppress
 from functools import cache
@@ -45,6 +48,23 @@ def git_revision() -> str | None:
     commit = _git(here, "rev-parse", "HEAD")
     changed = _git(here, "status", "--porcelain", "--untracked-files=no")
     return f"{commit}+changes" if changed else commit
+
+
+@cache
+def machine_kind() -> str:
+    """Return what decides how fast this machine is: processor, cores for this process, GPUs. It names no machine."""
+    processor = re.search(r"^model name\s*:\s*(.*)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    name = processor[1] if processor else platform.machine()
+    cards = [_read(path) for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))]
+    models = [found[1].strip() for card in cards if (found := re.search(r"^Model:\s*(.*)$", card, re.MULTILINE))]
+    return ", ".join([" ".join(name.split()), f"{len(os.sched_getaffinity(0))} cores", *models])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -16,7 +16,11 @@ from leap_core.types import SCHEMA_VERSION, ArtifactRef, Count, Record, Usage
 
 
 class ArtifactRecord(Record):
-    """All that is known about one artifact. `created_at` is in UTC; `seconds` is the duration of the last attempt."""
+    """All that is known about one artifact.
+
+    `created_at` is in UTC; `seconds` is the duration of the last attempt, on a `machine` of this kind. Where that
+    `resumed` an earlier one, the whole work took longer.
+    """
 
     schema_version: int = SCHEMA_VERSION
     stage: str
@@ -30,6 +34,8 @@ class ArtifactRecord(Record):
     counts: dict[str, Count] = Field(default_factory=dict)
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     seconds: float = 0.0
+    resumed: bool = False
+    machine: str = ""
     usage: Usage = Usage()
     created_at: str
     packages: dict[str, str] = Field(default_factory=dict)

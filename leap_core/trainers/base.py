@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from leap_core.config import ExecutionConfig, TrainingConfig
+from leap_core.pace import Progress, keep_silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +17,8 @@ class TrainingJob:
     `rows` is a Parquet file with the columns of the dataset artifact (`prompt`, `completion`, `episode`, `step`, ...);
     `validation_rows` likewise or None. `start` is the model (or adapter) to start from, a directory or a hub id.
     `output` receives the model files and nothing else; `checkpoints` survives a crash, and a job started again
-    with the same directory continues from it. `progress` is called after each step with how far training is, in words,
-    and `log` with what a person should know.
+    with the same directory continues from it. `progress` is called after each step with how far training is, in words
+    and in steps, and `log` with what a person should know.
     """
 
     rows: Path
@@ -28,7 +29,7 @@ class TrainingJob:
     config: TrainingConfig
     execution: ExecutionConfig
     seed: int
-    progress: Callable[[str], object] = lambda line: None
+    progress: Progress = keep_silent
     log: Callable[[str], object] = lambda line: None
 
 

@@ -23,6 +23,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.utils import logging
 
 from leap_core.errors import StageFailedError
+from leap_core.pace import Progress
 from leap_core.students.encoding import load_tokenizer
 from leap_core.students.loading import expand_home, resolve_device, tokenizer_source
 from leap_core.students.memory import give_back_memory
@@ -150,13 +151,15 @@ class StopAtDivergence(TrainerCallback):  # type: ignore[misc]
 class LogProgress(TrainerCallback):  # type: ignore[misc]
     """Passes on how far the training is, after each update."""
 
-    def __init__(self, progress: Callable[[str], object]) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
         """An update has been made, or the validation loss was measured."""
         if "loss" in logs:
-            self._progress(f"step {state.global_step:,} of {state.max_steps:,}, loss {float(logs['loss']):.3f}")
+            step, last = state.global_step, state.max_steps
+            line = f"step {step:,} of {last:,}, loss {float(logs['loss']):.3f}"
+            self._progress(line, done=step, left=last - step)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,8 +100,9 @@ def test_it_accounts_for_what_it_did(trainer, start, rows, tmp_path):
 
 def test_it_tells_how_far_it_is(trainer, start, rows, tmp_path):
     told = []
-    trainer.train(replace(make_job(trainer, start, rows, tmp_path), progress=told.append))
-    assert [line.partition(",")[0] for line in told] == [f"step {step} of 12" for step in range(1, 13)]
+    job = make_job(trainer, start, rows, tmp_path)
+    trainer.train(replace(job, progress=lambda line, *, done, left: told.append((line.partition(",")[0], done, left))))
+    assert told == [(f"step {step} of 12", step, 12 - step) for step in range(1, 13)]
 
 
 @pytest.mark.slow

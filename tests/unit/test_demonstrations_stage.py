@@ -7,6 +7,7 @@ from leap_core.config import EnvironmentConfig, ExecutionConfig, LeapConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.method.tables import read_trajectories, write_privileged, write_specs
+from leap_core.pace import keep_silent
 from leap_core.types import PrivilegedState
 from tasks.base_student import BASE, BaseIdentity
 from tasks.demonstrations import DEMONSTRATIONS, DemonstrationsIdentity
@@ -45,7 +46,7 @@ def collect(inputs, tmp_path):
     def collect(attempt, scratch="scratch", stop_after=None, **settings):
         told = []
 
-        def progress(line):
+        def progress(line, *, done, left):
             told.append(line)
             if len(told) == stop_after:
                 raise KeyboardInterrupt
@@ -144,7 +145,7 @@ def test_an_environment_is_closed_when_the_work_fails(inputs, tmp_path, monkeypa
         output=tmp_path,
         scratch=tmp_path,
         log=print,
-        progress=print,
+        progress=keep_silent,
     )
     with pytest.raises(CrashError):
         stage.work(work)

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "trl", "transformers", "peft", "datasets", "vllm", "textworld", "prefect"}
 LAYERS = [
     {"errors", "text"},
+    {"pace"},
     {"types", "registry"},
     {"settings"},
     {"config", "disk", "parts", "prompts"},

@@ -69,13 +69,14 @@ def commands_of(trajectory):
     return [step.action.command for step in trajectory.steps]
 
 
-def test_each_turn_tells_how_many_episodes_are_finished_and_what_was_played():
+def test_each_turn_tells_which_episodes_are_finished_and_how_far_the_others_are():
     student, told = by_spec(a=["right"], b=["left", "right", "right"], c=["right"]), []
     settings = replace(SETTINGS, max_steps=20)
     with EnvironmentPool(Corridor, 0) as pool:
         prompts = load_prompts("alfworld", "compact")
-        play_episodes(student, pool, prompts, corridors(a=1, b=1, c=1), settings, lambda *turn: told.append(turn))
-    assert told == [(1, 2), (2, 2), (3, 1)]
+        specs, tell = corridors(a=1, b=1, c=1), lambda done, live: told.append(([one.spec.id for one in done], live))
+        play_episodes(student, pool, prompts, specs, settings, tell)
+    assert told == [(["a"], [1]), (["a", "c"], [2]), (["a", "c", "b"], [])]
 
 
 def test_the_place_of_a_finished_episode_is_taken_by_the_next_spec():
