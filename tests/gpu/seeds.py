@@ -20,6 +20,7 @@ SMALLER = (
     *("environment.num_dev=40", "environment.num_test=60", "execution.shard_size=20"),
 )
 TINY = (
+    "num_iterations=0",
     *("environment.num_train=6", "environment.num_dev=2", "environment.num_test=2", "rollout.num_episodes=6"),
     *("demonstrations.num_episodes=6", "dataset.validation_fraction=0.2", "execution.env_workers=0"),
     'student.params={"hidden_size": 16, "num_layers": 1, "num_heads": 1, "intermediate_size": 16}',
@@ -51,8 +52,12 @@ def run(job: Job, figures: Figures) -> None:
         if process.poll() is None:
             process.terminate()
     figures["seconds"] = time.monotonic() - started
+    states = {seed: _state(runs[seed], took.get(seed), homes[seed]) for seed in seeds}
     for seed in seeds:
-        figures[f"seed {seed}"] = {**_state(runs[seed], took.get(seed), homes[seed]), **_published(homes[seed])}
+        figures[f"seed {seed}"] = {**states[seed], **_published(homes[seed])}
+    failed = [f"seed {seed}: {state['said'][-1:]}" for seed, state in states.items() if "failed" in state["state"]]
+    if failed:
+        raise RuntimeError(f"Runs failed. {'; '.join(failed)}")
 
 
 def _choose(job: Job) -> tuple[str, list[str]]:
@@ -91,7 +96,7 @@ def _state(process: subprocess.Popen[bytes], seconds: float | None, home: Path) 
     if seconds is not None and process.returncode == 0:
         return {"state": "finished", "seconds": seconds}
     said = (home / "run.log").read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
-    return {"state": "cut" if seconds is None else f"exit status {process.returncode}", "said": said}
+    return {"state": "cut" if seconds is None else f"failed, status {process.returncode}", "said": said}
 
 
 def _published(home: Path) -> dict[str, Any]:
