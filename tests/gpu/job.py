@@ -1,7 +1,6 @@
 """What one part of the GPU check is told, where it writes its figures down, and how it measures them."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,5 +119,6 @@ def peak_memory() -> dict[str, float]:
 
 
 def free_memory() -> int:
-    """Bytes of the machine's own memory that are free."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of the machine's own memory that can be had, what only caches files included."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))

@@ -40,7 +40,7 @@ class Profiler:
         if not self._on_gpu:
             return {"seconds": seconds, "ops": _lines(events, lambda event: event.self_cpu_time_total)}
         on_gpu = torch.autograd.DeviceType.CUDA
-        kernels = [event for event in events if event.device_type == on_gpu]
+        kernels = [event for event in events if event.device_type == on_gpu and not _is_range(event)]
         ops = [event for event in events if event.device_type != on_gpu]
         busy = sum(_gpu_time(event) for event in kernels) / 1e6
         return {
@@ -50,6 +50,11 @@ class Profiler:
             "kernels": _lines(kernels, _gpu_time),
             "ops_by_cpu_time": _lines(ops, lambda event: event.self_cpu_time_total),
         }
+
+
+def _is_range(event: Any) -> bool:
+    """Whether it is no kernel but a range that code has named, whose kernels are there for themselves."""
+    return bool(getattr(event, "is_user_annotation", False))
 
 
 def _gpu_time(event: Any) -> float:
