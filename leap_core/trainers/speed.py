@@ -109,12 +109,10 @@ def tokens_of_rows(
         for number, episode in enumerate(episodes)
         for step, (messages, reply) in enumerate(episode)
     ]
-    size = micro_batch_size(config.batch_size, at_most)
-    chunks = [
-        [row for row in rows[first : first + size] if row.length <= config.max_length]
-        for first in range(0, len(rows), size)
-    ]
-    packed = [sequence for chunk in chunks for sequence in pack_rows(chunk, config.max_length)]
+    size, fitting = config.batch_size, [row for row in rows if row.length <= config.max_length]
+    at_once = micro_batch_size(size, at_most)
+    batches = [fitting[first : first + size] for first in range(0, len(fitting), size)]
+    packed = [sequence for batch in batches for sequence in pack_rows(batch, config.max_length, at_once)]
     return sum(len(sequence.input_ids) for sequence in packed) / len(rows)
 
 
