@@ -87,9 +87,7 @@ class StudentConfig(Section):
     )
     serve: Literal["vllm"] | None = Field(None, description="Serve the weights for the student 'openai' with this.")
     precision: PrecisionSetting = Field(
-        "auto",
-        description="Of weights and arithmetic while playing. auto: bf16 where the device computes in it natively, "
-        "else fp32. What it stands for is part of the key.",
+        "auto", description="In play; auto: bf16 where the device computes in it natively, else fp32."
     )
     constrain: bool = Field(
         False,
@@ -210,9 +208,7 @@ class TrainingConfig(Section):
     )
     max_truncated_share: Share = Field(0.1, description="Fail the stage if more rows are left out so.")
     precision: PrecisionSetting = Field(
-        "auto",
-        description="Of the arithmetic while training; weights that change are kept in fp32. auto: bf16 where the "
-        "device computes in it natively, else fp32. What it stands for is part of the key.",
+        "auto", description="While training, as `student.precision`; weights that change are kept in fp32."
     )
     keep_best_every: Annotated[int, Within(1, 10**6, "so many updates pass between two looks")] | None = Field(
         None,
