@@ -30,7 +30,7 @@ class PlayingSpeed(Record):
     load_s: float
 
     def seconds(self, steps: float, episodes: int, prompt_tokens: float, reply_tokens: float) -> float:
-        """How long so many steps of so many episodes take, with these means of new tokens in a step."""
+        """How long so many steps of so many episodes take, with so many new tokens in a step (see `StepLengths`)."""
         together = max(min(self.rows, episodes), 1)
         reading = steps * prompt_tokens / self.prompt_tokens_a_s
         return self.load_s + reading + steps / together * reply_tokens * self.reply_token_s
@@ -103,22 +103,25 @@ def _messages(row: int, texts: Sequence[str]) -> list[Message]:
 
 
 class StepLengths(Record):
-    """Means over steps: tokens of the prompt that the step before did not have, and of the reply."""
+    """Of steps: the mean of those tokens of a prompt that the step before did not have, and the tokens of long replies.
+
+    Only one reply in ten is longer than `reply_tokens`: episodes that take turns together wait for the longest.
+    """
 
     prompt_tokens: float
-    reply_tokens: float
+    reply_tokens: int
 
 
 def lengths_of(tokenizer: object, episodes: Sequence[Sequence[Turn]]) -> StepLengths:
     """Measure the steps of episodes that have some, as this tokenizer writes them."""
     from leap_core.students.slots import common_prefix
 
-    num_steps, num_new, num_replied = 0, 0, 0
+    num_new, replies = 0, []
     for episode in episodes:
         before: list[int] = []
         for messages, reply in episode:
             prompt = encode_prompt(tokenizer, messages)
             num_new += len(prompt) - common_prefix(before, prompt)
-            num_replied += len(encode_completion(tokenizer, reply))
-            num_steps, before = num_steps + 1, prompt
-    return StepLengths(prompt_tokens=num_new / num_steps, reply_tokens=num_replied / num_steps)
+            replies.append(len(encode_completion(tokenizer, reply)))
+            before = prompt
+    return StepLengths(prompt_tokens=num_new / len(replies), reply_tokens=sorted(replies)[len(replies) * 9 // 10])
