@@ -75,6 +75,14 @@ def test_rows_that_give_way_to_others_are_computed_again(tiny):
         assert [r.text for r in small.act(asked)] == [r.text for r in large.act(asked)]
 
 
+def test_more_episodes_may_come_while_others_are_held(tiny):
+    alone = [make_student(tiny).act([request(episode, 1)])[0] for episode in range(5)]
+    student = make_student(tiny, batch_size=4)
+    first, second, *rest = alone
+    assert student.act([request(0, 1)]) + student.act([request(1, 1)]) == [first, second]
+    assert student.act([request(episode, 1) for episode in (2, 3, 4)]) == rest
+
+
 def test_only_new_tokens_are_computed(tiny):
     student = make_student(tiny)
     widths = []
