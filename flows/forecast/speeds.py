@@ -93,7 +93,7 @@ class Speeds:
             settings,
             lambda: measure_playing(self._model, config.student, execution),
         )
-        lengths = lengths_of(self._load_tokenizer(), self._sample())
+        lengths = lengths_of(self._load_tokenizer(), self._sample(), constrain=config.student.constrain)
         seconds = speed.seconds(effort.num, effort.width, lengths.prompt_tokens, lengths.reply_tokens)
         return seconds, f"{effort.num:,.0f} steps, {effort.num / seconds:.2g} in a second{self._doubt}"
 

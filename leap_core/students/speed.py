@@ -112,8 +112,13 @@ class StepLengths(Record):
     reply_tokens: int
 
 
-def lengths_of(tokenizer: object, episodes: Sequence[Sequence[Turn]]) -> StepLengths:
-    """Measure the steps of episodes that have some, as this tokenizer writes them."""
+def lengths_of(tokenizer: object, episodes: Sequence[Sequence[Turn]], *, constrain: bool) -> StepLengths:
+    """Measure the steps of episodes that have some, as this tokenizer writes them.
+
+    With `constrain`, only reasons are counted of replies: most tokens of a command follow from those before it, and are
+    read with them.
+    """
+    from leap_core.students.decoding import HEADING
     from leap_core.students.slots import common_prefix
 
     num_new, replies = 0, []
@@ -122,6 +127,7 @@ def lengths_of(tokenizer: object, episodes: Sequence[Sequence[Turn]]) -> StepLen
         for messages, reply in episode:
             prompt = encode_prompt(tokenizer, messages)
             num_new += len(prompt) - common_prefix(before, prompt)
-            replies.append(len(encode_completion(tokenizer, reply)))
+            written = reply.partition(f"\n{HEADING}")[0] if constrain else reply
+            replies.append(len(encode_completion(tokenizer, written)))
             before = prompt
     return StepLengths(prompt_tokens=num_new / len(replies), reply_tokens=sorted(replies)[len(replies) * 9 // 10])

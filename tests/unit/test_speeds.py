@@ -64,9 +64,15 @@ def turns(num_steps):
 
 
 def test_of_a_prompt_only_what_the_step_before_did_not_have_is_read_again(tokenizer):
-    one, four = lengths_of(tokenizer, [turns(1)]), lengths_of(tokenizer, [turns(4)])
+    one, four = (lengths_of(tokenizer, [turns(number)], constrain=False) for number in (1, 4))
     assert four.prompt_tokens < one.prompt_tokens
     assert four.reply_tokens == one.reply_tokens > 5
+
+
+def test_of_a_constrained_reply_the_reason_is_what_is_written_token_by_token(tokenizer):
+    free, constrained = (lengths_of(tokenizer, [turns(1)], constrain=constrain) for constrain in (False, True))
+    assert 0 < constrained.reply_tokens < free.reply_tokens
+    assert constrained.prompt_tokens == free.prompt_tokens
 
 
 def test_rows_of_an_episode_that_are_together_share_their_history(tokenizer):
