@@ -4,7 +4,7 @@ Run: python -m tests.benchmarks.bench_training [--model DIR] [--episodes 24] [--
 
 Without `--model` the bundled student. The rows are those of straight demonstrations in generated games. The plain side
 reads as many tokens as the trainer packed, in sequences of the same lengths, one at a time, with a label on each, and
-updates as often, as a simple loop would. Both count the tokens that the trainer packed, not its padding, and CPU seconds,
+updates as often, as a simple loop would. Both count the tokens that the trainer packed, not its padding, in CPU seconds,
 which other work on the machine disturbs least.
 """
 
@@ -114,9 +114,8 @@ def main() -> None:
             ours, _ = train(options.model, path, options.threads)
             theirs = plain(options.model, lengths, options.threads)
             ratios.append(theirs / ours)
-            print(
-                f"trainer {tokens / ours:.0f} tokens a CPU second, plain {tokens / theirs:.0f}, ratio {ratios[-1]:.2f}"
-            )
+            rates = f"trainer {tokens / ours:.0f} tokens a CPU second, plain {tokens / theirs:.0f}"
+            print(f"{rates}, ratio {ratios[-1]:.2f}", flush=True)
         print(f"ratio: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
 
 
