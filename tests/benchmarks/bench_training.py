@@ -4,8 +4,8 @@ Run: python -m tests.benchmarks.bench_training [--model DIR] [--episodes 24] [--
 
 Without `--model` the bundled student. The rows are those of straight demonstrations in generated games. The plain side
 reads as many tokens as the trainer packed, in sequences of the same lengths, one at a time, with a label on each, and
-updates as often, as a simple loop would. Both count the tokens that the trainer packed, not its padding, in CPU seconds,
-which other work on the machine disturbs least.
+updates as often, as a simple loop would. Both count the tokens that the trainer packed, not its padding, in CPU
+seconds, which other work on the machine disturbs least.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def train(model: Path, rows: Path, threads: int) -> tuple[float, int]:
                 device="cpu", num_threads=threads, micro_batch_size=BATCH, save_every_steps=1_000_000
             ),
             seed=0,
-            progress=lambda line: times.append(time.process_time()),
+            progress=lambda line, **how: times.append(time.process_time()),
         )
         SftTrainer().train(job)
     return times[-1] - times[0], len(times) - 1
