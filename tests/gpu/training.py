@@ -66,7 +66,7 @@ class _Clock:
         self._tokens, self._figures = tokens, figures
         self._times: list[float] = []
 
-    def tick(self, line: str) -> None:
+    def tick(self, line: str, **how: float) -> None:
         """An update has been made; its loss was read, so the device has done it."""
         self._times.append(time.perf_counter())
         if len(self._times) == WARM_UP + TIMED + 1:
