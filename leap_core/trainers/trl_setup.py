@@ -284,8 +284,10 @@ def train_through_trl(
     """
     _prepare_process(job)
     precision = resolve_precision(job.config.precision, job.execution.device)
+    if precision != job.config.precision:
+        job = replace(job, config=job.config.with_(precision=precision))
     try:
-        return _train(replace(job, config=job.config.with_(precision=precision)), make, pairs)
+        return _train(job, make, pairs)
     finally:
         give_back_memory()
 
