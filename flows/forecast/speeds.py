@@ -13,6 +13,7 @@ from leap_core.disk.canonical import canonical_json
 from leap_core.disk.files import read_small, write_json
 from leap_core.loading import load_trainer
 from leap_core.store.provenance import machine_kind, package_versions
+from leap_core.students.base import computes_here
 from leap_core.students.model_files import WEIGHTS
 from leap_core.students.weights import BUNDLED, TINY, find_model, has_weights, is_adapter, snapshot_of
 from leap_core.types import Record
@@ -43,9 +44,9 @@ def open_speeds(run: Run, measure: bool | None, log: Callable[[str], object]) ->
 
 def _weights_of(run: Run) -> Path | None:
     """Where the model is that a plan begins with, if it is on this machine and plays in a process of ours."""
-    model = run.config.student.model
-    if run.config.student.kind != "hf":
+    if not computes_here(run.config.student):
         return None
+    model = run.placed_config().student.model
     base = next((outcome for outcome in run.outcomes if outcome.stage is BASE), None)
     if base is not None and base.key and model == TINY:
         return run.store.path(run.refs[base.key])
