@@ -109,7 +109,6 @@ class CorrectionIdentity(Section):
     @classmethod
     def of(cls, config: LeapConfig) -> "CorrectionIdentity":
         """Take over what of `config` decides a correction."""
-        student = PlayedStudent.of(config.student, None, config.execution.device)
         return cls(
             environment=config.environment.name,
             teacher=config.correction.teacher,
@@ -117,11 +116,16 @@ class CorrectionIdentity(Section):
             level=config.correction.level,
             params=config.correction.params,
             teacher_prompts=digest_teacher_prompts(config),
-            student=student if config.correction.teacher == SELF else None,
+            student=_as_teacher(config) if config.correction.teacher == SELF else None,
             prompt=config.student.prompt,
             keep_suspect=config.correction.keep_suspect,
             check_leaks=config.correction.check_leaks,
         )
+
+
+def _as_teacher(config: LeapConfig) -> PlayedStudent:
+    """How the student replies where it is its own teacher."""
+    return PlayedStudent.of(config.student, None, config.execution.device)
 
 
 def correct(

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from leap_core.store.records import ArtifactRecord
-from leap_core.students.base import replies_are_paid
+from leap_core.students.base import computes_here
 from tasks.identity import PlayedIdentity
 from tasks.planned import Effort, PlannedCall
 from tasks.samples import newest
@@ -16,7 +16,7 @@ def effort_of_playing(call: PlannedCall[Any], num_episodes: int) -> Effort | Non
 
     None where the model is behind an endpoint: how long that takes is not ours to say.
     """
-    if call.config.student.kind != "hf" or replies_are_paid(call.config.student):
+    if not computes_here(call.config.student):
         return None
     identity: PlayedIdentity = call.identity
     limit, length = identity.environment.max_steps, steps_an_episode(call, call.stage)
@@ -40,7 +40,10 @@ def effort_played(record: ArtifactRecord) -> Effort | None:
 
 def _what_a_step_takes(environment: JsonValue, student: dict[str, Any]) -> JsonValue:
     """What decides how long a step takes, beside the model."""
-    return [environment, *(student.get(name) for name in ("kind", "prompt", "constrain", "max_new_tokens"))]
+    return [
+        environment,
+        *(student.get(name) for name in ("kind", "prompt", "constrain", "max_new_tokens", "precision")),
+    ]
 
 
 def steps_an_episode(call: PlannedCall[Any], stage: str) -> float | None:

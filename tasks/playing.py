@@ -13,7 +13,7 @@ from leap_core.method.rollout import RolloutSettings, foresee_turns, play_episod
 from leap_core.method.tables import read_trajectories, write_trajectories
 from leap_core.prompts import PromptSet, load_prompts
 from leap_core.store.records import ArtifactRecord
-from leap_core.students.base import ActRequest, Student, replies_are_paid
+from leap_core.students.base import ActRequest, Student, computes_here, replies_are_paid, uses_weights
 from leap_core.students.weights import locate_model, resolve_model
 from leap_core.types import Spec, Split, StopReason, Trajectory
 from tasks.base_student import BASE
@@ -135,10 +135,9 @@ class _LazyPlayer:
 def needs_of_player(call: PlannedCall[Any]) -> Needs:
     """What a stage needs in which the student plays."""
     student = call.config.student
-    is_here = student.kind == "hf"
     return Needs(
-        device=is_here,
-        weights="play" if is_here or student.serve is not None else None,
+        device=computes_here(student),
+        weights="play" if uses_weights(student) else None,
         request=Request(endpoint="student", model=_name_at_endpoint(call)) if replies_are_paid(student) else None,
     )
 

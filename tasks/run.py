@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leap_core.chat.journal import JOURNAL
-from leap_core.config import LeapConfig, Section, StudentConfig
+from leap_core.config import LeapConfig, Section
 from leap_core.store.artifacts import ArtifactStore
+from leap_core.students.base import uses_weights
 from leap_core.students.smollm2 import place_model
 from leap_core.types import ArtifactRef
 from tasks.planned import PlannedCall, PlannedStage
@@ -95,11 +96,6 @@ class Run:
         self.log(f"{outcome.label:<20} {outcome.state:<9} {outcome.seconds:7.1f} s  {outcome.artifact}{why}")
         self.on_outcome(outcome)
         return ref
-
-
-def uses_weights(student: StudentConfig) -> bool:
-    """Whether a student's model is one that is loaded or served here, not only a name at somebody's endpoint."""
-    return student.kind == "hf" or student.serve is not None
 
 
 def with_journal(config: LeapConfig, home: Path) -> LeapConfig:

@@ -7,7 +7,7 @@ from leap_core.disk.files import write_json
 from leap_core.loading import load_trainer
 from leap_core.method.tables import TRAIN_ROWS, VALIDATION_ROWS
 from leap_core.store.records import ArtifactRecord
-from leap_core.students.base import computes_here
+from leap_core.students.base import uses_weights
 from leap_core.students.examination.examine import check_published
 from leap_core.students.precision import resolve_precision
 from leap_core.students.weights import BUNDLED, TINY, find_model, locate_model
@@ -111,7 +111,7 @@ def _train(work: StageWork[TrainingIdentity]) -> StageReport:
 def _needs(call: PlannedCall[TrainingIdentity]) -> Needs:
     student = call.config.student
     # Behind an endpoint, a model may be no more than a name there.
-    is_here = computes_here(student) or student.serve is not None or find_model(student.model) is not None
+    is_here = uses_weights(student) or find_model(student.model) is not None
     return Needs(device=True, weights="train" if is_here else None)
 
 

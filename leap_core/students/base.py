@@ -52,6 +52,11 @@ def computes_here(student: StudentConfig) -> bool:
     return student.kind == "hf"
 
 
+def uses_weights(student: StudentConfig) -> bool:
+    """Whether a student's model is one that is loaded or served here, not only a name at somebody's endpoint."""
+    return computes_here(student) or student.serve is not None
+
+
 class Student(Protocol):
     """A policy that answers batches of prompts.
 

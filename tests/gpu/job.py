@@ -66,7 +66,7 @@ class Figures:
         """Write an error, such as too little memory, down as the figure of this name, and go on with the next."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # any: what a card or a library cannot do is a finding
             self[name] = {"error": describe(error)}
 
 
