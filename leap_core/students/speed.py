@@ -103,13 +103,13 @@ def _messages(row: int, texts: Sequence[str]) -> list[Message]:
 
 
 class StepLengths(Record):
-    """Of steps: the mean of those tokens of a prompt that the step before did not have, and the tokens of long replies.
+    """Means over steps: of those tokens of a prompt that the step before did not have, and of the tokens of a reply.
 
-    Only one reply in ten is longer than `reply_tokens`: episodes that take turns together wait for the longest.
+    Replies that end are replaced by others while the rest is written, so it is the mean that counts.
     """
 
     prompt_tokens: float
-    reply_tokens: int
+    reply_tokens: float
 
 
 def lengths_of(tokenizer: object, episodes: Sequence[Sequence[Turn]], *, constrain: bool) -> StepLengths:
@@ -121,13 +121,14 @@ def lengths_of(tokenizer: object, episodes: Sequence[Sequence[Turn]], *, constra
     from leap_core.students.decoding import HEADING
     from leap_core.students.slots import common_prefix
 
-    num_new, replies = 0, []
+    num_new, num_written, num_steps = 0, 0, 0
     for episode in episodes:
         before: list[int] = []
         for messages, reply in episode:
             prompt = encode_prompt(tokenizer, messages)
             num_new += len(prompt) - common_prefix(before, prompt)
             written = reply.partition(f"\n{HEADING}")[0] if constrain else reply
-            replies.append(len(encode_completion(tokenizer, written)))
+            num_written += len(encode_completion(tokenizer, written))
+            num_steps += 1
             before = prompt
-    return StepLengths(prompt_tokens=num_new / len(replies), reply_tokens=sorted(replies)[len(replies) * 9 // 10])
+    return StepLengths(prompt_tokens=num_new / num_steps, reply_tokens=num_written / num_steps)

@@ -69,6 +69,12 @@ def test_of_a_prompt_only_what_the_step_before_did_not_have_is_read_again(tokeni
     assert four.reply_tokens == one.reply_tokens > 5
 
 
+def test_long_replies_weigh_as_much_as_there_are_of_them(tokenizer):
+    short, long = ([(conversation(0, 0), f"REASON: {words}\nACTION: look")] for words in ("no", "no " * 40))
+    few, many, both = (lengths_of(tokenizer, some, constrain=False) for some in ([short], [long], [short, short, long]))
+    assert both.reply_tokens == pytest.approx((2 * few.reply_tokens + many.reply_tokens) / 3)
+
+
 def test_of_a_constrained_reply_the_reason_is_what_is_written_token_by_token(tokenizer):
     free, constrained = (lengths_of(tokenizer, [turns(1)], constrain=constrain) for constrain in (False, True))
     assert 0 < constrained.reply_tokens < free.reply_tokens
