@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import Field, JsonValue
 
 from leap_core.config import LeapConfig, Section
-from leap_core.gate.realizability import is_leak
+from leap_core.gate.kinds import cause_of, is_leak
 from leap_core.loading import (
     digest_teacher_prompts,
     foresee_corrections,
@@ -82,7 +82,7 @@ class CorrectionCounts(Counts):
             kept=statuses[CorrectionStatus.KEPT],
             changed=statuses[CorrectionStatus.CHANGED],
             rejected=len(rejected),
-            rejected_for=dict(Counter(step.why.partition(":")[0] for step in rejected)),
+            rejected_for=dict(Counter(cause_of(step.why) for step in rejected)),
             let_through={"leak": num_leaks} if num_leaks else {},
             failed_episodes=sum(correction.error is not None for correction in corrections),
         )

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 from leap_core.config import EnvironmentConfig, Section, read_params
 from leap_core.envs import ENVIRONMENTS
+from leap_core.envs.sight import Sight
 from leap_core.registry import load_kind
 from leap_core.types import Action, Figure, Level, Observation, PrivilegedState, Spec, Split, Step, Trajectory
 
@@ -131,6 +132,11 @@ class Suite(Protocol):
 
     def oracle(self) -> Oracle:
         """The rule-based expert of this environment."""
+
+    @staticmethod
+    def sights(trajectory: Trajectory, privileged: PrivilegedState) -> list[Sight]:
+        """For the gate: what was seen by each step of an episode, as relations; empty: it looks at words alone."""
+        return []
 
     def narrator(self) -> Narrator | None:
         """What plays at random and narrates it; none: no student can be pre-trained on this environment."""

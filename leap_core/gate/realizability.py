@@ -10,25 +10,19 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
+from leap_core.envs.base import find_suite
 from leap_core.gate.amounts import amounts_said, amounts_shown
 from leap_core.gate.giveaways import Giveaways, Place, Speech, normalise, share_a_word
+from leap_core.gate.kinds import LeakKind, is_leak, leak, leak_in_command
+from leap_core.gate.relations import Judge
+from leap_core.gate.tellings import telling
 from leap_core.text.markup import find_control_token
 from leap_core.types import Correction, CorrectionStatus, HiddenFacts, PrivilegedState, Step, StepCorrection, Trajectory
-
-LEAK = "leak"
 
 _HEDGE = re.compile(
     r"\b(may|might|could|can|would|should|often|usually|typically|normally|commonly|likely|probably|perhaps|possibly|"
     r"maybe|sometimes|if|whether|not|t|hope|expect|guess|assume|plausible|chance|any|unless|until|when|once|common|"
     r"good)\b"
-)
-_HIDDEN = r"(hidden|privileged|secret|inside|insider) (state|info|information|facts?|knowledge|notes?|data|layout)"
-_SOLUTION = r"gold (command|answer|output|product|item|solution)|(reference|sample|model) (solution|answer)"
-_TOLD = (
-    r"solution (says|shows|tells)|(was|been|am) (told|informed) (that|where|about)|facts? (say|tell|show|state)s? that"
-)
-_SOURCE = re.compile(
-    rf"\b({_HIDDEN}|{_SOLUTION}|{_TOLD}|ground truth|walkthrough|answer key|cheat sheet|the teacher|my coach)\b"
 )
 _QUOTED_WORDS = 8
 """This many consecutive words of the privileged text are a quotation, even where each name in them was already seen."""
@@ -43,12 +37,14 @@ class Gate:
     def __init__(self, trajectory: Trajectory, privileged: PrivilegedState) -> None:
         facts, self._steps = HiddenFacts.of(privileged), trajectory.steps
         self._giveaways = Giveaways.of(facts)
-        self._runs = frozenset(_runs(normalise(privileged.text)))
+        told = [line for line in privileged.text.splitlines() if trajectory.spec.instruction not in line]
+        self._runs = frozenset(_runs(normalise("\n".join(told))))
         self._free = facts.free_commands
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
         self._secrets = (*self._giveaways.texts, *self._unsayable)
         self._seen = _what_was_seen(trajectory)
         self._amounts_seen = _amounts_seen(trajectory) if self._giveaways.amounts else []
+        self._sights = find_suite(trajectory.spec.env).sights(trajectory, privileged)
 
     def why_rejected(self, correction: StepCorrection, index: int) -> str:
         """Why the correction of step `index` must not train anyone; "" where it may."""
@@ -72,7 +68,9 @@ class Gate:
             seen = f"{seen} | {normalise(correction.command)}"
             amounts_seen |= amounts_shown(correction.command) if self._amounts_seen else set()
         told = self._what_it_gives_away(correction.reason, seen, amounts_seen)
-        return f"{LEAK}: the reason {told}" if told else ""
+        if told is None and self._sights:
+            told = next(Judge(self._sights[index]).leaks(correction.reason), None)
+        return leak(*told) if told else ""
 
     def _why_not_free(self, command: str, seen: str) -> str:
         if self._free is None:
@@ -80,29 +78,35 @@ class Gate:
         if not re.fullmatch(self._free.form, command):
             return "inadmissible: the command has not the form that is possible at this step"
         named = leaks(command, seen, self._unsayable)
-        return f"{LEAK}: the command names {named[0]!r}, which the student had not seen" if named else ""
+        told = f"names {named[0]!r}, which the student had not seen" if named else ""
+        return leak_in_command(LeakKind.NAME, told) if told else ""
 
-    def _what_it_gives_away(self, reason: str, seen: str, amounts_seen: AbstractSet[Decimal]) -> str:
+    def _what_it_gives_away(
+        self, reason: str, seen: str, amounts_seen: AbstractSet[Decimal]
+    ) -> tuple[LeakKind, str] | None:
         speech = Speech.of(reason)
-        source = _SOURCE.search(speech.whole)
-        if source and source.group() not in seen:
-            return f"speaks of {source.group()!r}, which the student does not have"
+        source = telling(speech.whole, seen)
+        if source is not None:
+            return source
         said, shown = [self._giveaways.joined(sentence) for sentence in speech.sentences], f" {seen} "
         named = [
             *_named(said, shown, self._secrets),
             *(topic for topic in _named(said, shown, self._giveaways.topics) if not share_a_word(topic, shown)),
-            *self._amounts_named(reason, amounts_seen),
         ]
         if named:
-            return f"names {named[0]!r}, which the student had not seen"
+            return LeakKind.NAME, f"names {named[0]!r}, which the student had not seen"
+        amounts = self._amounts_named(reason, amounts_seen)
+        if amounts:
+            return LeakKind.PRICE, f"names {amounts[0]!r}, which the student had not seen"
         if any(run in self._runs and f" {run} " not in shown for run in _runs(speech.whole)):
-            return f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen"
+            return LeakKind.QUOTE, f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen"
         hidden = [place for place in self._giveaways.places if f" {place.thing} " not in shown]
         for sentence in said:
             for place in hidden:
                 if _tells(sentence, place):
-                    return f"tells that the {place.kind} is at {place.place!r}, which the student had not seen"
-        return ""
+                    told = f"tells that the {place.kind} is at {place.place!r}, which the student had not seen"
+                    return LeakKind.PLACE, told
+        return None
 
     def _amounts_named(self, reason: str, seen: AbstractSet[Decimal]) -> list[str]:
         """The amounts that stand in the privileged state and were not seen, in the reason's words."""
@@ -130,11 +134,6 @@ def apply_gate(
         status = step_correction.status if passes else CorrectionStatus.REJECTED
         checked.append(step_correction.with_(status=status, why=why) if why else step_correction)
     return correction.with_(steps=tuple(checked))
-
-
-def is_leak(why: str) -> bool:
-    """Whether a correction was found to give hidden state away; it passed all other checks, which come before."""
-    return why.partition(":")[0] == LEAK
 
 
 def leaks(reason: str, seen: str, secrets: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 
 from leap_core.config import Aggregate
 from leap_core.disk.canonical import sha256_text
-from leap_core.gate.realizability import is_leak
+from leap_core.gate.kinds import is_leak
 from leap_core.prompts import PromptSet, format_reply
 from leap_core.types import (
     Action,

@@ -10,7 +10,8 @@ from leap_core.chat.messages import ChatReply, ChatRequest
 from leap_core.chat.reading import estimate_tokens
 from leap_core.config import Section, read_params
 from leap_core.errors import ConfigError, ContextLengthError, TooMuchError
-from leap_core.gate.realizability import Gate, is_leak
+from leap_core.gate.kinds import is_leak
+from leap_core.gate.realizability import Gate
 from leap_core.prompts import match_command
 from leap_core.settings.bounds import Temperature, Text, Within
 from leap_core.teachers.base import taught

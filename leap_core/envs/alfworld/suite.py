@@ -24,10 +24,12 @@ from leap_core.envs.alfworld.games.data_index import (
 )
 from leap_core.envs.alfworld.params import AlfworldParams
 from leap_core.envs.alfworld.privileged import StartFacts, reveal, winning_plan
+from leap_core.envs.alfworld.sight import see
 from leap_core.envs.base import Environment, Narrator, Oracle, Suite
+from leap_core.envs.sight import Sight
 from leap_core.envs.skipped import Skipped, describe_counts, write_skipped
 from leap_core.errors import GameFileError, LeapError, MissingPackageError, UnplayableGameError
-from leap_core.types import Figure, PrivilegedState, Spec, Split
+from leap_core.types import Figure, PrivilegedState, Spec, Split, Trajectory
 
 
 class AlfworldSuite(Suite):
@@ -67,6 +69,11 @@ class AlfworldSuite(Suite):
         if self._config.data is None:
             return self._generate(root, split, count, seed)
         return self._index(root, split, count) if count else []
+
+    @staticmethod
+    def sights(trajectory: Trajectory, privileged: PrivilegedState) -> list[Sight]:
+        """What was seen by each step of an episode, and where everything is."""
+        return see(trajectory, privileged)
 
     def make(self, root: Path) -> Environment:
         """Make an environment that can play any spec of `root`."""

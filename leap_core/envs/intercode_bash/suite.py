@@ -22,8 +22,10 @@ from leap_core.envs.intercode_bash.oracle import IntercodeBashOracle
 from leap_core.envs.intercode_bash.params import IntercodeBashParams
 from leap_core.envs.intercode_bash.privileged import reveal
 from leap_core.envs.intercode_bash.sandbox.backends import load_backend, require
+from leap_core.envs.intercode_bash.sight import see
+from leap_core.envs.sight import Sight
 from leap_core.errors import LeapError
-from leap_core.types import Figure, PrivilegedState, Spec, Split
+from leap_core.types import Figure, PrivilegedState, Spec, Split, Trajectory
 
 GOLDS_FILE = "golds.json"
 _GOLDS = TypeAdapter(dict[str, str])
@@ -75,6 +77,11 @@ class IntercodeBashSuite(Suite):
             )
             for task in tasks
         ]
+
+    @staticmethod
+    def sights(trajectory: Trajectory, privileged: PrivilegedState) -> list[Sight]:
+        """What was seen by each step of an episode, and what is hidden of it."""
+        return see(trajectory, privileged)
 
     def make(self, root: Path) -> Environment:
         """Make an environment that can play any spec of `root`.

@@ -6,6 +6,7 @@ from pathlib import Path
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.base import Environment, Oracle, Suite
 from leap_core.envs.folders import find_folder
+from leap_core.envs.sight import Sight
 from leap_core.envs.skipped import Skipped, write_skipped
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.expert.human import HumanExpert, key_of, read_trajectories
@@ -15,9 +16,10 @@ from leap_core.envs.webshop.privileged import reveal
 from leap_core.envs.webshop.shop.data_files import HOW_TO_GET, find_files
 from leap_core.envs.webshop.shop.goals import Goal
 from leap_core.envs.webshop.shop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
+from leap_core.envs.webshop.sight import see
 from leap_core.envs.webshop.site.nouns import load_nouns, resolve_noun_step
 from leap_core.errors import LeapError
-from leap_core.types import Figure, PrivilegedState, Spec, Split
+from leap_core.types import Figure, PrivilegedState, Spec, Split, Trajectory
 
 
 class WebshopSuite(Suite):
@@ -64,6 +66,11 @@ class WebshopSuite(Suite):
         write_skipped(root, Skipped(counts=shop.report.left_out))
         nouns = resolve_noun_step(self._params.nouns)
         return [_spec(goal, split, nouns) for goal in goals]
+
+    @staticmethod
+    def sights(trajectory: Trajectory, privileged: PrivilegedState) -> list[Sight]:
+        """What was seen by each step of an episode, and what is hidden of it."""
+        return see(trajectory, privileged)
 
     def make(self, root: Path) -> Environment:
         """Make an environment that can play any spec of `root`; all of one process play in the same opened shop."""

@@ -1,0 +1,102 @@
+"""How sure a reason is of what it says: its clauses, and whether each asserts, denies, supposes or asks."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from leap_core.gate.mentions import Sentence
+
+_BREAKS = frozenset(
+    ", : ( ) - – — because since so but where which while although though therefore whereas hence thus however".split()
+)
+_SUBJECTS = frozenset("i it there they that this so then he she nothing none only neither both we you".split())
+_AS = frozenset("the it there i they this that my no nothing @ # we".split())
+_NOT_AS = frozenset("such well far soon long same just much".split())
+_VERB = frozenset(
+    "is are was were has have had holds hold contains contain does do did will would lies lie sits sit stands stand "
+    "comes come offers offer might may could can must should".split()
+)
+_NEGATION = re.compile(
+    r"\b(not|no|nothing|never|none|neither|nor|without|lacks?|lacking|free of|devoid|nobody|nowhere|cannot)\b"
+)
+_SUPPOSES = re.compile(
+    r"\b(may|might|could|should|would|can|often|usually|typically|normally|commonly|generally|mostly|likely|unlikely|"
+    r"probably|perhaps|possibly|maybe|sometimes|rarely|seldom|hardly|tends?|seems?|hop(?:e|es|ing)|expect(?:ing)?|guess|"
+    r"assum\w+|suppos\w+|suspect|think|believe|imagine|wonder|bet|plausible|possible|chance|chances|candidates?|"
+    r"sensible|reasonable|natural|promising|good (?:place|spot|start|candidate|bet|idea|guess|choice)|common|"
+    r"(?:do|did|does) not know|not (?:sure|certain|clear|known)|unknown|unsure|no idea|can not (?:tell|say|know)|"
+    r"to see|see (?:if|whether)|check (?:if|whether|for)|as good as any|worth|anywhere|presumably|apparently|"
+    r"in general|kind of place|belongs?|such as|like to be|potentially|either way)\b"
+)
+_CONDITION = re.compile(r"\b(if|whether|unless|in case|until|provided|suppose|assuming|otherwise|should i)\b")
+_SURE = re.compile(
+    r"\b(definitely|certainly|surely|undoubtedly|exactly|precisely|specifically|of all places|no doubt|for sure|"
+    r"rather than|in particular|more exactly|to be exact|somehow|not the other|of all|instead of the)\b"
+)
+_PLANS = re.compile(
+    r"\b(i|we|let me|let us)( \w+)? (look|search|check|try|need|want|have to|must find|hope|seek|hunt|am looking|will check|"
+    r"will look|will search|will try)\b"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clause:
+    """A part of a sentence that says one thing. `text` has a space before and behind each word.
+
+    `link` is the word that joins it to the one before. `supposes`: as a guess, a rule of thumb or under a condition.
+    `denies`: it has a negation. `sure`: it insists, whatever else it says.
+    """
+
+    text: str
+    link: str
+    sentence: Sentence
+    supposes: bool
+    denies: bool
+    sure: bool
+
+
+def clauses_of(sentence: Sentence) -> Iterator[Clause]:
+    """The clauses of a sentence, in order."""
+    is_conditional = False
+    for number, (link, words) in enumerate(_split(sentence.words)):
+        text = f" {' '.join(words)} "
+        condition = _CONDITION.search(text)
+        guess = bool(_SUPPOSES.search(text) or condition or sentence.is_question)
+        yield Clause(
+            text=text,
+            link=link,
+            sentence=sentence,
+            supposes=guess or (is_conditional and link in (",", "and", "then")),
+            denies=_NEGATION.search(text) is not None,
+            sure=_SURE.search(text) is not None,
+        )
+        is_conditional = bool(condition) and (number == 0 or is_conditional or condition.start() < 3)
+
+
+def _split(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    link, part = "", list[str]()
+    for index, word in enumerate(words):
+        if word in _BREAKS or _breaks(words, index):
+            if part:
+                yield link, part
+                link, part = word, []
+            else:
+                link = word
+        else:
+            part.append(word)
+    if part:
+        yield link, part
+
+
+def _breaks(words: Sequence[str], index: int) -> bool:
+    """Whether "and" or "as" begins a clause here."""
+    word, following = words[index], words[index + 1 : index + 6]
+    if not following:
+        return False
+    if word == "as":
+        return following[0][0] in "@#" or (following[0] in _AS and words[max(index - 1, 0)] not in _NOT_AS)
+    if word not in ("and", "or", "nor"):
+        return False
+    starts = following[1:] if following[0] in ("the", "a", "my") else following
+    has_subject = bool(starts) and starts[0][0] in "@#"
+    return (following[0] in _SUBJECTS and word == "and") or (has_subject and bool(_VERB & set(starts[1:3])))
