@@ -54,8 +54,8 @@ class Sight:
 
     `groups` and `things` map spellings without spaces, in the singular ("coffeetable", "refrigerator") to the group of
     spots or to the thing. `wanted` are things that the goal asks for, `targets` groups of spots that it ends at.
-    `totals` says how many there are of a thing, `seen` how many different ones were seen. `has_results`: what the list
-    of results shows is known. `secrets` are words of hidden results that were not seen.
+    `totals` says how many there are of a thing, `seen` how many different ones were seen. `secrets` are words of hidden results that were not seen. `shown` are the things that some
+    page or output showed. `unknown`: what a path is that none of the spots has.
     """
 
     spots: tuple[Spot, ...] = ()
@@ -66,3 +66,5 @@ class Sight:
     totals: Mapping[str, int] = field(default_factory=lambda: _NO_COUNT)
     seen: Mapping[str, int] = field(default_factory=lambda: _NO_COUNT)
     secrets: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
+    unknown: SpotKind | None = None

@@ -20,22 +20,31 @@ _NEGATION = re.compile(
     r"\b(not|no|nothing|never|none|neither|nor|without|lacks?|lacking|free of|devoid|nobody|nowhere|cannot)\b"
 )
 _SUPPOSES = re.compile(
-    r"\b(may|might|could|should|would|can|often|usually|typically|normally|commonly|generally|mostly|likely|unlikely|"
+    r"\b(may|might|could|should|would|can(?! (?:be (?:had|chosen|selected|picked|ordered|bought|set|skipped|dropped|left|"
+    r"ignored|ruled)|only|choose|select|pick|get|skip|leave|not ))|often|usually|typically|normally|commonly|generally|mostly|likely|unlikely|"
     r"probably|perhaps|possibly|maybe|sometimes|rarely|seldom|hardly|tends?|seems?|hop(?:e|es|ing)|expect(?:ing)?|guess|"
     r"assum\w+|suppos\w+|suspect|think|believe|imagine|wonder|bet|plausible|possible|chance|chances|candidates?|"
     r"sensible|reasonable|natural|promising|good (?:place|spot|start|candidate|bet|idea|guess|choice)|common|"
     r"(?:do|did|does) not know|not (?:sure|certain|clear|known)|unknown|unsure|no idea|can not (?:tell|say|know)|"
-    r"to see|see (?:if|whether)|check (?:if|whether|for)|as good as any|worth|anywhere|presumably|apparently|"
+    r"(?<!going )to see|see (?:if|whether)|check (?:if|whether|for)|as good as any|worth|presumably|apparently|"
     r"in general|kind of place|belongs?|such as|like to be|potentially|either way)\b"
 )
 _CONDITION = re.compile(r"\b(if|whether|unless|in case|until|provided|suppose|assuming|otherwise|should i)\b")
 _SURE = re.compile(
-    r"\b(definitely|certainly|surely|undoubtedly|exactly|precisely|specifically|of all places|no doubt|for sure|"
-    r"rather than|in particular|more exactly|to be exact|somehow|not the other|of all|instead of the)\b"
+    r"\b(definitely|certainly|surely|undoubtedly|precisely|specifically|of all places|no doubt|for sure|to be exact|"
+    r"of all (?:the )?(?:\w+ )?\w+s|not the other)\b"
 )
-_PLANS = re.compile(
-    r"\b(i|we|let me|let us)( \w+)? (look|search|check|try|need|want|have to|must find|hope|seek|hunt|am looking|will check|"
-    r"will look|will search|will try)\b"
+_FINITE = re.compile(
+    r"\b(is|are|was|were|am|has|have|had|will|do|does|did|holds?|contains?|comes?|lies?|sits?|stands?|i|so|because)\b"
+)
+_CONTRAST = re.compile(
+    r" (?:and |but |while |, )*(?:probably |perhaps )?not (?:on |in |the |at |with )*@\d|"
+    r" (?:while|whereas|and|but) (?:the )?@\d+(?: \w+){0,2} not | the other way (?:round|around) |rather than (?:the )?@"
+)
+"""A guess that also says which alternative it is not: only who knows can tell those apart."""
+_I_SHOULD = re.compile(
+    r"\b(?:i|we) (?:should|can|could|would|might|may)(?= (?:then |now |just |therefore |also |go |head |walk )*(?:over |back |straight )?"
+    r"(?:go|head|walk|take|get|fetch|grab|pick|move|open|return|collect|retrieve|start|skip|leave|ignore|drop|to)\b)"
 )
 
 
@@ -57,18 +66,21 @@ class Clause:
 
 def clauses_of(sentence: Sentence) -> Iterator[Clause]:
     """The clauses of a sentence, in order."""
-    is_conditional = False
+    is_conditional, supposed, whole = False, False, f" {' '.join(sentence.words)} "
+    insists = _SURE.search(whole) is not None or _CONTRAST.search(whole) is not None
     for number, (link, words) in enumerate(_split(sentence.words)):
         text = f" {' '.join(words)} "
         condition = _CONDITION.search(text)
-        guess = bool(_SUPPOSES.search(text) or condition or sentence.is_question)
+        guess = bool(_SUPPOSES.search(_I_SHOULD.sub("i", text)) or condition or sentence.is_question)
+        follows = (is_conditional and link in (",", "and", "then")) or (supposed and not _FINITE.search(text))
+        supposed = guess or follows
         yield Clause(
             text=text,
             link=link,
             sentence=sentence,
-            supposes=guess or (is_conditional and link in (",", "and", "then")),
+            supposes=supposed,
             denies=_NEGATION.search(text) is not None,
-            sure=_SURE.search(text) is not None,
+            sure=insists,
         )
         is_conditional = bool(condition) and (number == 0 or is_conditional or condition.start() < 3)
 

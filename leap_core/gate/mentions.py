@@ -6,11 +6,12 @@ spot is written `@0`, a thing `#0`, so that claims can be read by regular expres
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import lru_cache
 
-from leap_core.envs.sight import Sight, Spot
+from leap_core.envs.sight import Sight, Spot, SpotKind
 
 _SHORT_FORMS = tuple(
     (re.compile(pattern), full)
@@ -57,6 +58,7 @@ ORDINALS = {
         "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
     )
 }
+_PATH_LIKE = re.compile(r"/\S+|[\w+-]+\.[a-z]{2,5}")
 _IRREGULAR = {"knives": "knife", "shelves": "shelf", "loaves": "loaf", "keys": "key", "dvds": "dvd"}
 _QUANTIFIERS = frozenset(
     "the these those both all either neither every each no none any other others another remaining rest two three four "
@@ -65,9 +67,10 @@ _QUANTIFIERS = frozenset(
 _GENERIC = frozenset("a an any some another every each".split())
 _JOINS = frozenset({",", "and", "or", "nor", "the", "a", "in", "on", "neither"})
 _NAMED = frozenset({"number", "numbered", "no", "nr", "labelled", "labeled", "marked", "called"})
-_ELSEWHERE = re.compile(
-    r"\b(?:(?:anywhere|nowhere|somewhere|everywhere) else|elsewhere|(?:the|any|all the|all) (?:other|remaining|rest of the) "
-    r"(?:places?|spots?|receptacles?|containers?|furniture|surfaces?|locations?|room)|the rest|the others)\b"
+_HIGHEST = frozenset({"last", "higher", "highest", "final"})
+_LOWEST = frozenset({"lower", "lowest"})
+_AFTER_A_RANK = frozenset(
+    "of that which is holds contains has one ones place spot position holding down from , ".split()
 )
 
 
@@ -134,6 +137,7 @@ class Lexicon:
     things: Mapping[str, str]
     by_group: Mapping[str, tuple[Spot, ...]]
     names: Mapping[str, tuple[Spot, ...]]
+    unknown: SpotKind | None = None
     longest: int = 4
 
     @classmethod
@@ -146,6 +150,7 @@ class Lexicon:
             for name in spot.names:
                 names.setdefault(name.replace(" ", ""), []).append(spot)
         return cls(
+            unknown=sight.unknown,
             groups=sight.groups,
             things=sight.things,
             by_group={group: tuple(spots) for group, spots in by_group.items()},
@@ -158,6 +163,10 @@ class Reader:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
+        self._last_group = ""
+
+    def forget(self) -> None:
+        """Begin anew: no group was spoken of."""
         self._last_group = ""
 
     def read(self, tokens: Sequence[str], is_question: bool) -> Sentence:
@@ -211,6 +220,8 @@ class Reader:
             key = single if single in lexicon.things else plain
             if key in lexicon.things:
                 return self._thing(lexicon.things[key], tokens, position + size, before, plain != single, size)
+        if lexicon.unknown is not None and _PATH_LIKE.fullmatch(tokens[position]):
+            return SpotRef(spots=(Spot(names=(tokens[position],), kind=lexicon.unknown),), exact=True), 1
         return self._by_number(tokens, position, before)
 
     def _by_number(
@@ -220,10 +231,14 @@ class Reader:
         word, group = tokens[position], self._last_group
         if not group:
             return None, 1
-        if word in ("one", "ones") and before and before[-1] in (*ORDINALS, "last"):
-            return self._numbered(group, self._ordinal(group, before[-1])), 1
+        following = tokens[position + 1] if position + 1 < len(tokens) else ","
+        if word in ORDINALS and before[-1:] and before[-1] in ("the", "its") and following in _AFTER_A_RANK:
+            used = 2 if following in ("one", "ones", "place", "spot", "position") else 1
+            return self._numbered(group, {ORDINALS[word]}), used
+        if word in ("one", "ones") and before[-1:] and before[-1] in _HIGHEST:
+            return self._numbered(group, self._ordinals(group, before)), 1
         if word == "number" and position + 1 < len(tokens) and _value(tokens[position + 1]) is not None:
-            return self._numbered(group, _value(tokens[position + 1])), 2
+            return self._numbered(group, {_value(tokens[position + 1])}), 2
         return None, 1
 
     def _spots(
@@ -236,8 +251,9 @@ class Reader:
             chosen = tuple(spot for spot in spots if spot.number in numbers)
             return (SpotRef(spots=chosen, exact=True) if chosen else None), used
         ahead = tuple(before[-3:])
-        if ahead and (ahead[-1] in ORDINALS or ahead[-1] == "last") and not plural:
-            return self._numbered(group, self._ordinal(group, ahead[-1])), 0
+        ranks = self._ordinals(group, before)
+        if ranks:
+            return self._numbered(group, ranks), 0
         if plural or {"either", "neither", "every", "each", "no"} & set(ahead[-1:]):
             is_meant = bool(_QUANTIFIERS & set(ahead)) and ahead[-1:] != ("any",)
             one_of = "one" in ahead or "some" in ahead
@@ -246,13 +262,21 @@ class Reader:
             return None, 0
         return (SpotRef(spots=spots) if len(spots) == 1 else None), 0
 
-    def _ordinal(self, group: str, word: str) -> int | None:
-        if word == "last":
-            return max((spot.number or 0 for spot in self._lexicon.by_group.get(group, ())), default=None)
-        return ORDINALS[word]
+    def _ordinals(self, group: str, before: Sequence[str]) -> set[int | None]:
+        """The numbers that ordinals before a word give: "the fifth and the sixth", "the last", "the higher numbered"."""
+        numbers, words = [spot.number or 0 for spot in self._lexicon.by_group.get(group, ())], list(before)
+        if words[-1:] == ["numbered"]:
+            words.pop()
+        if not numbers or not words or words[-1] not in ORDINALS:
+            ends = {max(numbers)} if words and numbers and words[-1] in _HIGHEST else set[int | None]()
+            return {min(numbers)} if words and numbers and words[-1] in _LOWEST else ends
+        found = set[int | None]()
+        while words and (words[-1] in ORDINALS or words[-1] in ("and", "the", ",")):
+            found.add(ORDINALS.get(words.pop()))
+        return found - {None}
 
-    def _numbered(self, group: str, number: int | None) -> SpotRef | None:
-        spots = tuple(spot for spot in self._lexicon.by_group.get(group, ()) if spot.number == number)
+    def _numbered(self, group: str, numbers: AbstractSet[int | None]) -> SpotRef | None:
+        spots = tuple(spot for spot in self._lexicon.by_group.get(group, ()) if spot.number in numbers)
         return SpotRef(spots=spots, exact=True) if spots else None
 
     def _thing(
@@ -260,6 +284,11 @@ class Reader:
     ) -> tuple[ThingRef, int]:
         numbers, used = _numbers_after(tokens, following)
         return ThingRef(thing=thing, number=min(numbers, default=None), count=_count(before), plural=plural), size + used
+
+
+def plain(tokens: Sequence[str]) -> Sentence:
+    """A sentence in which nothing is looked for."""
+    return Sentence(words=tuple(tokens), spots=(), things=(), is_question=False)
 
 
 def _value(token: str) -> int | None:

@@ -69,7 +69,7 @@ class Gate:
             amounts_seen |= amounts_shown(correction.command) if self._amounts_seen else set()
         told = self._what_it_gives_away(correction.reason, seen, amounts_seen)
         if told is None and self._sights:
-            told = next(Judge(self._sights[index]).leaks(correction.reason), None)
+            told = next(Judge(self._sights[index]).leaks(correction.reason, correction.command), None)
         return leak(*told) if told else ""
 
     def _why_not_free(self, command: str, seen: str) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from leap_core.envs.sight import Sight, Spot, SpotKind
 from leap_core.gate.claims import Claim, ClaimReader, Relation, _GROUNDS
+from leap_core.gate.clauses import clauses_of
 from leap_core.gate.kinds import LeakKind
-from leap_core.gate.mentions import Lexicon, Reader
+from leap_core.gate.mentions import Lexicon, Reader, plain, singular, tokens_of
 
 Found = tuple[LeakKind, str]
 
@@ -18,13 +19,28 @@ class Judge:
         self._lexicon = Lexicon.of(sight)
         self._unopened = [spot for spot in sight.spots if not spot.opened]
 
-    def leaks(self, reason: str) -> Iterator[Found]:
-        """The kinds of what a reason gives away, each with words for it."""
+    def leaks(self, reason: str, command: str) -> Iterator[Found]:
+        """The kinds of what the reason for a command gives away, each with words for it."""
         claims = ClaimReader(Reader(self._lexicon), self._sight)
+        claims.start_at(command)
         for claim in claims.read(reason):
             found = self._judge(claim)
             if found is not None:
                 yield found
+        yield from self._secrets(reason)
+
+    def _secrets(self, reason: str) -> Iterator[Found]:
+        """Words of what a command will print: one that is asserted, or two in whatever form."""
+        if not self._sight.secrets:
+            return
+        named = set[str]()
+        for tokens, _ in tokens_of(reason):
+            here = self._sight.secrets.intersection(word for token in tokens for word in (token, singular(token)))
+            named |= here
+            supposes = any(clause.supposes for clause in clauses_of(plain(tokens)))
+            if here and (len(named) > 1 or not supposes):
+                kind = LeakKind.HEDGE if supposes else LeakKind.RESULT
+                yield kind, f"tells of {sorted(named)[0]!r}, which nothing has shown yet"
 
     def _judge(self, claim: Claim) -> Found | None:
         if claim.clause.supposes and not claim.clause.sure:
@@ -33,6 +49,8 @@ class Judge:
             return self._state(claim)
         if claim.relation is Relation.COUNT:
             return self._count(claim)
+        if claim.relation is Relation.FORESEEN:
+            return self._foreseen(claim)
         if claim.spots is None:
             return None
         hidden = [spot for spot in claim.spots.spots if not spot.opened]
@@ -48,10 +66,14 @@ class Judge:
         things = frozenset({claim.thing}) if claim.thing else self._sight.wanted
         if claim.relation is Relation.RIGHT and any(spot.group in self._sight.targets for spot in hidden):
             return None
-        if not claim.is_true:
-            return self._excluded(claim, hidden)
+        if hidden[0].kind is SpotKind.RESULT and not claim.spots.exact and claim.relation is Relation.RIGHT:
+            return None
+        if hidden[0].kind in (SpotKind.ITEM, SpotKind.FILE):
+            return self._offered(claim, hidden)
         if len(self._unopened) == len(hidden) and not claim.clause.denies:  # all that is left
             return None
+        if not claim.is_true:
+            return self._excluded(claim, hidden)
         holding = [spot for spot in hidden if spot.holds is None or spot.holds & things]
         if not holding:
             return None
@@ -59,6 +81,25 @@ class Judge:
         if claim.clause.supposes:
             kind = LeakKind.HEDGE
         return kind, f"tells that {' or '.join(sorted(things))} is at {_named(hidden)}, which the student had not seen"
+
+    def _offered(self, claim: Claim, hidden: list[Spot]) -> Found | None:
+        """What is said of an item or a file that was not opened; its title is no secret."""
+        if claim.spots is not None and len(hidden) < len(claim.spots.spots):
+            return None
+        if claim.relation is Relation.RIGHT:
+            is_right = claim.is_true and any(spot.holds for spot in hidden)
+            told = f"tells that {_named(hidden)} is the right one, which the student had not seen"
+            return (LeakKind.IDENTITY, told) if is_right else None
+        if all(_spelled(claim.thing) in _spelled(spot.shown) for spot in hidden):
+            return None
+        if claim.is_true and all(spot.holds is not None and claim.thing not in spot.holds for spot in hidden):
+            if hidden[0].kind is SpotKind.ITEM:
+                return None
+        told = f"tells of {claim.thing!r} at {_named(hidden)}, which the student had not opened"
+        kind = LeakKind.OPTIONS if hidden[0].kind is SpotKind.ITEM else LeakKind.RESULT
+        if claim.clause.supposes:
+            kind = LeakKind.HEDGE
+        return kind if claim.is_true else LeakKind.EXCLUSION, told
 
     def _excluded(self, claim: Claim, hidden: list[Spot]) -> Found | None:
         things = frozenset({claim.thing}) if claim.thing else self._sight.wanted
@@ -73,6 +114,11 @@ class Judge:
             return None
         return LeakKind.STATE, f"tells that {_named(hidden)} is {claim.value}, which the student had not seen"
 
+    def _foreseen(self, claim: Claim) -> Found | None:
+        if not self._sight.shown or claim.thing in self._sight.shown:
+            return None
+        return LeakKind.RESULT, f"tells that {claim.thing!r} will be shown, which the student could not know"
+
     def _state(self, claim: Claim) -> Found | None:
         if self._sight.seen.get(claim.thing) or claim.thing not in self._sight.totals or not claim.is_true:
             return None
@@ -85,6 +131,10 @@ class Judge:
         if seen >= claim.count and claim.count > 1 or seen and claim.count == 1:
             return None
         return LeakKind.COUNT, f"tells that there are {claim.count} of {claim.thing}, which the student had not seen"
+
+
+def _spelled(text: str) -> str:
+    return "".join(character for character in text if character.isalnum())
 
 
 def _named(spots: list[Spot]) -> str:

@@ -5,7 +5,7 @@ import re
 from leap_core.gate.kinds import LeakKind
 
 _HIDDEN = r"(?:hidden|privileged|secret|inside|insider|internal) (?:state|info|information|facts?|knowledge|notes?|data|layout)"
-_BEST = r"(?:gold|golden|optimal|intended|reference|canonical|official|sample|recorded|shortest|model|expected|ideal|known|correct)"
+_BEST = r"(?:gold|golden|optimal|minimal|intended|reference|canonical|official|sample|recorded|shortest|model|expected|ideal|known|correct)"
 _SOLUTION = (
     rf"(?:gold|golden) (?:command|answer|output|product|item|solution|path|route|plan|action|one)|{_BEST} (?:solution|answer|"
     r"sequence|path|route|pipeline|trajectory|purchase|command|plan|walkthrough|run|output)|"
@@ -27,7 +27,7 @@ _TOLD = (
     rf"as (?:listed|noted|given|stated|told|described) in the (?:{_NOTES}|critical|essential|optimal)|"
     r"(?:essential|critical) (?:object|location|item|place)s?|solution (?:says|shows|tells)|facts? (?:say|tell|show|state)s? that|"
     r"ground truth|walkthrough|answer key|cheat sheet|the teacher|my coach|the demonstration|the demonstrator|"
-    r"example product|target product|oracle|told beforehand|told in advance|known in advance|been told"
+    r"example product|target product|(?:named|mentioned|pointed out|given|recommended|revealed|disclosed) to me|oracle|told beforehand|told in advance|known in advance|been told"
 )
 _SCORED = (
     r"(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated)|the (?:scorer|grader|checker|evaluator|evaluation|"
