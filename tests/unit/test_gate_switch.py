@@ -6,6 +6,7 @@ from taught_episode import episode, setup_of
 
 from flows.results.summary import Summary, leak_lines, lines_of
 from leap_core.config import EndpointConfig, LeapConfig
+from leap_core.gate.kinds import cause_of
 from leap_core.gate.realizability import apply_gate
 from leap_core.method.correction import correct_episodes
 from leap_core.method.dataset import assemble, correction_rows
@@ -42,7 +43,7 @@ def rows_of(check_leaks):
 def test_off_a_leak_keeps_its_status_and_what_is_inadmissible_is_still_rejected():
     _, correction = corrected(check_leaks=False)
     assert [step.status for step in correction.steps] == [KEPT, KEPT, CHANGED, REJECTED]
-    assert [step.why.partition(":")[0] for step in correction.steps] == ["", "leak", "leak", "inadmissible"]
+    assert [cause_of(step.why) for step in correction.steps] == ["", "leak", "leak", "inadmissible"]
     counts = CorrectionCounts.of([correction], 1)
     assert (counts.let_through, counts.rejected, counts.rejected_for) == ({"leak": 2}, 1, {"inadmissible": 1})
 

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.intercode_bash.privileged import IntercodeBashFacts
 from leap_core.envs.webshop.privileged import HiddenGoal
-from leap_core.gate.realizability import Gate, apply_gate, is_leak
+from leap_core.gate.kinds import is_leak
+from leap_core.gate.realizability import Gate, apply_gate
 from leap_core.types import (
     Action,
     Correction,
@@ -83,7 +84,7 @@ def test_a_quotation_of_the_privileged_text_is_a_leak_though_it_names_nothing(wo
     checked = gate(f"I think: {' '.join(TEXT.split()[:words])}")
     assert (checked.status is CorrectionStatus.REJECTED) == leaks
     assert checked.why == (
-        "leak: the reason quotes 8 words of the privileged state, which the student had not seen" * leaks
+        "leak (quote): the reason quotes 8 words of the privileged state, which the student had not seen" * leaks
     )
 
 
@@ -110,13 +111,13 @@ def test_goal_general_knowledge_and_what_is_in_view_are_no_leak(reason):
     ],
 )
 def test_telling_where_a_thing_is_before_it_was_seen_is_a_leak(reason):
-    assert gate(reason, step=0).why.startswith("leak: the reason tells that the mug is at 'cabinet 3'")
+    assert gate(reason, step=0).why.startswith("leak (place): the reason tells that the mug is at 'cabinet 3'")
     assert gate(reason, step=1).status is CorrectionStatus.CHANGED
 
 
 @pytest.mark.parametrize("reason", ["The walkthrough says so.", "I was told where to go.", "As the hidden facts show."])
 def test_speaking_of_what_the_student_does_not_have_is_a_leak(reason):
-    assert gate(reason).why.startswith("leak: the reason speaks of")
+    assert gate(reason).why.startswith("leak (told): the reason speaks of")
 
 
 @pytest.mark.parametrize(
@@ -173,9 +174,9 @@ SHOPPER = PrivilegedState(
     [
         ("search[warm vest]", "I describe it.", ""),
         ("search[quilted vest]", "Quilted ones are warm.", ""),
-        ("search[nordbrise vest]", "I describe it.", "leak: the command names 'nordbrise'"),
-        ("search[vest v7]", "I describe it.", "leak: the command names 'v 7'"),
-        ("search[warm vest]", "I look for Nordbrise.", "leak: the reason names 'nordbrise'"),
+        ("search[nordbrise vest]", "I describe it.", "leak (name): the command names 'nordbrise'"),
+        ("search[vest v7]", "I describe it.", "leak (name): the command names 'v 7'"),
+        ("search[warm vest]", "I look for Nordbrise.", "leak (name): the reason names 'nordbrise'"),
         ("search warm vest", "I describe it.", "inadmissible: the command has not the form"),
         ("click[buy now]", "I buy it.", "inadmissible: the command has not the form"),
     ],
@@ -236,7 +237,7 @@ def test_a_topic_is_a_secret_where_none_of_its_words_was_seen():
     said = {"instruction": "i want the thing for my room", "command": "search[x]", "topics": ["things for the night"]}
     assert shopping("I look for things for the night.", **said) == ""
     said |= {"topics": ["bed frames"]}
-    assert shopping("I search for bed frames.", **said).startswith("leak: the reason names 'bed frames'")
+    assert shopping("I search for bed frames.", **said).startswith("leak (name): the reason names 'bed frames'")
     assert shopping("I search for bed frames.", **said | {"seen": "1 result: Framed picture"}) == ""
     assert shopping("I search for a frame.", **said) == ""
 
@@ -247,7 +248,7 @@ WRITTEN = ["$74", "74 dollars", "$74.00", "74.0", "74.00", "USD 74", "US$74", "7
 @pytest.mark.parametrize("said", WRITTEN)
 def test_a_price_is_a_leak_however_it_is_written_and_none_once_it_was_seen(said):
     reason = f"The item costs {said}, below the limit."
-    assert shopping(reason, price=74.0).startswith("leak: the reason names")
+    assert shopping(reason, price=74.0).startswith("leak (price): the reason names")
     assert shopping(reason, items=[{"price_tag": "$74.0 to $90.5"}]).startswith("leak")
     for seen in ("Price: $74.0", "74.00 dollars", "$74", "74 results"):
         assert shopping(reason, seen=seen, price=74.0) == ""
