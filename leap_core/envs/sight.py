@@ -54,7 +54,7 @@ class Sight:
 
     `groups` and `things` map spellings without spaces, in the singular ("coffeetable", "refrigerator") to the group of
     spots or to the thing. `wanted` are things that the goal asks for, `targets` groups of spots that it ends at.
-    `totals` says how many there are of a thing, `seen` how many different ones were seen. `secrets` are words of hidden results that were not seen. `shown` are the things that some
+    `totals` says how many there are of a thing, `seen` how many different ones were seen. `secrets` are words and `numbers` the numbers of hidden results, as far as not seen. `shown` are the things that some
     page or output showed. `unknown`: what a path is that none of the spots has.
     """
 
@@ -66,5 +66,6 @@ class Sight:
     totals: Mapping[str, int] = field(default_factory=lambda: _NO_COUNT)
     seen: Mapping[str, int] = field(default_factory=lambda: _NO_COUNT)
     secrets: frozenset[str] = frozenset()
+    numbers: frozenset[int] = frozenset()
     shown: frozenset[str] = frozenset()
     unknown: SpotKind | None = None

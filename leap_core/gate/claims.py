@@ -15,7 +15,7 @@ from leap_core.gate.mentions import Reader, SpotRef, ThingRef, tokens_of
 
 _W = r"(?: (?![@#])[^\s]+)"
 _BE = r"(?:is|are|was|were|be|been|being|lies?|lying|sits?|sitting|stands?|standing|waits?|waiting|rests?|resting|stays?|remains?)"
-_IN = r"(?:in|on|inside|at|within|under|underneath|behind|atop|among|upon|over|off|from|beside)"
+_IN = r"(?:in|on|inside|at|within|under|underneath|behind|atop|among|upon|over|off|from|out of|beside)"
 _HAVE = (
     r"(?:contains?|containing|holds?|holding|has|have|having|had|houses?|stores?|storing|hides?|hiding|keeps?|keeping|carries|"
     r"bears?|shows?|includes?|including|offers?|offering|lists?|got|comes? (?:in|with)|provides?|gives?|covers?|"
@@ -23,7 +23,7 @@ _HAVE = (
 )
 _WANTED = (
     r"(?:it|one|them|what i need|what i want|what i am looking for|what i am after|the (?:target|object|item|thing|goal)"
-    r"(?: i need| that i need)?|my (?:target|object|item)|the right (?:one|thing|object))"
+    r"(?: i need| that i need)?|(?:one|two|both|all|some|three) of (?:them|these|those)|my (?:target|object|item)|the right (?:one|thing|object))"
 )
 _RIGHT = (
     r"(?:the (?:right |correct |only |actual |very )?(?:one|answer|target|winner)(?! (?:i|to|we|that i|which i)\b)|"
@@ -49,12 +49,24 @@ _THING_THERE = re.compile(
 _FETCHED = re.compile(
     rf"@(\d+).* (?:grab|get|fetch|take|pick up|collect|retrieve|pick)({_W}{{0,4}}?) #(\d+)({_W}{{0,3}}?) (?:from inside|from it|from there|out of it|there|inside|in it) "
 )
+_INVERTED = re.compile(
+    rf" {_IN}(?: the| my)? @(\d+)(?: there)? (?:is|are|will be|must be|lies?|sits?|stands?)({_W}{{0,5}}?) #(\d+)"
+)
+_SHARES = re.compile(rf"#(\d+)({_W}{{0,3}}?) (?:shares?|occupies|occupy|fills?|lives? (?:in|on))(?: the)? @(\d+)")
+_HERE_INVERTED = re.compile(
+    rf"^ (?:behind|in|inside|on) (?:this|that|the|its|it|here|there)(?: door| one| place)?(?: there)? (?:is|are)({_W}{{0,4}}?) #(\d+)"
+)
+_BOTH_IN_SPOT = re.compile(rf"^ (?:both|one|two|all|each|the other)(?: of them| one)? {_IN}(?: the)? @(\d+)")
+_NOWHERE_ELSE = re.compile(rf"#(\d+)({_W}{{0,4}}?) (?:nowhere|not(?: \w+)? anywhere) else ")
+_BEST = re.compile(
+    r"(?:best|right|correct|one|wanted|match|answer|fits?|buy).* @(\d+)|@(\d+).* (?:best|right|correct|the one|wanted|match|answer|fits?|to buy)\b"
+)
 _WILL_SEE = re.compile(
     rf"@(\d+)({_W}{{0,6}}?) (?:going to|will|shall)({_W}{{0,2}}?) (?:see|find|spot|get|have|discover|meet)({_W}{{0,4}}?) #(\d+)"
 )
 _HOLDS_NOTHING = re.compile(
-    r"^(?: (?:it|that|this|this one|that one|which|there|they)(?: \w+){0,5}?)? (?:is (?:\w+ )?empty|empty|nothing inside|bare) |"
-    r"^ it(?: \w+){0,5}? nothing |nothing (?:in|inside|on) (?:it|them|there|either) "
+    r"^ (?:it|that|this|this one|that one|which|there|they) (?:is|are|was|were|has|have|holds?|contains?|will|turns? out|stands?)"
+    r"(?: \w+){0,5}? (?:empty|bare|nothing) |^ (?:is|are|was) (?:\w+ )?empty |nothing (?:in|inside|on) (?:it|them|there|either) "
 )
 _IN_THOSE = re.compile(rf"\b(?:no|not|none|nothing)\b.* {_IN} (?:any of |all of |one of )?(?:those|these|them|it|there) ")
 _DOOR_SHUT = re.compile(r"\b(?:its door|the door|it|which) (?:is|stands|was|stays)( \w+){0,2}? (closed|shut|locked|open) ")
@@ -102,6 +114,7 @@ _EVIDENCE = {
     ),
     SpotKind.FILE: re.compile(r"\b(listings?|listed|output|printed|showed|shown|shows|saw|seen|names|name)\b"),
 }
+_EVIDENCE[SpotKind.RESULT] = _EVIDENCE[SpotKind.ITEM]
 _SHOWN_BY = re.compile(r"\b(?:titles?|name|names|listings?|output)\b")
 _NOT_SHOWN = re.compile(
     r"\b(?:even (?:if|though)|although|though)\b.*\b(?:title|name)\b|\b(?:title|name|listing)s?(?: \w+)? (?:not|leaves?|omits?|hides?|cut|stops)\b"
@@ -114,11 +127,12 @@ _GOAL = re.compile(
 )
 _IMPERATIVE = re.compile(r"^ (?:list|print|count|delete|find|copy|make|create|show|display|search) ")
 _STATES_OF = re.compile(
-    r"\b(is|are|was|were|has|have|had|comes?|offers?|offered|contains?|holds?|lists?|covers?|includes?|supports?|sold|made|available|"
+    r"\b(is|are|was|were|has|have|had|lacks?|sells?|comes?|offers?|offered|contains?|holds?|lists?|covers?|includes?|supports?|sold|made|available|"
     r"in stock|out of stock|lets|does|do|carries|features?|keeps?|meets?|begins?|starts?|ends?|uses?|separated|goes?|go|past|appears?|"
     r"shows? up|occurs?|can be)\b"
 )
 _FUTURE = re.compile(r"\b(?:will|going to|shall)(?: \w+)? (?:say|list|show|mention|talk|tell|state|have|return|give|confirm|print|be)\b")
+_FIRST = re.compile(r" (?:i|we|me|my) ")
 _CONTINUES = re.compile(r"^ (?:it|its|this|that|they|their|both|these|which|also|and|the (?:page|details|features|description|item|one|others?|file))\b")
 
 
@@ -133,6 +147,7 @@ class Relation(StrEnum):
     STATE = "state"
     COUNT = "count"
     FORESEEN = "foreseen"
+    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +161,17 @@ class Claim:
     count: int = 0
     is_true: bool = True
     value: str = ""
+
+
+def _is_file(clause: Clause) -> bool:
+    return any(ref.spots[0].kind is SpotKind.FILE for ref in clause.sentence.spots)
+
+
+def _is_put(text: str, match: re.Match[str]) -> bool:
+    """Whether a thing is brought to a spot, rather than being there. "The plate that I have to heat is in" says so."""
+    states = list(re.finditer(rf" {_BE} ", match.group()))
+    told = match.group()[states[-1].start() :] if states else match.group()
+    return _PUTS.search(text[: match.start()]) is not None or _PUTS.search(told) is not None
 
 
 def _is_read(clause: Clause, kind: SpotKind) -> bool:
@@ -210,7 +236,8 @@ class ClaimReader:
             return
         if _GOAL.search(text) or not _STATES_OF.search(text) or _is_read(clause, spot.spots[0].kind):
             return
-        if own or clause.link or _CONTINUES.search(text):
+        is_item = spot.spots[0].kind is SpotKind.ITEM
+        if own or _CONTINUES.search(text) or clause.link == "which" or (is_item and clause.link and not _FIRST.search(text)):
             for thing in self._things_in(clause):
                 yield Claim(relation=Relation.HOLDS, clause=clause, spots=spot, thing=thing, is_true=not clause.denies)
 
@@ -230,12 +257,14 @@ class ClaimReader:
     def _of_spots(self, clause: Clause) -> Iterator[Claim]:
         text, spots, things = clause.text, clause.sentence.spots, clause.sentence.things
         denied = not clause.denies
+        if any(ref.spots[0].kind is not SpotKind.PLACE and _is_read(clause, ref.spots[0].kind) for ref in spots):
+            return
         for match in _THING_IN_SPOT.finditer(text):
-            if not _PUTS.search(text[: match.end()]) and not self._only_seeks(text, match):
+            if not _is_put(text, match) and not self._only_seeks(text, match):
                 thing = things[int(match[1])].thing
                 yield Claim(relation=Relation.HOLDS, clause=clause, spots=spots[int(match[4])], thing=thing, is_true=denied)
         for match in _SPOT_HAS_THING.finditer(text):
-            if not _PUTS.search(text[match.start() : match.end()]):
+            if not _PUTS.search(match.group()) and not re.search(r"\b(?:i|we|you)\b", match[2]):
                 thing = things[int(match[4])].thing
                 yield Claim(relation=Relation.HOLDS, clause=clause, spots=spots[int(match[1])], thing=thing, is_true=denied)
         for match in _SPOT_HAS_IT.finditer(text):
@@ -251,7 +280,25 @@ class ClaimReader:
                 relation=Relation.HOLDS, clause=clause, spots=spots[int(match[1])], thing=things[int(match[3])].thing,
                 is_true=denied,
             )  # fmt: skip
+        for pattern in (_INVERTED, _SHARES):
+            for match in pattern.finditer(text):
+                spot, thing = (match[1], match[3]) if pattern is _INVERTED else (match[3], match[1])
+                yield Claim(
+                    relation=Relation.HOLDS, clause=clause, spots=spots[int(spot)], thing=things[int(thing)].thing,
+                    is_true=denied,
+                )  # fmt: skip
+        if match := _BOTH_IN_SPOT.search(text):
+            yield Claim(relation=Relation.HOLDS, clause=clause, spots=spots[int(match[1])], thing=self._thing, is_true=denied)
         yield from self._of_states(clause)
+        yield from self._of_ranks(clause)
+
+    def _of_ranks(self, clause: Clause) -> Iterator[Claim]:
+        """Which of the results that are not shown yet is meant: any but the first, or the first as the right one."""
+        for number, ref in enumerate(clause.sentence.spots):
+            if ref.spots[0].kind is SpotKind.RESULT and ref.exact and f"@{number} " in clause.text:
+                is_first = ref.spots[0].number in (None, 1)
+                if (not is_first or _BEST.search(clause.text)) and not _GOAL.search(clause.text):
+                    yield Claim(relation=Relation.RIGHT, clause=clause, spots=ref)
 
     def _of_states(self, clause: Clause) -> Iterator[Claim]:
         text, spots = clause.text, clause.sentence.spots
@@ -259,7 +306,7 @@ class ClaimReader:
             yield Claim(relation=Relation.RIGHT, clause=clause, spots=spots[int(match[1])], is_true=not clause.denies)
         for match in _RIGHT_IS_SPOT.finditer(text):
             yield Claim(relation=Relation.RIGHT, clause=clause, spots=spots[int(match[3])], is_true=not clause.denies)
-        for match in (*_IT_IS_THIS.finditer(text), *(_THAT_IS.finditer(text) if self._singled_out else ())):
+        for match in (*_IT_IS_THIS.finditer(text), *(_THAT_IS.finditer(text) if self._singled_out or _is_file(clause) else ())):
             yield Claim(relation=Relation.RIGHT, clause=clause, spots=spots[int(match[1])], is_true=True)
         for match in _EMPTY.finditer(text):
             number = next(match[group] for group in (1, 3, 5, 9) if match[group])
@@ -281,9 +328,14 @@ class ClaimReader:
             held = things[int(match[3])].thing
         elif _PRONOUN_HAS_IT.search(text):
             held = self._thing
+        elif match := _HERE_INVERTED.search(text):
+            held = things[int(match[2])].thing
         elif match := _THING_THERE.search(text):
-            if not _PUTS.search(text) and not _SEEKS.search(text) and "@" not in text:
+            is_done = _PUTS.search(text) or _SEEKS.search(text) or "@" in text
+            if not is_done and (spot.spots[0].kind is SpotKind.PLACE or not _GOAL.search(text)):
                 held = things[int(match[1])].thing
+        elif spot.spots[0].kind is not SpotKind.PLACE:
+            pass
         elif clause.link == "where" and (match := _WHERE_THING.search(text)) and "@" not in text:
             held = things[int(match[1] or match[3])].thing
         elif clause.link == "where" and re.search(rf"^ (?:it|they|one) {_BE} ", text):
@@ -295,7 +347,9 @@ class ClaimReader:
 
     def _of_pronoun_states(self, clause: Clause, spot: SpotRef) -> Iterator[Claim]:
         text = clause.text
-        if _HOLDS_NOTHING.search(text) or (_IN_THOSE.search(text) and "#" in text):
+        if spot.spots[0].kind is SpotKind.PLACE and (
+            _HOLDS_NOTHING.search(text) or (_IN_THOSE.search(text) and "#" in text)
+        ):
             yield Claim(relation=Relation.EMPTY, clause=clause, spots=spot)
         if match := _DOOR_SHUT.search(text):
             is_true = (match[2] != "open") != clause.denies
@@ -305,6 +359,8 @@ class ClaimReader:
 
     def _of_things(self, clause: Clause) -> Iterator[Claim]:
         text, things = clause.text, clause.sentence.things
+        if match := _NOWHERE_ELSE.search(text):
+            yield Claim(relation=Relation.ELSEWHERE, clause=clause, thing=things[int(match[1])].thing, is_true=False)
         for match in _IN_STATE.finditer(text):
             if not _SEEKS.search(text):
                 yield Claim(relation=Relation.STATE, clause=clause, thing=things[int(match[1])].thing, is_true=not clause.denies)

@@ -37,6 +37,8 @@ _SURE = re.compile(
 _FINITE = re.compile(
     r"\b(is|are|was|were|am|has|have|had|will|do|does|did|holds?|contains?|comes?|lies?|sits?|stands?|i|so|because)\b"
 )
+_ASKS = re.compile(r" (?:know|tell|say|sure|see|wonder|clear|out|check|decide|find out|learn|matter|from here|question(?: is)?) $")
+"""The end of a clause after which "which" and "where" ask."""
 _CONTRAST = re.compile(
     r" (?:and |but |while |, )*(?:probably |perhaps )?not (?:on |in |the |at |with )*@\d|"
     r" (?:while|whereas|and|but) (?:the )?@\d+(?: \w+){0,2} not | the other way (?:round|around) |rather than (?:the )?@"
@@ -66,13 +68,19 @@ class Clause:
 
 def clauses_of(sentence: Sentence) -> Iterator[Clause]:
     """The clauses of a sentence, in order."""
-    is_conditional, supposed, whole = False, False, f" {' '.join(sentence.words)} "
+    is_conditional = supposed = asks = False
+    whole = f" {' '.join(sentence.words)} "
     insists = _SURE.search(whole) is not None or _CONTRAST.search(whole) is not None
     for number, (link, words) in enumerate(_split(sentence.words)):
         text = f" {' '.join(words)} "
         condition = _CONDITION.search(text)
         guess = bool(_SUPPOSES.search(_I_SHOULD.sub("i", text)) or condition or sentence.is_question)
-        follows = (is_conditional and link in (",", "and", "then")) or (supposed and not _FINITE.search(text))
+        follows = (
+            (is_conditional and link in (",", "and", "then"))
+            or (supposed and not _FINITE.search(text))
+            or (asks and link in ("which", "where"))
+        )
+        asks = _ASKS.search(text) is not None
         supposed = guess or follows
         yield Clause(
             text=text,

@@ -237,8 +237,8 @@ class Reader:
             return self._numbered(group, {ORDINALS[word]}), used
         if word in ("one", "ones") and before[-1:] and before[-1] in _HIGHEST:
             return self._numbered(group, self._ordinals(group, before)), 1
-        if word == "number" and position + 1 < len(tokens) and _value(tokens[position + 1]) is not None:
-            return self._numbered(group, {_value(tokens[position + 1])}), 2
+        if word == "number" and position + 1 < len(tokens) and value_of(tokens[position + 1]) is not None:
+            return self._numbered(group, {value_of(tokens[position + 1])}), 2
         return None, 1
 
     def _spots(
@@ -255,6 +255,11 @@ class Reader:
         if ranks:
             return self._numbered(group, ranks), 0
         if plural or {"either", "neither", "every", "each", "no"} & set(ahead[-1:]):
+            count = _count(before) if plural else None
+            if count is not None and {"first", "top"} & set(ahead):
+                return self._numbered(group, set(range(1, count + 1))), 0
+            if count is not None and count != len(spots) and "one" not in ahead:
+                return None, 0
             is_meant = bool(_QUANTIFIERS & set(ahead)) and ahead[-1:] != ("any",)
             one_of = "one" in ahead or "some" in ahead
             return (SpotRef(spots=spots, one_of=one_of) if is_meant and spots else None), 0
@@ -291,22 +296,23 @@ def plain(tokens: Sequence[str]) -> Sentence:
     return Sentence(words=tuple(tokens), spots=(), things=(), is_question=False)
 
 
-def _value(token: str) -> int | None:
+def value_of(token: str) -> int | None:
+    """The number that a word is, None where it is none."""
     return int(token) if token.isdigit() else NUMBERS.get(token)
 
 
 def _numbers_after(tokens: Sequence[str], position: int) -> tuple[set[int], int]:
     """The numbers behind a name, as in "1", "number 2", "1 and 2", "1 through 3"; and how many words that takes."""
     start = position
-    if position + 1 < len(tokens) and tokens[position] in _NAMED and _value(tokens[position + 1]) is not None:
+    if position + 1 < len(tokens) and tokens[position] in _NAMED and value_of(tokens[position + 1]) is not None:
         position += 1
-    first = _value(tokens[position]) if position < len(tokens) else None
+    first = value_of(tokens[position]) if position < len(tokens) else None
     if first is None or (tokens[position] in ("one", "both", "pair", "couple") and position == start):
         return set(), 0
     numbers, position = {first}, position + 1
     while position + 1 < len(tokens):
         step = 2 if tokens[position] == "," and tokens[position + 1] in ("and", "or", "nor") else 1
-        following = _value(tokens[position + step]) if position + step < len(tokens) else None
+        following = value_of(tokens[position + step]) if position + step < len(tokens) else None
         if following is None or not tokens[position + step].isdigit():
             break
         if tokens[position] in ("to", "through", "thru", "until"):
@@ -325,7 +331,7 @@ def _count(before: Sequence[str]) -> int | None:
         if word in ("only", "single", "sole", "lone"):
             return 1
         if word in NUMBERS and word != "zero" or word.isdigit():
-            return _value(word)
+            return value_of(word)
         if word in ("the", "a", "an", "my", "and", ","):
             return None
     return None

@@ -1,13 +1,19 @@
 """Claims held against what was seen and what is hidden: which of them give something away."""
 
+import re
 from collections.abc import Iterator
 
 from leap_core.envs.sight import Sight, Spot, SpotKind
 from leap_core.gate.claims import Claim, ClaimReader, Relation, _GROUNDS
 from leap_core.gate.clauses import clauses_of
 from leap_core.gate.kinds import LeakKind
-from leap_core.gate.mentions import Lexicon, Reader, plain, singular, tokens_of
+from leap_core.gate.mentions import Lexicon, Reader, plain, singular, tokens_of, value_of
 
+_RESULT = re.compile(
+    r" (?:comes? out|result|results|answer|output|total|prints?|returns?|gives?|yields?|outputs?|sum|sums|adds? up|amounts?|comes? to|"
+    r"number|count)(?: (?:is|are|be|as|at|to|of|in|will|the|a|up|with|out|just|exactly)){0,4} ([a-z]+|\d+) |"
+    r" ([a-z]+|\d+) (?:such |of the |of these )?(?:lines?|matche?s?|hits?|occurrences?|orders?|customers?|records?|entries|rows?) "
+)
 Found = tuple[LeakKind, str]
 
 
@@ -28,6 +34,7 @@ class Judge:
             if found is not None:
                 yield found
         yield from self._secrets(reason)
+        yield from self._numbers(reason)
 
     def _secrets(self, reason: str) -> Iterator[Found]:
         """Words of what a command will print: one that is asserted, or two in whatever form."""
@@ -42,6 +49,17 @@ class Judge:
                 kind = LeakKind.HEDGE if supposes else LeakKind.RESULT
                 yield kind, f"tells of {sorted(named)[0]!r}, which nothing has shown yet"
 
+    def _numbers(self, reason: str) -> Iterator[Found]:
+        """The number that comes out, said of a result: "it prints 3", "three lines match"."""
+        if not self._sight.numbers:
+            return
+        for tokens, _ in tokens_of(reason):
+            for clause in clauses_of(plain(tokens)):
+                for word, counted in _RESULT.findall(clause.text):
+                    number = value_of(word or counted)
+                    if number in self._sight.numbers and not clause.supposes:
+                        yield LeakKind.RESULT, f"tells that {number} comes out, which nothing has shown yet"
+
     def _judge(self, claim: Claim) -> Found | None:
         if claim.clause.supposes and not claim.clause.sure:
             return None
@@ -51,6 +69,10 @@ class Judge:
             return self._count(claim)
         if claim.relation is Relation.FORESEEN:
             return self._foreseen(claim)
+        if claim.relation is Relation.ELSEWHERE:
+            holding = [spot for spot in self._unopened if spot.holds and claim.thing in spot.holds]
+            told = f"tells that {claim.thing} is nowhere else, which the student had not seen"
+            return (LeakKind.EXCLUSION, told) if len(self._unopened) > 2 and len(holding) < 2 else None
         if claim.spots is None:
             return None
         hidden = [spot for spot in claim.spots.spots if not spot.opened]
@@ -103,6 +125,8 @@ class Judge:
 
     def _excluded(self, claim: Claim, hidden: list[Spot]) -> Found | None:
         things = frozenset({claim.thing}) if claim.thing else self._sight.wanted
+        if claim.relation is Relation.SKIPPED and self._sight.wanted and all(map(self._sight.seen.get, self._sight.wanted)):
+            return None  # what is wanted was found, so other places do not matter
         if claim.relation is Relation.SKIPPED and _GROUNDS.search(" ".join(claim.clause.sentence.words)):
             return None
         if any(spot.holds is not None and spot.holds & things for spot in hidden):

@@ -32,7 +32,7 @@ _TOLD = (
 _SCORED = (
     r"(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated)|the (?:scorer|grader|checker|evaluator|evaluation|"
     r"scoring|grading|reward function|reward)|(?:scored|graded|rewarded|scoring) (?:attributes?|options?|words|items?|part)|"
-    r"(?:attribute|option) list|what (?:gets|is) checked|gets? checked|(?:checked|compared) (?:against|at the end|in the end)|"
+    r"(?:attribute|option) list|what (?:gets|is) checked|gets? checked|(?:expected|required) (?:changes?|change list|list)|(?:checked|compared) (?:against|at the end|in the end)|"
     r"full (?:score|reward|marks|points)|score (?:looks|counts|checks|wants|needs)|required attributes in|counts? (?:for|towards) the (?:score|reward)"
 )
 _SHAPE = (

@@ -60,7 +60,7 @@ def _sight(known: set[str], read: set[str], text: str, task: str, hidden: Mappin
     things = {word: word for word in _QUALITIES} | _searched(gold, text)
     groups = {spot.group: spot.group for spot in spots if spot.group}
     return Sight(spots=tuple(spots), groups=groups, things=things, wanted=_ANSWER, secrets=_hidden_words(printed, lowered),
-        unknown=SpotKind.FILE)
+        numbers=_hidden_numbers(printed, text), unknown=SpotKind.FILE)
 
 
 def _file(path: str, is_read: bool, answers: set[str], task: str) -> Spot:
@@ -90,6 +90,12 @@ def _hidden_words(printed: str, lowered: str) -> frozenset[str]:
     """The telling words of what the solution prints, where that is little; none of them was seen."""
     words = {word.lower() for word in _WORD.findall(printed)}
     return frozenset(word for word in words if word not in lowered and word not in _COMMON) if len(words) < 30 else frozenset()
+
+
+def _hidden_numbers(printed: str, text: str) -> frozenset[int]:
+    """The number that the solution prints, where it is one alone, and no output was it."""
+    number = printed.strip()
+    return frozenset({int(number)}) if number.isdigit() and number not in text.split("\n") else frozenset()
 
 
 _GREPS = re.compile(r"\bgrep\b([^|]*)")
