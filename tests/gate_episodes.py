@@ -21,7 +21,14 @@ NUM_EPISODES = 16
 ASTRAY = 0.35
 """How often a command is drawn in place of the expert's."""
 
-EXPLORATION = ("ls {top}", "find {top} -maxdepth 2", "pwd", "ls -R {top} | head -n 20", "find {top} -type d", "cat {top}")
+EXPLORATION = (
+    "ls {top}",
+    "find {top} -maxdepth 2",
+    "pwd",
+    "ls -R {top} | head -n 20",
+    "find {top} -type d",
+    "cat {top}",
+)
 """What a student tries in a shell before it knows the directory, which the goal names."""
 
 SETTINGS = {
@@ -57,7 +64,11 @@ def play(suite, environment, spec, privileged, max_steps, rng):
 def main():
     EPISODES.mkdir(parents=True, exist_ok=True)
     for name, settings in SETTINGS.items():
-        suite, episodes, rng = load_suite(EnvironmentConfig(name=name, num_dev=1, num_test=1, **settings)), [], random.Random(7)
+        suite, episodes, rng = (
+            load_suite(EnvironmentConfig(name=name, num_dev=1, num_test=1, **settings)),
+            [],
+            random.Random(7),
+        )
         with TemporaryDirectory() as directory:
             root = Path(directory)
             specs = suite.prepare(root, "train", 3)

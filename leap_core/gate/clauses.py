@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from leap_core.gate.mentions import Sentence
 
 _BREAKS = frozenset(
-    ", : ( ) - – — because since so but where which while although though therefore whereas hence thus however".split()
+    [",", ":", "(", ")", "-", "–", "—", "because", "since", "so", "but", "where", "which", "while", "although", "though", "therefore", "whereas", "hence", "thus", "however"]
 )
-_SUBJECTS = frozenset("i it there they that this so then he she nothing none only neither both we you".split())
-_AS = frozenset("the it there i they this that my no nothing @ # we".split())
-_NOT_AS = frozenset("such well far soon long same just much".split())
+_LOOSE = frozenset([",", "(", ")", "-", "–", "—"])
+_SUBJECTS = frozenset(["i", "it", "there", "they", "that", "this", "so", "then", "he", "she", "nothing", "none", "only", "neither", "both", "we", "you"])
+_AS = frozenset(["the", "it", "there", "i", "they", "this", "that", "my", "no", "nothing", "@", "#", "we"])
+_NOT_AS = frozenset(["such", "well", "far", "soon", "long", "same", "just", "much"])
 _VERB = frozenset(
-    "is are was were has have had holds hold contains contain does do did will would lies lie sits sit stands stand "
-    "comes come offers offer might may could can must should".split()
+    ["is", "are", "was", "were", "has", "have", "had", "holds", "hold", "contains", "contain", "does", "do", "did", "will", "would", "lies", "lie", "sits", "sit", "stands", "stand", "comes", "come", "offers", "offer", "might", "may", "could", "can", "must", "should"]
 )
 _NEGATION = re.compile(
     r"\b(not|no|nothing|never|none|neither|nor|without|lacks?|lacking|free of|devoid|nobody|nowhere|cannot)\b"
@@ -29,15 +29,18 @@ _SUPPOSES = re.compile(
     r"(?<!going )to see|see (?:if|whether)|check (?:if|whether|for)|as good as any|worth|presumably|apparently|"
     r"in general|kind of place|belongs?|such as|like to be|potentially|either way)\b"
 )
-_CONDITION = re.compile(r"\b(if|whether|unless|in case|until|provided|suppose|assuming|otherwise|should i)\b")
+_CONDITION = re.compile(r"\b((?<!even )if|whether|unless|in case|until|provided|suppose|assuming|otherwise|should i)\b")
 _SURE = re.compile(
     r"\b(definitely|certainly|surely|undoubtedly|precisely|specifically|of all places|no doubt|for sure|to be exact|"
     r"of all (?:the )?(?:\w+ )?\w+s|not the other)\b"
 )
+_AND_NOT = re.compile(r" (?:(?:and|but) not|rather than|instead of) (?:the |on |in |at |with )*@\d+(?= )")
 _FINITE = re.compile(
     r"\b(is|are|was|were|am|has|have|had|will|do|does|did|holds?|contains?|comes?|lies?|sits?|stands?|i|so|because)\b"
 )
-_ASKS = re.compile(r" (?:know|tell|say|sure|see|wonder|clear|out|check|decide|find out|learn|matter|from here|question(?: is)?) $")
+_ASKS = re.compile(
+    r" (?:know|tell|say|sure|see|wonder|clear|out|check|decide|find out|learn|matter|from here|question(?: is)?) $"
+)
 """The end of a clause after which "which" and "where" ask."""
 _CONTRAST = re.compile(
     r" (?:and |but |while |, )*(?:probably |perhaps )?not (?:on |in |the |at |with )*@\d|"
@@ -54,12 +57,13 @@ _I_SHOULD = re.compile(
 class Clause:
     """A part of a sentence that says one thing. `text` has a space before and behind each word.
 
-    `link` is the word that joins it to the one before. `supposes`: as a guess, a rule of thumb or under a condition.
+    `link` is the word that joins it to the one before, `around` the text of all that only commas join it to. `supposes`: as a guess, a rule of thumb or under a condition.
     `denies`: it has a negation. `sure`: it insists, whatever else it says.
     """
 
     text: str
     link: str
+    around: str
     sentence: Sentence
     supposes: bool
     denies: bool
@@ -71,7 +75,8 @@ def clauses_of(sentence: Sentence) -> Iterator[Clause]:
     is_conditional = supposed = asks = False
     whole = f" {' '.join(sentence.words)} "
     insists = _SURE.search(whole) is not None or _CONTRAST.search(whole) is not None
-    for number, (link, words) in enumerate(_split(sentence.words)):
+    parts = list(_split(sentence.words))
+    for number, (link, words) in enumerate(parts):
         text = f" {' '.join(words)} "
         condition = _CONDITION.search(text)
         guess = bool(_SUPPOSES.search(_I_SHOULD.sub("i", text)) or condition or sentence.is_question)
@@ -85,12 +90,22 @@ def clauses_of(sentence: Sentence) -> Iterator[Clause]:
         yield Clause(
             text=text,
             link=link,
+            around=_around(parts, number),
             sentence=sentence,
             supposes=supposed,
-            denies=_NEGATION.search(text) is not None,
+            denies=_NEGATION.search(_AND_NOT.sub(" ", text)) is not None,
             sure=insists,
         )
         is_conditional = bool(condition) and (number == 0 or is_conditional or condition.start() < 3)
+
+
+def _around(parts: Sequence[tuple[str, list[str]]], number: int) -> str:
+    first = last = number
+    while parts[first][0] in _LOOSE and first > 0:
+        first -= 1
+    while last + 1 < len(parts) and parts[last + 1][0] in _LOOSE:
+        last += 1
+    return f" {' '.join(word for _, words in parts[first : last + 1] for word in words)} "
 
 
 def _split(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -48,29 +48,27 @@ _TOKEN = re.compile(
 NUMBERS = {
     word: number
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
     )
 } | {"pair": 2, "couple": 2, "both": 2, "single": 1}
 ORDINALS = {
     word: number
     for number, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"], start=1
     )
 }
 _PATH_LIKE = re.compile(r"/\S+|[\w+-]+\.[a-z]{2,5}")
 _IRREGULAR = {"knives": "knife", "shelves": "shelf", "loaves": "loaf", "keys": "key", "dvds": "dvd"}
 _QUANTIFIERS = frozenset(
-    "the these those both all either neither every each no none any other others another remaining rest two three four "
-    "five six my of only".split()
+    ["the", "these", "those", "both", "all", "either", "neither", "every", "each", "no", "none", "any", "other", "others", "another", "remaining", "rest", "two", "three", "four", "five", "six", "my", "of", "only"]
 )
-_GENERIC = frozenset("a an any some another every each".split())
+_GENERIC = frozenset(["a", "an", "any", "some", "another", "every", "each"])
 _JOINS = frozenset({",", "and", "or", "nor", "the", "a", "in", "on", "neither"})
 _NAMED = frozenset({"number", "numbered", "no", "nr", "labelled", "labeled", "marked", "called"})
 _HIGHEST = frozenset({"last", "higher", "highest", "final"})
 _LOWEST = frozenset({"lower", "lowest"})
 _AFTER_A_RANK = frozenset(
-    "of that which is holds contains has one ones place spot position holding down from , ".split()
+    ["of", "that", "which", "is", "holds", "contains", "has", "one", "ones", "place", "spot", "position", "holding", "down", "from", ","]
 )
 
 
@@ -224,15 +222,13 @@ class Reader:
             return SpotRef(spots=(Spot(names=(tokens[position],), kind=lexicon.unknown),), exact=True), 1
         return self._by_number(tokens, position, before)
 
-    def _by_number(
-        self, tokens: Sequence[str], position: int, before: Sequence[str]
-    ) -> tuple[SpotRef | None, int]:
+    def _by_number(self, tokens: Sequence[str], position: int, before: Sequence[str]) -> tuple[SpotRef | None, int]:
         """ "The third one", "the one with number 2": of the group that was spoken of last."""
         word, group = tokens[position], self._last_group
         if not group:
             return None, 1
         following = tokens[position + 1] if position + 1 < len(tokens) else ","
-        if word in ORDINALS and before[-1:] and before[-1] in ("the", "its") and following in _AFTER_A_RANK:
+        if word in ORDINALS and before[-1:] and before[-1] in ("the", "its", ",") and following in _AFTER_A_RANK:
             used = 2 if following in ("one", "ones", "place", "spot", "position") else 1
             return self._numbered(group, {ORDINALS[word]}), used
         if word in ("one", "ones") and before[-1:] and before[-1] in _HIGHEST:
@@ -288,7 +284,9 @@ class Reader:
         self, thing: str, tokens: Sequence[str], following: int, before: Sequence[str], plural: bool, size: int
     ) -> tuple[ThingRef, int]:
         numbers, used = _numbers_after(tokens, following)
-        return ThingRef(thing=thing, number=min(numbers, default=None), count=_count(before), plural=plural), size + used
+        return ThingRef(
+            thing=thing, number=min(numbers, default=None), count=_count(before), plural=plural
+        ), size + used
 
 
 def plain(tokens: Sequence[str]) -> Sentence:
@@ -330,7 +328,7 @@ def _count(before: Sequence[str]) -> int | None:
     for word in reversed(before[-3:]):
         if word in ("only", "single", "sole", "lone"):
             return 1
-        if word in NUMBERS and word != "zero" or word.isdigit():
+        if (word in NUMBERS and word != "zero") or word.isdigit():
             return value_of(word)
         if word in ("the", "a", "an", "my", "and", ","):
             return None

@@ -99,7 +99,10 @@ class Gate:
         if amounts:
             return LeakKind.PRICE, f"names {amounts[0]!r}, which the student had not seen"
         if any(run in self._runs and f" {run} " not in shown for run in _runs(speech.whole)):
-            return LeakKind.QUOTE, f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen"
+            return (
+                LeakKind.QUOTE,
+                f"quotes {_QUOTED_WORDS} words of the privileged state, which the student had not seen",
+            )
         hidden = [place for place in self._giveaways.places if f" {place.thing} " not in shown]
         for sentence in said:
             for place in hidden:

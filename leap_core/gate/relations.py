@@ -4,15 +4,20 @@ import re
 from collections.abc import Iterator
 
 from leap_core.envs.sight import Sight, Spot, SpotKind
-from leap_core.gate.claims import Claim, ClaimReader, Relation, _GROUNDS
+from leap_core.gate.claims import Claim, ClaimReader, Relation
 from leap_core.gate.clauses import clauses_of
+from leap_core.gate.grammar import GROUNDS, words
 from leap_core.gate.kinds import LeakKind
 from leap_core.gate.mentions import Lexicon, Reader, plain, singular, tokens_of, value_of
 
+_COMES_OUT = words(
+    "comes? out, results?, answer, output, total, prints?, returns?, gives?, yields?, outputs?, sums?, adds? up, amounts?, "
+    "comes? to, number, count"
+)
+_COUNTED = words("lines?, matche?s?, hits?, occurrences?, orders?, customers?, records?, entries, rows?")
 _RESULT = re.compile(
-    r" (?:comes? out|result|results|answer|output|total|prints?|returns?|gives?|yields?|outputs?|sum|sums|adds? up|amounts?|comes? to|"
-    r"number|count)(?: (?:is|are|be|as|at|to|of|in|will|the|a|up|with|out|just|exactly)){0,4} ([a-z]+|\d+) |"
-    r" ([a-z]+|\d+) (?:such |of the |of these )?(?:lines?|matche?s?|hits?|occurrences?|orders?|customers?|records?|entries|rows?) "
+    rf" {_COMES_OUT}(?: (?:is|are|be|as|at|to|of|in|will|the|a|up|with|out|just|exactly)){{0,4}} ([a-z]+|\d+) |"
+    rf" ([a-z]+|\d+) (?:such |of the |of these )?{_COUNTED} "
 )
 Found = tuple[LeakKind, str]
 
@@ -27,7 +32,7 @@ class Judge:
 
     def leaks(self, reason: str, command: str) -> Iterator[Found]:
         """The kinds of what the reason for a command gives away, each with words for it."""
-        claims = ClaimReader(Reader(self._lexicon), self._sight)
+        claims = ClaimReader(Reader(self._lexicon))
         claims.start_at(command)
         for claim in claims.read(reason):
             found = self._judge(claim)
@@ -125,9 +130,13 @@ class Judge:
 
     def _excluded(self, claim: Claim, hidden: list[Spot]) -> Found | None:
         things = frozenset({claim.thing}) if claim.thing else self._sight.wanted
-        if claim.relation is Relation.SKIPPED and self._sight.wanted and all(map(self._sight.seen.get, self._sight.wanted)):
+        if (
+            claim.relation is Relation.SKIPPED
+            and self._sight.wanted
+            and all(map(self._sight.seen.get, self._sight.wanted))
+        ):
             return None  # what is wanted was found, so other places do not matter
-        if claim.relation is Relation.SKIPPED and _GROUNDS.search(" ".join(claim.clause.sentence.words)):
+        if claim.relation is Relation.SKIPPED and GROUNDS.search(f" {' '.join(claim.clause.sentence.words)} "):
             return None
         if any(spot.holds is not None and spot.holds & things for spot in hidden):
             return None
@@ -150,9 +159,9 @@ class Judge:
 
     def _count(self, claim: Claim) -> Found | None:
         total, seen = self._sight.totals.get(claim.thing), self._sight.seen.get(claim.thing, 0)
-        if total != claim.count or seen >= claim.count and not self._unopened:
+        if total != claim.count or (seen >= claim.count and not self._unopened):
             return None
-        if seen >= claim.count and claim.count > 1 or seen and claim.count == 1:
+        if (seen >= claim.count and claim.count > 1) or (seen and claim.count == 1):
             return None
         return LeakKind.COUNT, f"tells that there are {claim.count} of {claim.thing}, which the student had not seen"
 

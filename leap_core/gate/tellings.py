@@ -2,45 +2,65 @@
 
 import re
 
+from leap_core.gate.grammar import words
 from leap_core.gate.kinds import LeakKind
 
-_HIDDEN = r"(?:hidden|privileged|secret|inside|insider|internal) (?:state|info|information|facts?|knowledge|notes?|data|layout)"
-_BEST = r"(?:gold|golden|optimal|minimal|intended|reference|canonical|official|sample|recorded|shortest|model|expected|ideal|known|correct)"
-_SOLUTION = (
-    rf"(?:gold|golden) (?:command|answer|output|product|item|solution|path|route|plan|action|one)|{_BEST} (?:solution|answer|"
-    r"sequence|path|route|pipeline|trajectory|purchase|command|plan|walkthrough|run|output)|"
-    r"(?:the|a) reference(?: (?:uses?|does|has|says|chooses|picks|goes|is|was|list|session))?"
+_HIDDEN = r"(?:hidden|privileged|secret|inside|insider|internal) " + words(
+    "state, info, information, facts?, knowledge, notes?, data, layout"
 )
-_NOTES = (
-    r"(?:information|info|details?|notes?|facts?|data|hints?|knowledge|example|examples|answers?|product|solution|list|map|plan|"
-    r"layout|briefing|records?|documents?)"
+_BEST = words(
+    "gold, golden, optimal, minimal, intended, reference, canonical, official, sample, recorded, shortest, model, expected, "
+    "ideal, known, correct"
 )
-_GIVEN = r"(?:given|provided|told|handed|shown|supplied|informed|tipped off|briefed)"
-_TASK = r"(?! (?:in|by|from|through|with) (?:the|my|this) (?:task|instruction|request|user|goal|page|assignment|prompt)|(?: (?:to|not to)\b))"
-_TOLD = (
-    rf"{_NOTES} (?:that )?(?:i|we) (?:was|were|have been|had been|have|got|am|had|hold)(?: been)?(?: {_GIVEN})?{_TASK}(?= )|"
-    rf"(?:i|we) (?:was|were|have been|had been|am|have already been) {_GIVEN} (?:that|where|about|which|the|a|as|what)|"
-    rf"according to (?:the|my|what) (?:{_NOTES}|i (?:was|have been|know))|"
-    rf"(?:my|the|these|those|some) (?:solution )?(?:notes?|hints?|briefing|facts?|walkthrough|solution|answer key|cheat sheet|map) "
-    r"(?:say|says|tell|tells|state|states|show|shows|list|lists|mention|mentions|give|gives|put|puts|point|points|is|are|has|have)\b|"
-    r"(?:in|from|per|by|of) (?:the|my) (?:solution )?(?:notes|hints?|briefing|facts|answer key|walkthrough|solution)|"
-    rf"as (?:listed|noted|given|stated|told|described) in the (?:{_NOTES}|critical|essential|optimal)|"
-    r"(?:essential|critical) (?:object|location|item|place)s?|solution (?:says|shows|tells)|facts? (?:say|tell|show|state)s? that|"
-    r"ground truth|walkthrough|answer key|cheat sheet|the teacher|my coach|the demonstration|the demonstrator|"
-    r"example product|target product|(?:named|mentioned|pointed out|given|recommended|revealed|disclosed) to me|oracle|told beforehand|told in advance|known in advance|been told"
+_SOLUTION = words(
+    "(?:gold|golden) (?:command|answer|output|product|item|solution|path|route|plan|action|one), "
+    + _BEST
+    + " (?:solution|answer|sequence|path|route|pipeline|trajectory|purchase|command|plan|walkthrough|run|output), "
+    "(?:the|a) reference(?: (?:uses?|does|has|says|chooses|picks|goes|is|was|list|session))?"
 )
-_SCORED = (
-    r"(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated)|the (?:scorer|grader|checker|evaluator|evaluation|"
-    r"scoring|grading|reward function|reward)|(?:scored|graded|rewarded|scoring) (?:attributes?|options?|words|items?|part)|"
-    r"(?:attribute|option) list|what (?:gets|is) checked|gets? checked|(?:expected|required) (?:changes?|change list|list)|(?:checked|compared) (?:against|at the end|in the end)|"
-    r"full (?:score|reward|marks|points)|score (?:looks|counts|checks|wants|needs)|required attributes in|counts? (?:for|towards) the (?:score|reward)"
+_NOTES = words(
+    "information, info, details?, notes?, facts?, data, hints?, knowledge, examples?, answers?, product, solution, list, map, "
+    "plan, layout, briefing, records?, documents?"
 )
-_SHAPE = (
-    r"(?:only |just )?(?:takes?|needs?|requires?|has|is|are|in|of) (?:only |just |exactly )?(?:\d+|two|three|four|five|six|seven|eight|nine|ten) "
-    r"(?:moves?|steps?|actions?|commands?|clicks?|stages?|parts?)(?: (?:long|overall|in total|altogether|enough|all in all|away|in all))?|"
-    r"(?:\d+|two|three|four|five|six|seven|eight|nine|ten) (?:moves|steps|actions|commands|clicks|stages) (?:long|overall|in total|altogether|"
-    r"(?:is|are) (?:enough|all)|suffice|in all)"
+_GIVEN = words("given, provided, told, handed, shown, supplied, informed, tipped off, briefed")
+_BY_THE_TASK = (
+    r"(?! (?:in|by|from|through|with) (?:the|my|this) (?:task|instruction|request|user|goal|page|assignment|prompt)|"
+    r" (?:to|not to)\b)"
 )
+_TOLD = words(
+    _NOTES
+    + " (?:that )?(?:i|we) (?:was|were|have been|had been|have|got|am|had|hold)(?: been)?(?: "
+    + _GIVEN
+    + ")?"
+    + _BY_THE_TASK
+    + "(?= ), (?:i|we) (?:was|were|have been|had been|am|have already been) "
+    + _GIVEN
+    + " (?:that|where|about|which|the|a|as|what), according to (?:the|my|what) (?:"
+    + _NOTES
+    + "|i (?:was|have been|know)), "
+    "(?:my|the|these|those|some) (?:solution )?(?:notes?|hints?|briefing|facts?|walkthrough|solution|answer key|cheat sheet|map) "
+    "(?:say|says|tell|tells|state|states|show|shows|list|lists|mention|mentions|give|gives|put|puts|point|points|is|are|has|have), "
+    "(?:in|from|per|by|of) (?:the|my) (?:solution )?(?:notes|hints?|briefing|facts|answer key|walkthrough|solution), "
+    "as (?:listed|noted|given|stated|told|described) in the (?:" + _NOTES + "|critical|essential|optimal), "
+    "(?:essential|critical) (?:object|location|item|place)s?, solution (?:says|shows|tells), "
+    "facts? (?:say|tell|show|state)s? that, ground truth, walkthrough, answer key, cheat sheet, the teacher, my coach, "
+    "the demonstration, the demonstrator, example product, target product, oracle, told beforehand, told in advance, "
+    "known in advance, been told, (?:named|mentioned|pointed out|given|recommended|revealed|disclosed) to me"
+)
+_SCORED = words(
+    "(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated), "
+    "the (?:scorer|grader|checker|evaluator|evaluation|scoring|grading|reward function|reward), "
+    "(?:scored|graded|rewarded|scoring) (?:attributes?|options?|words|items?|part), (?:attribute|option) list, "
+    "what (?:gets|is) checked, gets? checked, (?:checked|compared) (?:against|at the end|in the end), "
+    "(?:expected|required) (?:changes?|change list|list), full (?:score|reward|marks|points), "
+    "score (?:looks|counts|checks|wants|needs), required attributes in, counts? (?:for|towards) the (?:score|reward)"
+)
+_SOME = words(r"\d+, two, three, four, five, six, seven, eight, nine, ten")
+_MOVES = words("moves?, steps?, actions?, commands?, clicks?, stages?, parts?")
+_IN_ALL = words(
+    "long, overall, in total, altogether, enough, all in all, away, in all, suffice, (?:is|are) (?:enough|all)"
+)
+_SHAPE = rf"(?:takes?|needs?|requires?|has|is|are|in|of) (?:only |just |exactly )?{_SOME} {_MOVES}|{_SOME} {_MOVES} {_IN_ALL}"
 _PATTERNS = tuple(
     (kind, re.compile(rf"\b(?:{pattern})\b"))
     for kind, pattern in (

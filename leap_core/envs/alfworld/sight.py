@@ -13,7 +13,9 @@ from leap_core.types import PrivilegedState, Trajectory
 _NAME = r"[a-z]+ \d+"
 _NAMES = re.compile(_NAME)
 _GOES = re.compile(rf"go to ({_NAME})")
-_SHOWN = re.compile(rf"(?:[Oo]n|[Ii]n) (?:the )?({_NAME}), you see ([^.]*)|The ({_NAME}) is open\. In it, you see ([^.]*)")
+_SHOWN = re.compile(
+    rf"(?:[Oo]n|[Ii]n) (?:the )?({_NAME}), you see ([^.]*)|The ({_NAME}) is open\. In it, you see ([^.]*)"
+)
 _AT = re.compile(rf"You arrive at ({_NAME})|The ({_NAME}) is closed")
 
 PLACES = MappingProxyType(

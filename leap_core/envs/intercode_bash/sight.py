@@ -15,10 +15,7 @@ _READS = re.compile(
     r"\bfind .*-(?:size|empty|mtime|perm|newer|exec)"
 )
 _LISTS = re.compile(r"\b(ls|find|tree)\b")
-_QUALITIES = (
-    "header line row column field byte size mode permission executable separator separated tab comma modified touched "
-    "newer older empty larger smaller bigger limit blank zero bit year value timestamp date entry record"
-).split()
+_QUALITIES = ["header", "line", "row", "column", "field", "byte", "size", "mode", "permission", "executable", "separator", "separated", "tab", "comma", "modified", "touched", "newer", "older", "empty", "larger", "smaller", "bigger", "limit", "blank", "zero", "bit", "year", "value", "timestamp", "date", "entry", "record"]
 _FAILED = re.compile(r"No such file|Is a directory|Permission denied|command not found|cannot ")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
@@ -59,8 +56,15 @@ def _sight(known: set[str], read: set[str], text: str, task: str, hidden: Mappin
     spots = [_file(path, path in read, answers, task) for path in sorted(known | answers)]
     things = {word: word for word in _QUALITIES} | _searched(gold, text)
     groups = {spot.group: spot.group for spot in spots if spot.group}
-    return Sight(spots=tuple(spots), groups=groups, things=things, wanted=_ANSWER, secrets=_hidden_words(printed, lowered),
-        numbers=_hidden_numbers(printed, text), unknown=SpotKind.FILE)
+    return Sight(
+        spots=tuple(spots),
+        groups=groups,
+        things=things,
+        wanted=_ANSWER,
+        secrets=_hidden_words(printed, lowered),
+        numbers=_hidden_numbers(printed, text),
+        unknown=SpotKind.FILE,
+    )
 
 
 def _file(path: str, is_read: bool, answers: set[str], task: str) -> Spot:
@@ -89,7 +93,11 @@ def _searched(gold: str, text: str) -> Mapping[str, str]:
 def _hidden_words(printed: str, lowered: str) -> frozenset[str]:
     """The telling words of what the solution prints, where that is little; none of them was seen."""
     words = {word.lower() for word in _WORD.findall(printed)}
-    return frozenset(word for word in words if word not in lowered and word not in _COMMON) if len(words) < 30 else frozenset()
+    return (
+        frozenset(word for word in words if word not in lowered and word not in _COMMON)
+        if len(words) < 30
+        else frozenset()
+    )
 
 
 def _hidden_numbers(printed: str, text: str) -> frozenset[int]:
@@ -100,10 +108,7 @@ def _hidden_numbers(printed: str, text: str) -> frozenset[int]:
 
 _GREPS = re.compile(r"\bgrep\b([^|]*)")
 _COMMON = frozenset(
-    "the and for you not are was has have with that this from file files directory folder total usage name names size "
-    "error line lines list none true false yes home user root bin etc usr var tmp opt lib dev text txt log csv tsv conf "
-    "data test main new old end start one two three first last all any can will use used using see help number count "
-    "value values date time day week month year north south east west red green blue write read open close print".split()
+    ["the", "and", "for", "you", "not", "are", "was", "has", "have", "with", "that", "this", "from", "file", "files", "directory", "folder", "total", "usage", "name", "names", "size", "error", "line", "lines", "list", "none", "true", "false", "yes", "home", "user", "root", "bin", "etc", "usr", "var", "tmp", "opt", "lib", "dev", "text", "txt", "log", "csv", "tsv", "conf", "data", "test", "main", "new", "old", "end", "start", "one", "two", "three", "first", "last", "all", "any", "can", "will", "use", "used", "using", "see", "help", "number", "count", "value", "values", "date", "time", "day", "week", "month", "year", "north", "south", "east", "west", "red", "green", "blue", "write", "read", "open", "close", "print"]
 )
 _ANSWER = frozenset({"answer"})
 _NUMBERED = re.compile(r"([a-z]{3,})[_-]?0*(\d+)\.\w+")

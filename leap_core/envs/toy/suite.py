@@ -6,12 +6,14 @@ from random import Random
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.base import Environment, Oracle, Suite
+from leap_core.envs.sight import Sight
 from leap_core.envs.toy.environment import Corridor, ToyEnvironment
 from leap_core.envs.toy.oracle import ToyOracle
 from leap_core.envs.toy.params import ToyParams
 from leap_core.envs.toy.privileged import reveal
+from leap_core.envs.toy.sight import see
 from leap_core.errors import ConfigError
-from leap_core.types import Figure, PrivilegedState, Spec, Split
+from leap_core.types import Figure, PrivilegedState, Spec, Split, Trajectory
 
 _THINGS = ("bell", "coin", "cup", "key", "map", "pen", "ring")
 _SHARES = {"train": slice(0, None, 2), "dev": slice(1, None, 4), "test": slice(3, None, 4)}
@@ -34,6 +36,11 @@ class ToySuite(Suite):
         Random(seed).shuffle(orders)
         chosen = orders[_SHARES[split]][: self._config.num_specs(split)]
         return [_spec(split, number, order) for number, order in enumerate(chosen)]
+
+    @staticmethod
+    def sights(trajectory: Trajectory, privileged: PrivilegedState) -> list[Sight]:
+        """What was seen by each step of an episode, and where everything is."""
+        return see(trajectory, privileged)
 
     def make(self, root: Path) -> Environment:
         """Make an environment; it needs nothing but the specs."""

@@ -15,7 +15,7 @@ _MOST_RESULTS = 10
 """Of one page."""
 _STOCK = {"instock": "stock", "outofstock": "stock", "soldout": "stock", "onsale": "stock"}
 _LATER = ("later", "further", "next", "following", "other", "remaining", "second", "third")
-_LITTLE = frozenset("and the for with one two size color colour price style in of to on a".split())
+_LITTLE = frozenset(["and", "the", "for", "with", "one", "two", "size", "color", "colour", "price", "style", "in", "of", "to", "on", "a"])
 
 
 def see(trajectory: Trajectory, privileged: PrivilegedState) -> list[Sight]:
@@ -48,7 +48,9 @@ class _Hidden:
         rows = told.get("right_items")
         right = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         self.offers = {
-            str(row["asin"]): frozenset((*attributes, *_texts(row.get("values")), *options)) for row in right if "asin" in row
+            str(row["asin"]): frozenset((*attributes, *_texts(row.get("values")), *options))
+            for row in right
+            if "asin" in row
         }
         values = {value for held in self.offers.values() for value in held} | {*attributes, *options}
         self.things = {spelling: value for value in sorted(values) for spelling in _spellings(value)} | _STOCK
@@ -71,7 +73,16 @@ class _Hidden:
     def _item(self, one: Listing, page: str | None, number: int | None) -> Spot:
         brand = one.title.split()[0].lower()
         return Spot(
-            names=tuple(dict.fromkeys((one.title.split(",")[0].lower(), one.asin.lower(), *map(str.lower, _MODEL.findall(one.title)), brand))),
+            names=tuple(
+                dict.fromkeys(
+                    (
+                        one.title.split(",")[0].lower(),
+                        one.asin.lower(),
+                        *map(str.lower, _MODEL.findall(one.title)),
+                        brand,
+                    )
+                )
+            ),
             kind=SpotKind.ITEM,
             group="result" if number else "",
             number=number,
