@@ -4,42 +4,54 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from leap_core.gate.lexicon import word, word_set, words
 from leap_core.gate.mentions import Sentence
 
-_BREAKS = frozenset(
-    [",", ":", "(", ")", "-", "–", "—", "because", "since", "so", "but", "where", "which", "while", "although", "though", "therefore", "whereas", "hence", "thus", "however"]
+_BREAKS = word_set(
+    ", : ( ) - – — because since so but where which while although though therefore whereas hence thus however"
 )
-_LOOSE = frozenset([",", "(", ")", "-", "–", "—"])
-_SUBJECTS = frozenset(["i", "it", "there", "they", "that", "this", "so", "then", "he", "she", "nothing", "none", "only", "neither", "both", "we", "you"])
-_AS = frozenset(["the", "it", "there", "i", "they", "this", "that", "my", "no", "nothing", "@", "#", "we"])
-_NOT_AS = frozenset(["such", "well", "far", "soon", "long", "same", "just", "much"])
-_VERB = frozenset(
-    ["is", "are", "was", "were", "has", "have", "had", "holds", "hold", "contains", "contain", "does", "do", "did", "will", "would", "lies", "lie", "sits", "sit", "stands", "stand", "comes", "come", "offers", "offer", "might", "may", "could", "can", "must", "should"]
+_LOOSE = word_set(", ( ) - – —")
+_SUBJECTS = word_set("i it there they that this so then he she nothing none only neither both we you")
+_AS = word_set("the it there i they this that my no nothing @ # we")
+_NOT_AS = word_set("such well far soon long same just much")
+_VERB = word_set(
+    """is are was were has have had holds hold contains contain does do did will would lies lie sits sit stands stand comes
+    come offers offer might may could can must should"""
 )
-_NEGATION = re.compile(
-    r"\b(not|no|nothing|never|none|neither|nor|without|lacks?|lacking|free of|devoid|nobody|nowhere|cannot)\b"
-)
-_SUPPOSES = re.compile(
-    r"\b(may|might|could|should|would|can(?! (?:be (?:had|chosen|selected|picked|ordered|bought|set|skipped|dropped|left|"
-    r"ignored|ruled)|only|choose|select|pick|get|skip|leave|not ))|often|usually|typically|normally|commonly|generally|mostly|likely|unlikely|"
-    r"probably|perhaps|possibly|maybe|sometimes|rarely|seldom|hardly|tends?|seems?|hop(?:e|es|ing)|expect(?:ing)?|guess|"
-    r"assum\w+|suppos\w+|suspect|think|believe|imagine|wonder|bet|plausible|possible|chance|chances|candidates?|"
-    r"sensible|reasonable|natural|promising|good (?:place|spot|start|candidate|bet|idea|guess|choice)|common|"
-    r"(?:do|did|does) not know|not (?:sure|certain|clear|known)|unknown|unsure|no idea|can not (?:tell|say|know)|"
-    r"(?<!going )to see|see (?:if|whether)|check (?:if|whether|for)|as good as any|worth|presumably|apparently|"
-    r"in general|kind of place|belongs?|such as|like to be|potentially|either way)\b"
-)
-_CONDITION = re.compile(r"\b((?<!even )if|whether|unless|in case|until|provided|suppose|assuming|otherwise|should i)\b")
-_SURE = re.compile(
-    r"\b(definitely|certainly|surely|undoubtedly|precisely|specifically|of all places|no doubt|for sure|to be exact|"
-    r"of all (?:the )?(?:\w+ )?\w+s|not the other)\b"
+_NEGATION = word(
+    "not, no, nothing, never, none, neither, nor, without, lacks?, lacking, free of, devoid, nobody, nowhere, cannot"
 )
 _AND_NOT = re.compile(r" (?:(?:and|but) not|rather than|instead of) (?:the |on |in |at |with )*@\d+(?= )")
-_FINITE = re.compile(
-    r"\b(is|are|was|were|am|has|have|had|will|do|does|did|holds?|contains?|comes?|lies?|sits?|stands?|i|so|because)\b"
+_CAN = (
+    "can(?! (?:be (?:had|chosen|selected|picked|ordered|bought|set|skipped|dropped|left|ignored|ruled)|only|choose|select|"
+    "pick|get|skip|leave|not ))"
+)
+_SUPPOSES = word(
+    rf"""{_CAN}, may, might, could, should, would, often, usually, typically, normally, commonly, generally, mostly, likely,
+    unlikely, probably, perhaps, possibly, maybe, sometimes, rarely, seldom, hardly, tends?, seems?, hop(?:e|es|ing),
+    expect(?:ing)?, guess, assum\w+, suppos\w+, suspect, think, believe, imagine, wonder, bet, plausible, possible, chances?,
+    candidates?, sensible, reasonable, natural, promising, common, worth, presumably, apparently, in general,
+    good (?:place|spot|start|candidate|bet|idea|guess|choice), kind of place, belongs?, such as, like to be, potentially,
+    either way, (?:do|did|does) not know, not (?:sure|certain|clear|known), unknown, unsure, no idea,
+    can not (?:tell|say|know), (?<!going )to see, see (?:if|whether), check (?:if|whether|for), as good as any"""
+)
+_CONDITION = word("(?<!even )if, whether, unless, in case, until, provided, suppose, assuming, otherwise, should i")
+_SURE = word(
+    r"""definitely, certainly, surely, undoubtedly, precisely, specifically, of all places, no doubt, for sure, to be exact,
+    of all (?:the )?(?:\w+ )?\w+s, not the other"""
+)
+_GO_AND = words("then, now, just, therefore, also, go, head, walk, over, back, straight")
+_DO = words(
+    "go, head, walk, take, get, fetch, grab, pick, move, open, return, collect, retrieve, start, skip, leave, ignore, drop, to"
+)
+_I_SHOULD = re.compile(rf" (?:i|we) (?:should|can|could|would|might|may)(?= (?:{_GO_AND} )*{_DO} )")
+"""A plan, and no guess."""
+_FINITE = word(
+    """is, are, was, were, am, has, have, had, will, do, does, did, holds?, contains?, comes?, lies?, sits?, stands?, i, so,
+    because"""
 )
 _ASKS = re.compile(
-    r" (?:know|tell|say|sure|see|wonder|clear|out|check|decide|find out|learn|matter|from here|question(?: is)?) $"
+    f" {words('know, tell, say, sure, see, wonder, clear, out, check, decide, learn, matter, from here, question, question is')} $"
 )
 """The end of a clause after which "which" and "where" ask."""
 _CONTRAST = re.compile(
@@ -47,10 +59,6 @@ _CONTRAST = re.compile(
     r" (?:while|whereas|and|but) (?:the )?@\d+(?: \w+){0,2} not | the other way (?:round|around) |rather than (?:the )?@"
 )
 """A guess that also says which alternative it is not: only who knows can tell those apart."""
-_I_SHOULD = re.compile(
-    r"\b(?:i|we) (?:should|can|could|would|might|may)(?= (?:then |now |just |therefore |also |go |head |walk )*(?:over |back |straight )?"
-    r"(?:go|head|walk|take|get|fetch|grab|pick|move|open|return|collect|retrieve|start|skip|leave|ignore|drop|to)\b)"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +87,7 @@ def clauses_of(sentence: Sentence) -> Iterator[Clause]:
     for number, (link, words) in enumerate(parts):
         text = f" {' '.join(words)} "
         condition = _CONDITION.search(text)
-        guess = bool(_SUPPOSES.search(_I_SHOULD.sub("i", text)) or condition or sentence.is_question)
+        guess = bool(_SUPPOSES.search(_I_SHOULD.sub(" i", text)) or condition or sentence.is_question)
         follows = (
             (is_conditional and link in (",", "and", "then"))
             or (supposed and not _FINITE.search(text))

@@ -7,11 +7,7 @@ references; one that lacks a group leaves it to what was spoken of before.
 import re
 
 from leap_core.envs.sight import SpotKind
-
-
-def words(text: str) -> str:
-    """A regular expression for one of the phrases, which stand between commas."""
-    return f"(?:{'|'.join(phrase.strip() for phrase in text.split(','))})"
+from leap_core.gate.lexicon import word, words
 
 
 def _some(most: int) -> str:
@@ -21,25 +17,30 @@ def _some(most: int) -> str:
 
 _SPOT, _THING = r"@(?P<spot>\d+)", r"#(?P<thing>\d+)"
 _BE = words(
-    "is, are, was, were, be, been, being, lies?, lying, sits?, sitting, stands?, standing, waits?, waiting, rests?, "
-    "resting, stays?, remains?"
+    """is, are, was, were, be, been, being, lies?, lying, sits?, sitting, stands?, standing, waits?, waiting,
+    rests?, resting, stays?, remains?"""
 )
-_IS = words("is, are, was, were, must be, has to be, will be, would be, be, is going to be, are going to be")
-_IN = words("in, on, inside, at, within, under, underneath, behind, atop, among, upon, over, off, from, out of, beside")
+_IS = words("""is, are, was, were, must be, has to be, will be, would be, be, is going to be, are going to be""")
+_IN = words(
+    """in, on, inside, at, within, under, underneath, behind, atop, among, upon, over, off, from, out of,
+    beside"""
+)
 _HOLD = words("contains?, holds?, has, have, got, hides?, houses?, stores?")
 _HAVE = words(
-    "contains?, containing, holds?, holding, has, have, having, had, houses?, stores?, storing, hides?, hiding, keeps?, "
-    "keeping, carries, bears?, shows?, includes?, including, offers?, offering, lists?, got, comes? in, comes? with, "
-    "provides?, gives?, covers?, features?, sells?"
+    """contains?, containing, holds?, holding, has, have, having, had, houses?, stores?, storing, hides?,
+    hiding, keeps?, keeping, carries, bears?, shows?, includes?, including, offers?, offering, lists?, got,
+    comes? in, comes? with, provides?, gives?, covers?, features?, sells?"""
 )
 _WANTED = words(
-    "it, one, them, what i need, what i want, what i am looking for, what i am after, my target, my object, my item, "
-    r"the (?:target|object|item|thing|goal)(?: i need| that i need)?, the right one, the right thing, the right object, "
-    "(?:one|two|both|all|some|three) of (?:them|these|those)"
+    r"""it, one, them, what i need, what i want, what i am looking for, what i am after, my target, my object,
+    my item, the (?:target|object|item|thing|goal)(?: i need| that i need)?, the right one, the right thing,
+    the right object, (?:one|two|both|all|some|three) of (?:them|these|those)"""
 )
 _THIS = words(r"it, that, this, this one, that one, which, the \w+ one, they, these, those")
 _FETCH = words("grab, get, fetch, take, pick up, pick, collect, retrieve")
-_SORT = words("one, place, spot, choice, location, receptacle, container, item, product, answer, result, option, match")
+_SORT = words(
+    """one, place, spot, choice, location, receptacle, container, item, product, answer, result, option, match"""
+)
 _RIGHT = words(
     r"the (?:right |correct |only |actual |very )?(?:one|answer|target|winner)(?! (?:i|to|we|that i|which i)\b), "
     r"what (?:the )?(?:user|task|they|shopper|customer) (?:really |actually )?(?:wants?|needs?|means?|asks?(?: for)?), "
@@ -51,8 +52,8 @@ _RIGHT = words(
     "correct, right, where i need, where i have, where i must, where i should"
 )
 _INSIDE = words(
-    "there, inside, in it, in there, on it, on top, in that one, in this one, inside it, in here, behind that door, "
-    "behind the door, behind its door"
+    """there, inside, in it, in there, on it, on top, in that one, in this one, inside it, in here,
+    behind that door, behind the door, behind its door"""
 )
 
 THING_IN_SPOT = re.compile(rf"{_THING}{_some(9)} {_IN}{_some(4)} {_SPOT}")
@@ -122,8 +123,8 @@ DOOR_IS_SHUT = re.compile(rf" (?:its door|the door|it|which) (?:is|stands|was|st
 IN_STATE = re.compile(
     rf"{_THING}{_some(4)} (?:is|are|was|were|being|kept|stays?){_some(3)} "
     + words(
-        "clean, cleaned, washed, dirty, hot, heated, warm, warmed, cold, cool, cooled, chilled, frozen, sliced, cut, "
-        "full, broken"
+        """clean, cleaned, washed, dirty, hot, heated, warm, warmed, cold, cool, cooled, chilled, frozen, sliced,
+    cut, full, broken"""
     )
     + " "
 )
@@ -135,44 +136,37 @@ SKIPS = tuple(
     for pattern in (
         " "
         + words(
-            r"skip\w*, ignor\w+, bypass\w*, pass over, leave, leave out, rul(?:e|es|ed|ing) out, exclud\w+, avoid, disregard, "
-            "no (?:need|point|use|reason|sense), not (?:need|have to|worth|necessary|bother|help), need not, "
-            r"wast\w+, pointless, useless, needless, irrelevant, unnecessary, fruitless"
+            r"""skip\w*, ignor\w+, bypass\w*, pass over, leave, leave out, rul(?:e|es|ed|ing) out, exclud\w+, avoid,
+    disregard, no (?:need|point|use|reason|sense), not (?:need|have to|worth|necessary|bother|help),
+    need not, wast\w+, pointless, useless, needless, irrelevant, unnecessary, fruitless"""
         )
         + rf"(?: (?!go|straight|head|move|and|until|before|@)\w+){{0,5}} {_SPOT}",
         rf"{_SPOT}(?: \w+){{0,4}} "
         + words(
-            "skipped, ignored, dropped, left out, ruled out, excluded, irrelevant, useless, pointless, unnecessary, wasted, "
-            "waste, lookalike, decoy, dead end, red herring, distraction, not (?:the )?right, not (?:the )?correct"
+            """skipped, ignored, dropped, left out, ruled out, excluded, irrelevant, useless, pointless, unnecessary,
+    wasted, waste, lookalike, decoy, dead end, red herring, distraction, not (?:the )?right,
+    not (?:the )?correct"""
         )
         + " ",
     )
 )
-GROUNDS = re.compile(
-    " "
-    + words(
-        r"unlikely, usually, rarely, seldom, hardly, belong\w*, typical\w*, normally, later, first, yet, now, before, "
-        "already, seen, saw, searched, checked, looked, opened, visited, again, odd, strange, would, probably, more likely, "
-        "less likely, tend, often, rather"
-    )
-    + " "
+GROUNDS = word(
+    r"""unlikely, usually, rarely, seldom, hardly, belong\w*, typical\w*, normally, later, first, yet, now,
+    before, already, seen, saw, searched, checked, looked, opened, visited, again, odd, strange, would,
+    probably, more likely, less likely, tend, often, rather"""
 )
 """Words that ground it in common sense, or in what was seen, that a spot is passed over."""
 
-PUTS = re.compile(
-    " "
-    + words(
-        "put, puts, putting, place, placing, move, moves, moving, moved, bring, bringing, deliver, delivering, store it, set, "
-        "drop, thrown?, return, carry, carrying, transfer, go in, go on, fit, cool, heat, clean, wash, rinse, chill, warm, "
-        "microwave, use, examine it"
-    )
-    + r"(?= )"
+PUTS = word(
+    """put, puts, putting, place, placing, move, moves, moving, moved, bring, bringing, deliver, delivering,
+    store it, set, drop, thrown?, return, carry, carrying, transfer, go in, go on, fit, cool, heat, clean,
+    wash, rinse, chill, warm, microwave, use, examine it"""
 )
 SEEKS = re.compile(
     " "
     + words(
-        "look, looking, looks, search, searching, check, checking, hunt, seek, seeking, try, trying, need, want, hope, hoping, "
-        "asks? for, asked for, wants, asks, see if, must, have to, has to, task"
+        """look, looking, looks, search, searching, check, checking, hunt, seek, seeking, try, trying, need, want,
+    hope, hoping, asks? for, asked for, wants, asks, see if, must, have to, has to, task"""
     )
     + r"(?= )(?! (?:is|be) )"
 )
@@ -182,14 +176,11 @@ SINGLES_OUT = re.compile(r" (?:only|one|single) ")
 
 # What is said of something offered or of a file, in whatever words.
 
-SAYS_OF = re.compile(
-    " "
-    + words(
-        "is, are, was, were, has, have, had, lacks?, sells?, sold, comes?, offers?, offered, contains?, holds?, lists?, covers?, "
-        "includes?, supports?, made, available, in stock, out of stock, lets, does, do, carries, features?, keeps?, meets?, "
-        "begins?, starts?, ends?, uses?, separated, goes?, go, past, appears?, shows? up, occurs?, mentions?, can be"
-    )
-    + r"(?= )"
+SAYS_OF = word(
+    """is, are, was, were, has, have, had, lacks?, sells?, sold, comes?, offers?, offered, contains?, holds?,
+    lists?, covers?, includes?, supports?, made, available, in stock, out of stock, lets, does, do, carries,
+    features?, keeps?, meets?, begins?, starts?, ends?, uses?, separated, goes?, go, past, appears?,
+    shows? up, occurs?, mentions?, can be"""
 )
 HAS_THAT = re.compile(r" (?:has|have|offers?|supports?|lacks?|meets?|is|are) (?:one|it|that|this|them|both|all three) ")
 WILL_SAY = re.compile(
@@ -201,37 +192,27 @@ NEW_START = re.compile(r" (?:is|are|i|so|has|have) ")
 CONTINUES = re.compile(
     r"^ "
     + words(
-        "it, its, this, that, they, their, both, these, which, also, and, "
-        "the (?:page|details|features|description|item|one|others?|file)"
+        """it, its, this, that, they, their, both, these, which, also, and,
+    the (?:page|details|features|description|item|one|others?|file)"""
     )
     + r"(?= )"
 )
 _DO = words(
-    "choose, pick, select, set, click, search, grep, cut, sort(?! of), list, print, count, filter, run, pipe, use, look, check, read, "
-    "open, take, find, see, cat, head, delete, remove, copy"
+    """choose, pick, select, set, click, search, grep, cut, sort(?! of), list, print, count, filter, run, pipe,
+    use, look, check, read, open, take, find, see, cat, head, delete, remove, copy"""
 )
-OF_THE_GOAL = re.compile(
-    " "
-    + words(
-        "tasks?, instruction, asks?, asked, wanted, want, wants, need, needs, needed, requests?, requested, requirements?, "
-        "required, looking for, user, goal, must, grep, awk, sed, find, sort(?! of), uniq, wc, cut, tail, head, cat, ls, xargs, glob, "
-        r"pattern, command, pipe, pipeline, option, flag, regex, (?:i|we|let me|let us|to|and) (?:\w+ )?" + _DO
-    )
-    + r"(?= )"
+OF_THE_GOAL = word(
+    "tasks?, instruction, asks?, asked, wanted, want, wants, need, needs, needed, requests?, requested, requirements?, "
+    "required, looking for, user, goal, must, grep, awk, sed, find, sort(?! of), uniq, wc, cut, tail, head, cat, ls, xargs, glob, "
+    r"pattern, command, pipe, pipeline, option, flag, regex, (?:i|we|let me|let us|to|and) (?:\w+ )?" + _DO
 )
 """A clause with one of these speaks of what is wanted or done, not of how things are."""
 IMPERATIVE = re.compile(r"^ (?:list|print|count|delete|find|copy|make|create|show|display|search) ")
-_ITEM_SHOWN = re.compile(
-    " "
-    + words(
-        "titles?, says?, said, mentions?, mentioned, listed, listing, listings, showed, shown, shows, read, told me, gave, "
-        "in the name"
-    )
-    + " "
+_ITEM_SHOWN = word(
+    """titles?, says?, said, mentions?, mentioned, listed, listing, listings, showed, shown, shows, read,
+    told me, gave, in the name"""
 )
-_FILE_SHOWN = re.compile(
-    " " + words("listings?, listed, output, printed, showed, shown, shows, saw, seen, names, name") + " "
-)
+_FILE_SHOWN = word("listings?, listed, output, printed, showed, shown, shows, saw, seen, names, name")
 SHOWN = {SpotKind.ITEM: _ITEM_SHOWN, SpotKind.FILE: _FILE_SHOWN}
 """Words by which a clause speaks of what is in view: titles in a list, the output of a command."""
 SHOWN_BY = re.compile(r" (?:titles?|name|names|listings?|output) ")

@@ -48,19 +48,81 @@ _TOKEN = re.compile(
 NUMBERS = {
     word: number
     for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 } | {"pair": 2, "couple": 2, "both": 2, "single": 1}
 ORDINALS = {
     word: number
     for number, word in enumerate(
-        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"], start=1
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+        ],
+        start=1,
     )
 }
 _PATH_LIKE = re.compile(r"/\S+|[\w+-]+\.[a-z]{2,5}")
 _IRREGULAR = {"knives": "knife", "shelves": "shelf", "loaves": "loaf", "keys": "key", "dvds": "dvd"}
 _QUANTIFIERS = frozenset(
-    ["the", "these", "those", "both", "all", "either", "neither", "every", "each", "no", "none", "any", "other", "others", "another", "remaining", "rest", "two", "three", "four", "five", "six", "my", "of", "only"]
+    [
+        "the",
+        "these",
+        "those",
+        "both",
+        "all",
+        "either",
+        "neither",
+        "every",
+        "each",
+        "no",
+        "none",
+        "any",
+        "other",
+        "others",
+        "another",
+        "remaining",
+        "rest",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "my",
+        "of",
+        "only",
+    ]
 )
 _GENERIC = frozenset(["a", "an", "any", "some", "another", "every", "each"])
 _JOINS = frozenset({",", "and", "or", "nor", "the", "a", "in", "on", "neither"})
@@ -68,7 +130,24 @@ _NAMED = frozenset({"number", "numbered", "no", "nr", "labelled", "labeled", "ma
 _HIGHEST = frozenset({"last", "higher", "highest", "final"})
 _LOWEST = frozenset({"lower", "lowest"})
 _AFTER_A_RANK = frozenset(
-    ["of", "that", "which", "is", "holds", "contains", "has", "one", "ones", "place", "spot", "position", "holding", "down", "from", ","]
+    [
+        "of",
+        "that",
+        "which",
+        "is",
+        "holds",
+        "contains",
+        "has",
+        "one",
+        "ones",
+        "place",
+        "spot",
+        "position",
+        "holding",
+        "down",
+        "from",
+        ",",
+    ]
 )
 
 

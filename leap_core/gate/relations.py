@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from leap_core.envs.sight import Sight, Spot, SpotKind
 from leap_core.gate.claims import Claim, ClaimReader, Relation
 from leap_core.gate.clauses import clauses_of
-from leap_core.gate.grammar import GROUNDS, words
+from leap_core.gate.grammar import GROUNDS
+from leap_core.gate.lexicon import words
 from leap_core.gate.kinds import LeakKind
 from leap_core.gate.mentions import Lexicon, Reader, plain, singular, tokens_of, value_of
 
 _COMES_OUT = words(
-    "comes? out, results?, answer, output, total, prints?, returns?, gives?, yields?, outputs?, sums?, adds? up, amounts?, "
-    "comes? to, number, count"
+    """comes? out, results?, answer, output, total, prints?, returns?, gives?, yields?, outputs?, sums?,
+    adds? up, amounts?, comes? to, number, count"""
 )
 _COUNTED = words("lines?, matche?s?, hits?, occurrences?, orders?, customers?, records?, entries, rows?")
 _RESULT = re.compile(

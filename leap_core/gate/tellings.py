@@ -2,15 +2,15 @@
 
 import re
 
-from leap_core.gate.grammar import words
+from leap_core.gate.lexicon import words
 from leap_core.gate.kinds import LeakKind
 
 _HIDDEN = r"(?:hidden|privileged|secret|inside|insider|internal) " + words(
     "state, info, information, facts?, knowledge, notes?, data, layout"
 )
 _BEST = words(
-    "gold, golden, optimal, minimal, intended, reference, canonical, official, sample, recorded, shortest, model, expected, "
-    "ideal, known, correct"
+    """gold, golden, optimal, minimal, intended, reference, canonical, official, sample, recorded, shortest,
+    model, expected, ideal, known, correct"""
 )
 _SOLUTION = words(
     "(?:gold|golden) (?:command|answer|output|product|item|solution|path|route|plan|action|one), "
@@ -19,8 +19,8 @@ _SOLUTION = words(
     "(?:the|a) reference(?: (?:uses?|does|has|says|chooses|picks|goes|is|was|list|session))?"
 )
 _NOTES = words(
-    "information, info, details?, notes?, facts?, data, hints?, knowledge, examples?, answers?, product, solution, list, map, "
-    "plan, layout, briefing, records?, documents?"
+    """information, info, details?, notes?, facts?, data, hints?, knowledge, examples?, answers?, product,
+    solution, list, map, plan, layout, briefing, records?, documents?"""
 )
 _GIVEN = words("given, provided, told, handed, shown, supplied, informed, tipped off, briefed")
 _BY_THE_TASK = (
@@ -48,17 +48,19 @@ _TOLD = words(
     "known in advance, been told, (?:named|mentioned|pointed out|given|recommended|revealed|disclosed) to me"
 )
 _SCORED = words(
-    "(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated), "
-    "the (?:scorer|grader|checker|evaluator|evaluation|scoring|grading|reward function|reward), "
-    "(?:scored|graded|rewarded|scoring) (?:attributes?|options?|words|items?|part), (?:attribute|option) list, "
-    "what (?:gets|is) checked, gets? checked, (?:checked|compared) (?:against|at the end|in the end), "
-    "(?:expected|required) (?:changes?|change list|list), full (?:score|reward|marks|points), "
-    "score (?:looks|counts|checks|wants|needs), required attributes in, counts? (?:for|towards) the (?:score|reward)"
+    """(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated),
+    the (?:scorer|grader|checker|evaluator|evaluation|scoring|grading|reward function|reward),
+    (?:scored|graded|rewarded|scoring) (?:attributes?|options?|words|items?|part), (?:attribute|option) list,
+    what (?:gets|is) checked, gets? checked, (?:checked|compared) (?:against|at the end|in the end),
+    (?:expected|required) (?:changes?|change list|list), full (?:score|reward|marks|points),
+    score (?:looks|counts|checks|wants|needs), required attributes in,
+    counts? (?:for|towards) the (?:score|reward)"""
 )
 _SOME = words(r"\d+, two, three, four, five, six, seven, eight, nine, ten")
 _MOVES = words("moves?, steps?, actions?, commands?, clicks?, stages?, parts?")
 _IN_ALL = words(
-    "long, overall, in total, altogether, enough, all in all, away, in all, suffice, (?:is|are) (?:enough|all)"
+    """long, overall, in total, altogether, enough, all in all, away, in all, suffice,
+    (?:is|are) (?:enough|all)"""
 )
 _SHAPE = rf"(?:takes?|needs?|requires?|has|is|are|in|of) (?:only |just |exactly )?{_SOME} {_MOVES}|{_SOME} {_MOVES} {_IN_ALL}"
 _PATTERNS = tuple(

@@ -15,7 +15,26 @@ _MOST_RESULTS = 10
 """Of one page."""
 _STOCK = {"instock": "stock", "outofstock": "stock", "soldout": "stock", "onsale": "stock"}
 _LATER = ("later", "further", "next", "following", "other", "remaining", "second", "third")
-_LITTLE = frozenset(["and", "the", "for", "with", "one", "two", "size", "color", "colour", "price", "style", "in", "of", "to", "on", "a"])
+_LITTLE = frozenset(
+    [
+        "and",
+        "the",
+        "for",
+        "with",
+        "one",
+        "two",
+        "size",
+        "color",
+        "colour",
+        "price",
+        "style",
+        "in",
+        "of",
+        "to",
+        "on",
+        "a",
+    ]
+)
 
 
 def see(trajectory: Trajectory, privileged: PrivilegedState) -> list[Sight]:
