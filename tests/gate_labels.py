@@ -5,8 +5,8 @@
     python -m tests.gate_labels --wrong w3      those of the writers that are named, held out or not
 
 Labels are in `unit/data/gate/labels/<environment>-<writer>.jsonl`, the played episodes that they speak of, with the
-hidden state, in `unit/data/gate/episodes/<environment>.json` (`gate_episodes.py` plays them). Rules are written with the
-development part in view; the other is there to be measured on, and whoever changes the gate does not read it.
+hidden state, in `unit/data/gate/episodes/<environment>.json` (`gate_episodes.py` plays them). Rules are written with
+the development part in view; the other is there to be measured on, and whoever changes the gate does not read it.
 """
 
 import argparse

@@ -31,6 +31,7 @@ class Spot:
     `names` are the ways to call it, in small letters; `group` is the kind that it shares with others ("cabinet"),
     `number` tells it from those. `opened`: what it holds was shown by now; `visited`: the student was at it. `holds`
     are the things in it as hidden facts tell, None where they do not tell. `is_closed` is so in the hidden facts.
+    `shown` is what is known of it without a look into it, as its title.
     """
 
     names: tuple[str, ...]
@@ -54,8 +55,9 @@ class Sight:
 
     `groups` and `things` map spellings without spaces, in the singular ("coffeetable", "refrigerator") to the group of
     spots or to the thing. `wanted` are things that the goal asks for, `targets` groups of spots that it ends at.
-    `totals` says how many there are of a thing, `seen` how many different ones were seen. `secrets` are words and `numbers` the numbers of hidden results, as far as not seen. `shown` are the things that some
-    page or output showed. `unknown`: what a path is that none of the spots has.
+    `totals` says how many there are of a thing, `seen` how many different ones were seen. `secrets` are words and
+    `numbers` the numbers of hidden results, as far as they were not seen. `shown` are the things that some page or
+    output showed. `unknown`: what a path is that none of the spots has.
     """
 
     spots: tuple[Spot, ...] = ()

@@ -164,7 +164,7 @@ class ClaimReader:
 
     @staticmethod
     def _there(clause: Clause, is_place: bool) -> re.Match[str] | None:
-        """ "The mug is there", "where the mug is", "where I pick the mug up"."""
+        """What says that a thing is at the last spot: "the mug is there", "where the mug is", "where I get the mug"."""
         text = clause.text
         if match := grammar.THING_THERE.search(text):
             is_done = grammar.PUTS.search(text) or grammar.SEEKS.search(text)

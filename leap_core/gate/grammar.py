@@ -17,8 +17,8 @@ def _some(most: int) -> str:
 
 _SPOT, _THING = r"@(?P<spot>\d+)", r"#(?P<thing>\d+)"
 _BE = words(
-    """is, are, was, were, be, been, being, lies?, lying, sits?, sitting, stands?, standing, waits?, waiting,
-    rests?, resting, stays?, remains?"""
+    """is, are, was, were, be, been, being, lies?, lying, sits?, sitting, stands?, standing, waits?,
+    waiting, rests?, resting, stays?, remains?"""
 )
 _IS = words("""is, are, was, were, must be, has to be, will be, would be, be, is going to be, are going to be""")
 _IN = words(
@@ -28,24 +28,26 @@ _IN = words(
 _HOLD = words("contains?, holds?, has, have, got, hides?, houses?, stores?")
 _HAVE = words(
     """contains?, containing, holds?, holding, has, have, having, had, houses?, stores?, storing, hides?,
-    hiding, keeps?, keeping, carries, bears?, shows?, includes?, including, offers?, offering, lists?, got,
-    comes? in, comes? with, provides?, gives?, covers?, features?, sells?"""
+    hiding, keeps?, keeping, carries, bears?, shows?, includes?, including, offers?, offering, lists?,
+    got, comes? in, comes? with, provides?, gives?, covers?, features?, sells?"""
 )
 _WANTED = words(
-    r"""it, one, them, what i need, what i want, what i am looking for, what i am after, my target, my object,
-    my item, the (?:target|object|item|thing|goal)(?: i need| that i need)?, the right one, the right thing,
-    the right object, (?:one|two|both|all|some|three) of (?:them|these|those)"""
+    r"""it, one, them, what i need, what i want, what i am looking for, what i am after, my target,
+    my object, my item, the (?:target|object|item|thing|goal)(?: i need| that i need)?, the right one,
+    the right thing, the right object, (?:one|two|both|all|some|three) of (?:them|these|those)"""
 )
 _THIS = words(r"it, that, this, this one, that one, which, the \w+ one, they, these, those")
 _FETCH = words("grab, get, fetch, take, pick up, pick, collect, retrieve")
 _SORT = words(
-    """one, place, spot, choice, location, receptacle, container, item, product, answer, result, option, match"""
+    """one, place, spot, choice, location, receptacle, container, item, product, answer, result, option,
+    match"""
 )
 _RIGHT = words(
     r"the (?:right |correct |only |actual |very )?(?:one|answer|target|winner)(?! (?:i|to|we|that i|which i)\b), "
     r"what (?:the )?(?:user|task|they|shopper|customer) (?:really |actually )?(?:wants?|needs?|means?|asks?(?: for)?), "
     r"(?:the )?(?:\w+ )?(?:\w+s?) that (?:fits?|matches|match|qualif\w+|is right|is correct|is meant), "
-    r"(?:the )?(?:target|gold|reference) (?:item|product|place|object|file), (?:the )?(?:\w+ )?\w+ (?:that )?i am after, "
+    r"(?:the )?(?:target|gold|reference) (?:item|product|place|object|file), "
+    r"(?:the )?(?:\w+ )?\w+ (?:that )?i am after, "
     r"(?:the )?(?:right|correct|actual|true|intended|exact|real|proper|wanted|desired|required) (?:\w+ )?"
     + _SORT
     + ", "
@@ -66,8 +68,8 @@ HOLDS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"{_SPOT}{_some(5)} {_HOLD} (?:\w+ )?{_WANTED} ",
-        rf"{_SPOT}{_some(6)} (?:going to|will|shall){_some(2)} {words('see, find, spot, get, have, discover')}{_some(4)} {_THING}",
-        rf"{_SPOT}.* {_FETCH}{_some(4)} {_THING}{_some(3)} (?:from inside|from it|from there|out of it|there|inside|in it) ",
+        rf"{_SPOT}{_some(6)} (?:going to|will|shall){_some(2)} (?:see|find|spot|get|have|discover){_some(4)} {_THING}",
+        rf"{_SPOT}.* {_FETCH}{_some(4)} {_THING}{_some(3)} (?:from (?:inside|it|there)|out of it|there|inside|in it) ",
         rf" {_IN}(?: the| my)? {_SPOT}(?: there)? (?:is|are|will be|must be|lies?|sits?|stands?){_some(5)} {_THING}",
         rf"{_THING}{_some(3)} {words('shares?, occupies, occupy, fills?, lives? in, lives? on')}(?: the)? {_SPOT}",
         rf"^ (?:both|one|two|all|each|the other)(?: of them| one)? {_IN}(?: the)? {_SPOT}",
@@ -93,7 +95,7 @@ RIGHT = tuple(
     for pattern in (
         rf"{_SPOT}{_some(3)} {_IS}{_some(2)} {_RIGHT} ",
         rf" {_RIGHT}{_some(6)} {_IS}{_some(3)} {_SPOT}",
-        rf" it is{_some(2)} {_SPOT}(?: that| which)?{_some(3)} {words('correct, right, wanted, meant, intended, real, needed')} ",
+        rf" it is{_some(2)} {_SPOT}(?: that| which)?{_some(3)} (?:correct|right|wanted|meant|intended|real|needed) ",
     )
 )
 """Ways to say that a spot is the right one."""
@@ -110,8 +112,8 @@ EMPTY = tuple(
     )
 )
 IT_IS_EMPTY = re.compile(
-    r"^ (?:it|that|this|this one|that one|which|there|they) (?:is|are|was|were|has|have|holds?|contains?|will|turns? out|"
-    r"stands?)(?: \w+){0,5}? (?:empty|bare|nothing) |^ (?:is|are|was) (?:\w+ )?empty |"
+    r"^ (?:it|that|this|this one|that one|which|there|they) (?:is|are|was|were|has|have|holds?|contains?|will|"
+    r"turns? out|stands?)(?: \w+){0,5}? (?:empty|bare|nothing) |^ (?:is|are|was) (?:\w+ )?empty |"
     r"nothing (?:in|inside|on) (?:it|them|there|either) "
 )
 NOT_IN_THOSE = re.compile(
@@ -123,8 +125,8 @@ DOOR_IS_SHUT = re.compile(rf" (?:its door|the door|it|which) (?:is|stands|was|st
 IN_STATE = re.compile(
     rf"{_THING}{_some(4)} (?:is|are|was|were|being|kept|stays?){_some(3)} "
     + words(
-        """clean, cleaned, washed, dirty, hot, heated, warm, warmed, cold, cool, cooled, chilled, frozen, sliced,
-    cut, full, broken"""
+        """clean, cleaned, washed, dirty, hot, heated, warm, warmed, cold, cool, cooled, chilled, frozen,
+    sliced, cut, full, broken"""
     )
     + " "
 )
@@ -143,8 +145,8 @@ SKIPS = tuple(
         + rf"(?: (?!go|straight|head|move|and|until|before|@)\w+){{0,5}} {_SPOT}",
         rf"{_SPOT}(?: \w+){{0,4}} "
         + words(
-            """skipped, ignored, dropped, left out, ruled out, excluded, irrelevant, useless, pointless, unnecessary,
-    wasted, waste, lookalike, decoy, dead end, red herring, distraction, not (?:the )?right,
+            """skipped, ignored, dropped, left out, ruled out, excluded, irrelevant, useless, pointless,
+    unnecessary, wasted, waste, lookalike, decoy, dead end, red herring, distraction, not (?:the )?right,
     not (?:the )?correct"""
         )
         + " ",
@@ -159,14 +161,14 @@ GROUNDS = word(
 
 PUTS = word(
     """put, puts, putting, place, placing, move, moves, moving, moved, bring, bringing, deliver, delivering,
-    store it, set, drop, thrown?, return, carry, carrying, transfer, go in, go on, fit, cool, heat, clean,
-    wash, rinse, chill, warm, microwave, use, examine it"""
+    store it, set, drop, thrown?, return, carry, carrying, transfer, go in, go on, fit, cool, heat,
+    clean, wash, rinse, chill, warm, microwave, use, examine it"""
 )
 SEEKS = re.compile(
     " "
     + words(
-        """look, looking, looks, search, searching, check, checking, hunt, seek, seeking, try, trying, need, want,
-    hope, hoping, asks? for, asked for, wants, asks, see if, must, have to, has to, task"""
+        """look, looking, looks, search, searching, check, checking, hunt, seek, seeking, try, trying, need,
+    want, hope, hoping, asks? for, asked for, wants, asks, see if, must, have to, has to, task"""
     )
     + r"(?= )(?! (?:is|be) )"
 )
@@ -177,10 +179,10 @@ SINGLES_OUT = re.compile(r" (?:only|one|single) ")
 # What is said of something offered or of a file, in whatever words.
 
 SAYS_OF = word(
-    """is, are, was, were, has, have, had, lacks?, sells?, sold, comes?, offers?, offered, contains?, holds?,
-    lists?, covers?, includes?, supports?, made, available, in stock, out of stock, lets, does, do, carries,
-    features?, keeps?, meets?, begins?, starts?, ends?, uses?, separated, goes?, go, past, appears?,
-    shows? up, occurs?, mentions?, can be"""
+    """is, are, was, were, has, have, had, lacks?, sells?, sold, comes?, offers?, offered, contains?,
+    holds?, lists?, covers?, includes?, supports?, made, available, in stock, out of stock, lets, does,
+    do, carries, features?, keeps?, meets?, begins?, starts?, ends?, uses?, separated, goes?, go, past,
+    appears?, shows? up, occurs?, mentions?, can be"""
 )
 HAS_THAT = re.compile(r" (?:has|have|offers?|supports?|lacks?|meets?|is|are) (?:one|it|that|this|them|both|all three) ")
 WILL_SAY = re.compile(
@@ -198,13 +200,14 @@ CONTINUES = re.compile(
     + r"(?= )"
 )
 _DO = words(
-    """choose, pick, select, set, click, search, grep, cut, sort(?! of), list, print, count, filter, run, pipe,
-    use, look, check, read, open, take, find, see, cat, head, delete, remove, copy"""
+    """choose, pick, select, set, click, search, grep, cut, sort(?! of), list, print, count, filter, run,
+    pipe, use, look, check, read, open, take, find, see, cat, head, delete, remove, copy"""
 )
+_PROGRAMS = "grep, awk, sed, find, sort(?! of), uniq, wc, cut, tail, head, cat, ls, xargs"
 OF_THE_GOAL = word(
-    "tasks?, instruction, asks?, asked, wanted, want, wants, need, needs, needed, requests?, requested, requirements?, "
-    "required, looking for, user, goal, must, grep, awk, sed, find, sort(?! of), uniq, wc, cut, tail, head, cat, ls, xargs, glob, "
-    r"pattern, command, pipe, pipeline, option, flag, regex, (?:i|we|let me|let us|to|and) (?:\w+ )?" + _DO
+    rf"""tasks?, instruction, asks?, asked, wanted, want, wants, need, needs, needed, requests?, requested,
+    requirements?, required, looking for, user, goal, must, {_PROGRAMS}, glob, pattern, command, pipe, pipeline, option, flag, regex,
+    (?:i|we|let me|let us|to|and) (?:\w+ )?{_DO}"""
 )
 """A clause with one of these speaks of what is wanted or done, not of how things are."""
 IMPERATIVE = re.compile(r"^ (?:list|print|count|delete|find|copy|make|create|show|display|search) ")

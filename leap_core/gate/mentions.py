@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from leap_core.envs.sight import Sight, Spot, SpotKind
+from leap_core.gate.lexicon import word_set
 
 _SHORT_FORMS = tuple(
     (re.compile(pattern), full)
@@ -45,110 +46,28 @@ _QUESTION = re.compile(r"\?\s*$")
 _TOKEN = re.compile(
     r"(?:/[\w.+*-]*\w|\b\w[\w+-]*\.[a-z]{1,5}\b)(?:/[\w.+*-]*\w)*|\d+(?:\.\d+)?|[a-z]{2}-\d{2,}|[a-z]+|[,:()]|\s[-–—]+\s"
 )
-NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-} | {"pair": 2, "couple": 2, "both": 2, "single": 1}
-ORDINALS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "first",
-            "second",
-            "third",
-            "fourth",
-            "fifth",
-            "sixth",
-            "seventh",
-            "eighth",
-            "ninth",
-            "tenth",
-            "eleventh",
-            "twelfth",
-        ],
-        start=1,
-    )
+_COUNTING = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen twenty"""
+_RANKS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+NUMBERS = {word: number for number, word in enumerate(_COUNTING.split())} | {
+    "pair": 2,
+    "couple": 2,
+    "both": 2,
+    "single": 1,
 }
+ORDINALS = {word: number for number, word in enumerate(_RANKS.split(), start=1)}
 _PATH_LIKE = re.compile(r"/\S+|[\w+-]+\.[a-z]{2,5}")
 _IRREGULAR = {"knives": "knife", "shelves": "shelf", "loaves": "loaf", "keys": "key", "dvds": "dvd"}
-_QUANTIFIERS = frozenset(
-    [
-        "the",
-        "these",
-        "those",
-        "both",
-        "all",
-        "either",
-        "neither",
-        "every",
-        "each",
-        "no",
-        "none",
-        "any",
-        "other",
-        "others",
-        "another",
-        "remaining",
-        "rest",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "my",
-        "of",
-        "only",
-    ]
+_QUANTIFIERS = word_set(
+    """the these those both all either neither every each no none any other others another remaining rest two three four
+    five six my of only"""
 )
-_GENERIC = frozenset(["a", "an", "any", "some", "another", "every", "each"])
-_JOINS = frozenset({",", "and", "or", "nor", "the", "a", "in", "on", "neither"})
-_NAMED = frozenset({"number", "numbered", "no", "nr", "labelled", "labeled", "marked", "called"})
-_HIGHEST = frozenset({"last", "higher", "highest", "final"})
-_LOWEST = frozenset({"lower", "lowest"})
-_AFTER_A_RANK = frozenset(
-    [
-        "of",
-        "that",
-        "which",
-        "is",
-        "holds",
-        "contains",
-        "has",
-        "one",
-        "ones",
-        "place",
-        "spot",
-        "position",
-        "holding",
-        "down",
-        "from",
-        ",",
-    ]
-)
+_GENERIC = word_set("a an any some another every each")
+_JOINS = word_set(", and or nor the a in on neither")
+_NAMED = word_set("number numbered no nr labelled labeled marked called")
+_HIGHEST = word_set("last higher highest final")
+_LOWEST = word_set("lower lowest")
+_AFTER_A_RANK = word_set("of that which is holds contains has one ones place spot position holding down from ,")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +221,7 @@ class Reader:
         return self._by_number(tokens, position, before)
 
     def _by_number(self, tokens: Sequence[str], position: int, before: Sequence[str]) -> tuple[SpotRef | None, int]:
-        """ "The third one", "the one with number 2": of the group that was spoken of last."""
+        """Spots of the group that was spoken of last: "the third one", "the one with number 2"."""
         word, group = tokens[position], self._last_group
         if not group:
             return None, 1
@@ -342,18 +261,18 @@ class Reader:
             return None, 0
         return (SpotRef(spots=spots) if len(spots) == 1 else None), 0
 
-    def _ordinals(self, group: str, before: Sequence[str]) -> set[int | None]:
-        """The numbers that ordinals before a word give: "the fifth and the sixth", "the last", "the higher numbered"."""
+    def _ordinals(self, group: str, before: Sequence[str]) -> set[int]:
+        """The numbers that ordinals before a word give: "the fifth and the sixth", "the last", "the higher"."""
         numbers, words = [spot.number or 0 for spot in self._lexicon.by_group.get(group, ())], list(before)
         if words[-1:] == ["numbered"]:
             words.pop()
         if not numbers or not words or words[-1] not in ORDINALS:
-            ends = {max(numbers)} if words and numbers and words[-1] in _HIGHEST else set[int | None]()
-            return {min(numbers)} if words and numbers and words[-1] in _LOWEST else ends
-        found = set[int | None]()
+            is_last, is_first = (bool(words) and words[-1] in ends for ends in (_HIGHEST, _LOWEST))
+            return {max(numbers)} if numbers and is_last else {min(numbers)} if numbers and is_first else set()
+        found = set[int]()
         while words and (words[-1] in ORDINALS or words[-1] in ("and", "the", ",")):
-            found.add(ORDINALS.get(words.pop()))
-        return found - {None}
+            found |= {ORDINALS[one] for one in (words.pop(),) if one in ORDINALS}
+        return found
 
     def _numbered(self, group: str, numbers: AbstractSet[int | None]) -> SpotRef | None:
         spots = tuple(spot for spot in self._lexicon.by_group.get(group, ()) if spot.number in numbers)

@@ -7,9 +7,9 @@ from leap_core.envs.sight import Sight, Spot, SpotKind
 from leap_core.gate.claims import Claim, ClaimReader, Relation
 from leap_core.gate.clauses import clauses_of
 from leap_core.gate.grammar import GROUNDS
-from leap_core.gate.lexicon import words
 from leap_core.gate.kinds import LeakKind
-from leap_core.gate.mentions import Lexicon, Reader, plain, singular, tokens_of, value_of
+from leap_core.gate.lexicon import words
+from leap_core.gate.mentions import Lexicon, Reader, SpotRef, plain, singular, tokens_of, value_of
 
 _COMES_OUT = words(
     """comes? out, results?, answer, output, total, prints?, returns?, gives?, yields?, outputs?, sums?,
@@ -69,84 +69,62 @@ class Judge:
     def _judge(self, claim: Claim) -> Found | None:
         if claim.clause.supposes and not claim.clause.sure:
             return None
-        if claim.relation is Relation.STATE:
-            return self._state(claim)
-        if claim.relation is Relation.COUNT:
-            return self._count(claim)
-        if claim.relation is Relation.FORESEEN:
-            return self._foreseen(claim)
-        if claim.relation is Relation.ELSEWHERE:
-            holding = [spot for spot in self._unopened if spot.holds and claim.thing in spot.holds]
-            told = f"tells that {claim.thing} is nowhere else, which the student had not seen"
-            return (LeakKind.EXCLUSION, told) if len(self._unopened) > 2 and len(holding) < 2 else None
         if claim.spots is None:
-            return None
+            return self._of_thing(claim)
         hidden = [spot for spot in claim.spots.spots if not spot.opened]
         if not hidden:
             return None
         if claim.relation is Relation.CLOSED:
-            return self._closed(claim, hidden)
+            return _closed(claim, hidden)
         if claim.relation in (Relation.SKIPPED, Relation.EMPTY):
             return self._excluded(claim, hidden)
+        if hidden[0].kind in (SpotKind.ITEM, SpotKind.FILE):
+            return None if len(hidden) < len(claim.spots.spots) else _offered(claim, hidden)
+        if claim.relation is Relation.RIGHT and not self._may_be_meant(claim.spots, hidden):
+            return None
         return self._held(claim, hidden)
+
+    def _of_thing(self, claim: Claim) -> Found | None:
+        """What is said of a thing alone."""
+        if claim.relation is Relation.STATE:
+            return self._state(claim)
+        if claim.relation is Relation.COUNT:
+            return self._count(claim)
+        if claim.relation is Relation.ELSEWHERE:
+            return self._elsewhere(claim)
+        return self._foreseen(claim)
+
+    def _may_be_meant(self, ref: SpotRef, hidden: list[Spot]) -> bool:
+        """Whether "the right one" is one to look into, rather than the one where the goal ends."""
+        is_target = any(spot.group in self._sight.targets for spot in hidden)
+        return not is_target and (hidden[0].kind is not SpotKind.RESULT or ref.exact)
 
     def _held(self, claim: Claim, hidden: list[Spot]) -> Found | None:
         things = frozenset({claim.thing}) if claim.thing else self._sight.wanted
-        if claim.relation is Relation.RIGHT and any(spot.group in self._sight.targets for spot in hidden):
-            return None
-        if hidden[0].kind is SpotKind.RESULT and not claim.spots.exact and claim.relation is Relation.RIGHT:
-            return None
-        if hidden[0].kind in (SpotKind.ITEM, SpotKind.FILE):
-            return self._offered(claim, hidden)
         if len(self._unopened) == len(hidden) and not claim.clause.denies:  # all that is left
             return None
         if not claim.is_true:
             return self._excluded(claim, hidden)
-        holding = [spot for spot in hidden if spot.holds is None or spot.holds & things]
-        if not holding:
+        if not any(spot.holds is None or spot.holds & things for spot in hidden):
             return None
         kind = LeakKind.PLACE if claim.relation is Relation.HOLDS else LeakKind.RANK
-        if claim.clause.supposes:
-            kind = LeakKind.HEDGE
-        return kind, f"tells that {' or '.join(sorted(things))} is at {_named(hidden)}, which the student had not seen"
-
-    def _offered(self, claim: Claim, hidden: list[Spot]) -> Found | None:
-        """What is said of an item or a file that was not opened; its title is no secret."""
-        if claim.spots is not None and len(hidden) < len(claim.spots.spots):
-            return None
-        if claim.relation is Relation.RIGHT:
-            is_right = claim.is_true and any(spot.holds for spot in hidden)
-            told = f"tells that {_named(hidden)} is the right one, which the student had not seen"
-            return (LeakKind.IDENTITY, told) if is_right else None
-        if all(_spelled(claim.thing) in _spelled(spot.shown) for spot in hidden):
-            return None
-        if claim.is_true and all(spot.holds is not None and claim.thing not in spot.holds for spot in hidden):
-            if hidden[0].kind is SpotKind.ITEM:
-                return None
-        told = f"tells of {claim.thing!r} at {_named(hidden)}, which the student had not opened"
-        kind = LeakKind.OPTIONS if hidden[0].kind is SpotKind.ITEM else LeakKind.RESULT
-        if claim.clause.supposes:
-            kind = LeakKind.HEDGE
-        return kind if claim.is_true else LeakKind.EXCLUSION, told
+        told = f"tells that {' or '.join(sorted(things))} is at {_named(hidden)}, which the student had not seen"
+        return LeakKind.HEDGE if claim.clause.supposes else kind, told
 
     def _excluded(self, claim: Claim, hidden: list[Spot]) -> Found | None:
         things = frozenset({claim.thing}) if claim.thing else self._sight.wanted
-        if (
-            claim.relation is Relation.SKIPPED
-            and self._sight.wanted
-            and all(map(self._sight.seen.get, self._sight.wanted))
-        ):
-            return None  # what is wanted was found, so other places do not matter
+        if things and all(map(self._sight.seen.get, things)):
+            return None  # what is meant was found, so other places do not matter
         if claim.relation is Relation.SKIPPED and GROUNDS.search(f" {' '.join(claim.clause.sentence.words)} "):
             return None
         if any(spot.holds is not None and spot.holds & things for spot in hidden):
             return None
         return LeakKind.EXCLUSION, f"rules out {_named(hidden)}, which the student had not looked into"
 
-    def _closed(self, claim: Claim, hidden: list[Spot]) -> Found | None:
-        if any(spot.visited or spot.is_closed is not claim.is_true for spot in hidden):
-            return None
-        return LeakKind.STATE, f"tells that {_named(hidden)} is {claim.value}, which the student had not seen"
+    def _elsewhere(self, claim: Claim) -> Found | None:
+        holding = [spot for spot in self._unopened if spot.holds and claim.thing in spot.holds]
+        told = f"tells that {claim.thing} is nowhere else, which the student had not seen"
+        return (LeakKind.EXCLUSION, told) if len(self._unopened) > 2 and len(holding) < 2 else None
 
     def _foreseen(self, claim: Claim) -> Found | None:
         if not self._sight.shown or claim.thing in self._sight.shown:
@@ -165,6 +143,30 @@ class Judge:
         if (seen >= claim.count and claim.count > 1) or (seen and claim.count == 1):
             return None
         return LeakKind.COUNT, f"tells that there are {claim.count} of {claim.thing}, which the student had not seen"
+
+
+def _closed(claim: Claim, hidden: list[Spot]) -> Found | None:
+    if any(spot.visited or spot.is_closed is not claim.is_true for spot in hidden):
+        return None
+    return LeakKind.STATE, f"tells that {_named(hidden)} is {claim.value}, which the student had not seen"
+
+
+def _offered(claim: Claim, hidden: list[Spot]) -> Found | None:
+    """What is said of items or files that were not opened; their titles are no secret."""
+    if claim.relation is Relation.RIGHT:
+        is_right = claim.is_true and any(spot.holds for spot in hidden)
+        told = f"tells that {_named(hidden)} is the right one, which the student had not seen"
+        return (LeakKind.IDENTITY, told) if is_right else None
+    is_item = hidden[0].kind is SpotKind.ITEM
+    is_false = all(spot.holds is not None and claim.thing not in spot.holds for spot in hidden)
+    is_shown = all(_spelled(claim.thing) in _spelled(spot.shown) for spot in hidden)
+    if is_shown or (claim.is_true and is_false and is_item):
+        return None
+    told = f"tells of {claim.thing!r} at {_named(hidden)}, which the student had not opened"
+    kind = LeakKind.OPTIONS if is_item else LeakKind.RESULT
+    if not claim.is_true:
+        kind = LeakKind.EXCLUSION
+    return LeakKind.HEDGE if claim.clause.supposes else kind, told
 
 
 def _spelled(text: str) -> str:

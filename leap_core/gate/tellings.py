@@ -2,8 +2,8 @@
 
 import re
 
-from leap_core.gate.lexicon import words
 from leap_core.gate.kinds import LeakKind
+from leap_core.gate.lexicon import words
 
 _HIDDEN = r"(?:hidden|privileged|secret|inside|insider|internal) " + words(
     "state, info, information, facts?, knowledge, notes?, data, layout"
@@ -38,8 +38,9 @@ _TOLD = words(
     + " (?:that|where|about|which|the|a|as|what), according to (?:the|my|what) (?:"
     + _NOTES
     + "|i (?:was|have been|know)), "
-    "(?:my|the|these|those|some) (?:solution )?(?:notes?|hints?|briefing|facts?|walkthrough|solution|answer key|cheat sheet|map) "
-    "(?:say|says|tell|tells|state|states|show|shows|list|lists|mention|mentions|give|gives|put|puts|point|points|is|are|has|have), "
+    "(?:my|the|these|those|some) (?:solution )?"
+    "(?:notes?|hints?|briefing|facts?|walkthrough|solution|answer key|cheat sheet|map) "
+    "(?:says?|tells?|states?|shows?|lists?|mentions?|gives?|puts?|points?|is|are|has|have), "
     "(?:in|from|per|by|of) (?:the|my) (?:solution )?(?:notes|hints?|briefing|facts|answer key|walkthrough|solution), "
     "as (?:listed|noted|given|stated|told|described) in the (?:" + _NOTES + "|critical|essential|optimal), "
     "(?:essential|critical) (?:object|location|item|place)s?, solution (?:says|shows|tells), "
@@ -48,13 +49,13 @@ _TOLD = words(
     "known in advance, been told, (?:named|mentioned|pointed out|given|recommended|revealed|disclosed) to me"
 )
 _SCORED = words(
-    """(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated),
-    the (?:scorer|grader|checker|evaluator|evaluation|scoring|grading|reward function|reward),
-    (?:scored|graded|rewarded|scoring) (?:attributes?|options?|words|items?|part), (?:attribute|option) list,
-    what (?:gets|is) checked, gets? checked, (?:checked|compared) (?:against|at the end|in the end),
-    (?:expected|required) (?:changes?|change list|list), full (?:score|reward|marks|points),
-    score (?:looks|counts|checks|wants|needs), required attributes in,
-    counts? (?:for|towards) the (?:score|reward)"""
+    """(?:is|are|gets?|be|being|was|were|will be) (?:scored|graded|rewarded|evaluated), the
+    (?:scorer|grader|checker|evaluator|evaluation|scoring|grading|reward function|reward),
+    (?:scored|graded|rewarded|scoring) (?:attributes?|options?|words|items?|part), (?:attribute|option)
+    list, what (?:gets|is) checked, gets? checked, (?:checked|compared) (?:against|at the end|in the
+    end), (?:expected|required) (?:changes?|change list|list), full (?:score|reward|marks|points), score
+    (?:looks|counts|checks|wants|needs), required attributes in, counts? (?:for|towards) the
+    (?:score|reward)"""
 )
 _SOME = words(r"\d+, two, three, four, five, six, seven, eight, nine, ten")
 _MOVES = words("moves?, steps?, actions?, commands?, clicks?, stages?, parts?")
@@ -62,7 +63,8 @@ _IN_ALL = words(
     """long, overall, in total, altogether, enough, all in all, away, in all, suffice,
     (?:is|are) (?:enough|all)"""
 )
-_SHAPE = rf"(?:takes?|needs?|requires?|has|is|are|in|of) (?:only |just |exactly )?{_SOME} {_MOVES}|{_SOME} {_MOVES} {_IN_ALL}"
+_TAKES = words("takes?, needs?, requires?, has, is, are, in, of")
+_SHAPE = rf"{_TAKES} (?:only |just |exactly )?{_SOME} {_MOVES}|{_SOME} {_MOVES} {_IN_ALL}"
 _PATTERNS = tuple(
     (kind, re.compile(rf"\b(?:{pattern})\b"))
     for kind, pattern in (

@@ -18,7 +18,7 @@ _SHOWN = re.compile(
 )
 _AT = re.compile(rf"You arrive at ({_NAME})|The ({_NAME}) is closed")
 
-PLACES = MappingProxyType(
+_PLACES = MappingProxyType(
     {
         "fridge": "refrigerator icebox",
         "sofa": "couch settee",
@@ -31,23 +31,22 @@ PLACES = MappingProxyType(
         "cabinet": "cupboard",
         "shelf": "rack bookshelf",
         "microwave": "microwaveoven",
-        "sidetable": "nightstand bedsidetable endtable",
-        "diningtable": "dinnertable kitchentable",
-        "coffeetable": "lowtable",
+        "sidetable": "nightstand bedsidetable endtable table",
+        "diningtable": "dinnertable kitchentable table",
+        "coffeetable": "lowtable table",
         "laundryhamper": "hamper laundrybasket",
         "toiletpaperhanger": "paperhanger",
         "tvstand": "televisionstand",
         "safe": "strongbox",
-        "handtowelholder": "",
         "ottoman": "footstool",
     }
 )
-THINGS = MappingProxyType(
+_THINGS = MappingProxyType(
     {
         "cellphone": "phone mobile mobilephone smartphone",
         "remotecontrol": "remote",
         "desklamp": "lamp",
-        "floorlamp": "",
+        "floorlamp": "lamp standinglamp",
         "creditcard": "card bankcard",
         "keychain": "key keyring",
         "dishsponge": "sponge",
@@ -57,13 +56,10 @@ THINGS = MappingProxyType(
         "saltshaker": "salt",
         "peppershaker": "pepper",
         "winebottle": "wine bottleofwine",
-        "glassbottle": "",
-        "butterknife": "",
         "bread": "loafofbread loaf",
         "lettuce": "headoflettuce lettucehead",
         "newspaper": "paper",
         "tissuebox": "tissue boxoftissue",
-        "wateringcan": "",
         "cd": "disc compactdisc",
         "laptop": "notebook computer",
         "spraybottle": "spray",
@@ -72,7 +68,6 @@ THINGS = MappingProxyType(
         "basketball": "ball",
         "baseballbat": "bat",
         "tennisracket": "racket",
-        "pen": "",
     }
 )
 
@@ -102,18 +97,17 @@ class _Hidden:
 
     def __init__(self, told: Mapping[str, JsonValue], trajectory: Trajectory) -> None:
         locations = told.get("locations")
-        self.places: dict[str, str] = locations if isinstance(locations, dict) else {}
+        self.places = {name: str(place) for name, place in locations.items()} if isinstance(locations, dict) else {}
         self.closed = dict(_receptacles(told.get("receptacles")))
         first = trajectory.steps[0].observation if trajectory.steps else None
         listed = _GOES.findall("\n".join(first.admissible or ())) if first else []
         self.names = sorted({*listed, *self.closed, *self.places.values()})
-        self.wanted = frozenset(str(told[key]) for key in ("object_kind",) if key in told)
-        self.targets = frozenset(str(told[key]) for key in ("target_kind",) if key in told)
-        kinds = {_kind(name) for name in self.places} | self.wanted
-        lamps = self.targets & kinds
-        self.wanted, self.targets = self.wanted | lamps, self.targets - lamps
-        self.things = _spellings(kinds, THINGS)
-        self.groups = _spellings({_kind(name) for name in self.names}, PLACES)
+        kinds = {*map(_kind, self.places)}
+        goal = {str(told[key]) for key in ("object_kind", "target_kind") if key in told}
+        self.wanted = frozenset(goal & kinds)  # the target is among them where it is a lamp
+        self.targets = frozenset(goal - kinds)
+        self.things = _spellings(kinds, _THINGS)
+        self.groups = _spellings({_kind(name) for name in self.names}, _PLACES)
         self.totals = Counter(map(_kind, self.places))
         self.holds = {
             place: frozenset(_kind(thing) for thing, where in self.places.items() if where == place)
@@ -151,9 +145,12 @@ def _receptacles(value: object) -> list[tuple[str, bool]]:
 
 
 def _spellings(kinds: set[str], synonyms: Mapping[str, str]) -> dict[str, str]:
-    """From each way of writing a kind to the kind. A synonym that is a kind of its own here means that one."""
-    found = {word: kind for kind in sorted(kinds) for word in synonyms.get(kind, "").split()}
-    return found | {kind: kind for kind in kinds}
+    """From each way of writing a kind to the kind. A synonym of two kinds means neither; one that is a kind, that."""
+    meant: dict[str, list[str]] = {}
+    for kind in sorted(kinds):
+        for word in synonyms.get(kind, "").split():
+            meant.setdefault(word, []).append(kind)
+    return {word: means[0] for word, means in meant.items() if len(means) == 1} | {kind: kind for kind in kinds}
 
 
 def _kind(name: str) -> str:

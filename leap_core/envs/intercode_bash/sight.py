@@ -117,7 +117,7 @@ def _file(path: str, is_read: bool, answers: set[str], task: str) -> Spot:
     )
 
 
-def _searched(gold: str, text: str) -> Mapping[str, str]:
+def _searched(gold: str, text: str) -> dict[str, str]:
     """The words that the solution looks for in files and that the task names."""
     words = {word.lower() for part in _GREPS.findall(gold) for word in _WORD.findall(re.sub(r"/\S+| -\S+", " ", part))}
     return {word: word for word in words if re.search(rf"\b{word}\b", text.lower())}
