@@ -116,7 +116,7 @@ def _estimate(call: PlannedCall[AnnotationIdentity]) -> EndpointEstimate:
 
 ANNOTATION = Stage(
     name="annotation",
-    version=3,
+    version=4,
     work=_annotate,
     counts=AnnotationCounts,
     needs=_needs,

@@ -309,7 +309,7 @@ def _what_a_step_takes(identity: CorrectionIdentity) -> JsonValue:
 
 CORRECTION = Stage(
     name="correction",
-    version=7,
+    version=8,
     work=_correct,
     counts=CorrectionCounts,
     needs=_needs,

@@ -252,7 +252,7 @@ def _reads_what_is_shown(clause: Clause) -> bool:
 def _is_shown(clause: Clause, kind: SpotKind) -> bool:
     """Whether a clause speaks of what a title or a listing shows, or repeats the task."""
     whole = f" {' '.join(clause.sentence.words)} "
-    if grammar.IMPERATIVE.search(whole):
+    if grammar.IMPERATIVE.search(whole) or grammar.IMPERATIVE.search(clause.text):
         return True
     if grammar.NOT_SHOWN.search(whole):
         return False

@@ -28,10 +28,10 @@ _CAN = (
 )
 _SUPPOSES = word(
     rf"""{_CAN}, may, might, could, should, would, often, usually, typically, normally, commonly, generally, mostly,
-    likely, unlikely, probably, perhaps, possibly, maybe, sometimes, rarely, seldom, hardly, tends?, seems?,
-    hop(?:e|es|ing), expect(?:ing)?, guess, assum\w+, suppos\w+, suspect, think, believe, imagine, wonder, bet, plausible,
-    possible, chances?, candidates?, sensible, reasonable, natural, promising, common, worth, presumably, apparently, in general,
-    good (?:place|spot|start|candidate|bet|idea|guess|choice), kind of place, belongs?, such as, like to be,
+    likely, unlikely, probably, perhaps, possibly, maybe, sometimes, rarely, seldom, hardly, tends?,
+    seems?, hop(?:e|es|ing), expect(?:ing)?, guess, assum\w+, suppos\w+, suspect, think, believe, imagine, wonder,
+    bet, plausible, possible, chances?, candidates?, sensible, reasonable, natural, promising, common, worth, presumably,
+    apparently, in general, good (?:place|spot|start|candidate|bet|idea|guess|choice), kind of place, belongs?, such as, like to be,
     potentially, either way, (?:do|did|does) not know, not (?:sure|certain|clear|known), unknown, unsure, no idea,
     can not (?:tell|say|know), (?<!going )to see, see (?:if|whether), check (?:if|whether|for), as good as any"""
 )

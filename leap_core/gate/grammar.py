@@ -206,7 +206,8 @@ _DO = words(
 _PROGRAMS = "grep, awk, sed, find, sort(?! of), uniq, wc, cut, tail, head, cat, ls, xargs"
 OF_THE_GOAL = word(
     rf"""tasks?, instruction, asks?, asked, wanted, want, wants, need, needs, needed, requests?, requested,
-    requirements?, required, looking for, user, goal, must, {_PROGRAMS}, glob, pattern, command, pipe, pipeline, option, flag, regex,
+    requirements?, required, looking for, user, goal, must, {_PROGRAMS}, glob, pattern, command, pipe, pipeline,
+    option, flag, regex,
     (?:i|we|let me|let us|to|and) (?:\w+ )?{_DO}"""
 )
 """A clause with one of these speaks of what is wanted or done, not of how things are."""

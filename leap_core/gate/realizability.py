@@ -24,6 +24,8 @@ _HEDGE = re.compile(
     r"maybe|sometimes|if|whether|not|t|hope|expect|guess|assume|plausible|chance|any|unless|until|when|once|common|"
     r"good)\b"
 )
+_ASKED_WORDS = 3
+"""A hidden text of this many words or more gives nothing away if the task has all of them, as a search has."""
 _QUOTED_WORDS = 8
 """This many consecutive words of the privileged text are a quotation, even where each name in them was already seen."""
 _FETCH = r"(get|fetch|grab|retrieve|take|collect|pick up|pick)"
@@ -41,7 +43,9 @@ class Gate:
         self._runs = frozenset(_runs(normalise("\n".join(told))))
         self._free = facts.free_commands
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
-        self._secrets = (*self._giveaways.texts, *self._unsayable)
+        asked = frozenset(normalise(trajectory.spec.instruction).split())
+        texts = (text for text in self._giveaways.texts if text.count(" ") + 1 < _ASKED_WORDS or not asked >= {*text.split()})
+        self._secrets, self._task = (*texts, *self._unsayable), trajectory.spec.instruction.strip().rstrip(".")
         self._seen = _what_was_seen(trajectory)
         self._amounts_seen = _amounts_seen(trajectory) if self._giveaways.amounts else []
         self._sights = find_suite(trajectory.spec.env).sights(trajectory, privileged)
@@ -69,7 +73,8 @@ class Gate:
             amounts_seen |= amounts_shown(correction.command) if self._amounts_seen else set()
         told = self._what_it_gives_away(correction.reason, seen, amounts_seen)
         if told is None and self._sights:
-            told = next(Judge(self._sights[index]).leaks(correction.reason, correction.command), None)
+            said = correction.reason.replace(self._task, " ")  # who repeats the task claims nothing
+            told = next(Judge(self._sights[index]).leaks(said, correction.command), None)
         return leak(*told) if told else ""
 
     def _why_not_free(self, command: str, seen: str) -> str:

@@ -113,7 +113,7 @@ class Judge:
 
     def _excluded(self, claim: Claim, hidden: list[Spot]) -> Found | None:
         things = frozenset({claim.thing}) if claim.thing else self._sight.wanted
-        if things and all(map(self._sight.seen.get, things)):
+        if claim.relation is not Relation.EMPTY and things and all(map(self._sight.seen.get, things)):
             return None  # what is meant was found, so other places do not matter
         if claim.relation is Relation.SKIPPED and GROUNDS.search(f" {' '.join(claim.clause.sentence.words)} "):
             return None

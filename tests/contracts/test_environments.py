@@ -11,17 +11,31 @@ from leap_core.envs import ENVIRONMENTS
 from leap_core.envs.base import find_suite
 from leap_core.envs.findings import examine
 from leap_core.envs.workers import EnvironmentPool
-from leap_core.errors import LeapError
+from leap_core.errors import LeapError, TeacherReplyError
 from leap_core.gate.giveaways import Giveaways
-from leap_core.gate.realizability import leaks
+from leap_core.gate.realizability import Gate, leaks
 from leap_core.loading import load_suite, open_pool
 from leap_core.method.demonstrations import demonstrate
 from leap_core.prompts import load_prompts, prompts_folder
-from leap_core.types import Action, Figure, HiddenFacts, PrivilegedState, Step
+from leap_core.types import (
+    Action,
+    CorrectionStatus,
+    Figure,
+    HiddenFacts,
+    PrivilegedState,
+    Step,
+    StepCorrection,
+    StopReason,
+    Trajectory,
+)
 
 SPLITS = ("train", "dev", "test")
 NUM_STEPS = 6
 """Of a random walk."""
+MOST_ADVISED = 15
+"""Steps that the expert advises on."""
+ASTRAY = 0.35
+"""How often its advice is not taken."""
 
 
 class World:
@@ -168,6 +182,51 @@ def test_oracle_acts_at_each_of_its_levels(world):
     oracle, spec = world.suite.oracle(), world.specs["train"][0]
     for level in oracle.levels:
         assert demonstrate(world.player(spec), oracle, spec, world.hidden(spec), level, 50).steps
+
+
+def advised(world, spec, level, seed):
+    """An episode of a player led astray now and then, and the expert's correction of each step that it has one for."""
+    rng, oracle, environment = Random(seed), world.suite.oracle(), world.player(spec)
+    steps, corrections, observation = [], [], environment.reset(spec)
+    for index in range(MOST_ADVISED):
+        command = rng.choice(commands_at(observation, spec))
+        try:
+            action = oracle.advise(spec, steps, observation, world.hidden(spec), level)
+        except TeacherReplyError:  # a detour has led where it knows no way
+            pass
+        else:
+            corrections.append(
+                StepCorrection(
+                    step=index, reason=action.reason, command=action.command, status=CorrectionStatus.CHANGED
+                )
+            )
+            command = command if rng.random() < ASTRAY else action.command
+        steps.append(Step(index=index, observation=observation, action=Action(reason="", command=command)))
+        result = environment.step(command)
+        observation = result.observation
+        if result.terminated:
+            break
+    trajectory = Trajectory(
+        id=spec.id, spec=spec, iteration=1, student="x", steps=tuple(steps), final_observation=observation.text,
+        stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
+    )  # fmt: skip
+    return trajectory, corrections
+
+
+def test_all_that_its_expert_says_passes_the_gate(world):
+    for level in world.suite.oracle().levels:
+        for seed, spec in enumerate(world.all_specs()):
+            trajectory, corrections = advised(world, spec, level, seed)
+            gate = Gate(trajectory, world.hidden(spec))
+            assert corrections
+            for correction in corrections:
+                assert gate.why_rejected(correction, correction.step) == "", correction
+
+
+def test_there_is_one_sight_for_each_step_if_there_are_any(world):
+    for spec in world.specs["dev"]:
+        trajectory, _ = advised(world, spec, world.suite.oracle().levels[-1], 0)
+        assert len(world.suite.sights(trajectory, world.hidden(spec))) in (0, len(trajectory.steps))
 
 
 def test_privileged_text_is_not_observed(world):
