@@ -51,6 +51,7 @@ benchmark: environment  ## Speed ratios, each measured in one run
 	$(BIN)/python -m tests.benchmarks.bench_alfworld
 	$(BIN)/python -m tests.benchmarks.bench_intercode
 	$(BIN)/python -m tests.benchmarks.bench_chat
+	$(BIN)/python -m tests.benchmarks.bench_gate
 
 environment: $(VENV)/.ready
 
