@@ -108,6 +108,8 @@ class ClaimReader:
     def _of_places(self, clause: Clause) -> Iterator[Claim]:
         """What is in which spot."""
         text = clause.text
+        if _is_offered(clause) and (grammar.OF_THE_GOAL.search(text) or not grammar.SAYS_OF.search(text)):
+            return
         for match in grammar.THING_IN_SPOT.finditer(text):
             if not _is_put(text, match) and not _is_sought(text, match):
                 yield self._holds(clause, match)
@@ -193,7 +195,7 @@ class ClaimReader:
         goes_on = self._foresees and clause.link == "," and not grammar.NEW_START.search(clause.text)
         said = grammar.WILL_SAY.search(clause.text)
         self._foresees = said is not None or goes_on
-        if self._foresees and not grammar.OF_THE_GOAL.search(clause.text, said.start() if said else 0):
+        if self._foresees and not grammar.OF_THE_GOAL.search(clause.text, said.end() if said else 0):
             for thing in self._things_in(clause):
                 yield Claim(relation=Relation.FORESEEN, clause=clause, thing=thing, is_true=not clause.denies)
 
@@ -207,7 +209,7 @@ def _of_things(clause: Clause) -> Iterator[Claim]:
     """In which state a thing is, how many there are, and that there are none elsewhere."""
     text, things = clause.text, clause.sentence.things
     if match := grammar.NOWHERE_ELSE.search(text):
-        thing = things[int(match["thing"])].thing
+        thing = things[int(match["thing"] or match["other"])].thing
         yield Claim(relation=Relation.ELSEWHERE, clause=clause, thing=thing, is_true=False)
     if grammar.SEEKS.search(text):
         return
@@ -230,6 +232,10 @@ def _closed(clause: Clause, match: re.Match[str], spots: SpotRef) -> Claim:
 
 def _speaks_of(clause: Clause, kind: SpotKind) -> bool:
     return any(ref.spots[0].kind is kind for ref in clause.sentence.spots)
+
+
+def _is_offered(clause: Clause) -> bool:
+    return any(ref.spots[0].kind in _OFFERED for ref in clause.sentence.spots)
 
 
 def _is_put(text: str, match: re.Match[str]) -> bool:

@@ -23,7 +23,7 @@ _NEGATION = word(
 )
 _AND_NOT = re.compile(r" (?:(?:and|but) not|rather than|instead of) (?:the |on |in |at |with )*@\d+(?= )")
 _CAN = (
-    "can(?! (?:be (?:had|chosen|selected|picked|ordered|bought|set|skipped|dropped|left|ignored|ruled)|only|choose|"
+    "can(?! (?:be (?:had|chosen|selected|picked|ordered|bought|set|skipped|dropped|left|ignored|ruled|executed)|only|choose|"
     "select|pick|get|skip|leave|not ))"
 )
 _SUPPOSES = word(
@@ -54,6 +54,7 @@ _FINITE = word(
 _WONDER = words(
     "know, tell, say, sure, see, wonder, clear, out, check, decide, learn, matter, from here, question(?: is)?"
 )
+_SHORT = 3
 _ASKS = re.compile(f" {_WONDER} $")
 """The end of a clause after which "which" and "where" ask."""
 _CONTRAST = re.compile(
@@ -92,10 +93,12 @@ def clauses_of(sentence: Sentence) -> Iterator[Clause]:
         text = f" {' '.join(spoken)} "
         condition = _CONDITION.search(text)
         guess = bool(_SUPPOSES.search(_I_SHOULD.sub(" i", text)) or condition or sentence.is_question)
+        is_guess = number + 1 < len(parts) and _is_guess(*parts[number + 1])
         follows = (
             (is_conditional and link in (",", "and", "then"))
             or (supposed and not _FINITE.search(text))
             or (asks and link in ("which", "where"))
+            or is_guess
         )
         asks = _ASKS.search(text) is not None
         supposed = guess or follows
@@ -109,6 +112,12 @@ def clauses_of(sentence: Sentence) -> Iterator[Clause]:
             sure=insists,
         )
         is_conditional = condition is not None and (number == 0 or is_conditional or condition.start() < 3)
+
+
+def _is_guess(link: str, said: Sequence[str]) -> bool:
+    """Whether a clause does nothing but call the one before a guess: ", I think"."""
+    is_short = len(said) <= _SHORT and not any(one[0] in "@#" for one in said)
+    return link == "," and is_short and _SUPPOSES.search(f" {' '.join(said)} ") is not None
 
 
 def _around(parts: Sequence[tuple[str, list[str]]], number: int) -> str:

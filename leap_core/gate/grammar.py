@@ -36,21 +36,17 @@ _WANTED = words(
     my object, my item, the (?:target|object|item|thing|goal)(?: i need| that i need)?, the right one,
     the right thing, the right object, (?:one|two|both|all|some|three) of (?:them|these|those)"""
 )
+_MINE = r"the ones? (?:that )?i (?:want|need|seek|am after|am looking for|have to \w+)"
 _THIS = words(r"it, that, this, this one, that one, which, the \w+ one, they, these, those")
 _FETCH = words("grab, get, fetch, take, pick up, pick, collect, retrieve")
-_SORT = words(
-    """one, place, spot, choice, location, receptacle, container, item, product, answer, result, option,
-    match"""
-)
 _RIGHT = words(
     r"the (?:right |correct |only |actual |very )?(?:one|answer|target|winner)(?! (?:i|to|we|that i|which i)\b), "
     r"what (?:the )?(?:user|task|they|shopper|customer) (?:really |actually )?(?:wants?|needs?|means?|asks?(?: for)?), "
     r"(?:the )?(?:\w+ )?(?:\w+s?) that (?:fits?|matches|match|qualif\w+|is right|is correct|is meant), "
     r"(?:the )?(?:target|gold|reference) (?:item|product|place|object|file), "
     r"(?:the )?(?:\w+ )?\w+ (?:that )?i am after, "
-    r"(?:the )?(?:right|correct|actual|true|intended|exact|real|proper|wanted|desired|required) (?:\w+ )?"
-    + _SORT
-    + ", "
+    r"(?:the )?(?:right|correct|actual|true|intended|exact|real|proper|wanted|desired|required) \w+(?: \w+)?, "
+    r"(?:the )?(?:product|item|object) (?:behind|of|for) (?:this|the) task, "
     "correct, right, where i need, where i have, where i must, where i should"
 )
 _INSIDE = words(
@@ -61,7 +57,7 @@ _INSIDE = words(
 THING_IN_SPOT = re.compile(rf"{_THING}{_some(9)} {_IN}{_some(4)} {_SPOT}")
 SPOT_HAS_THING = re.compile(rf"{_SPOT}(?P<between>{_some(7)}) {_HAVE}{_some(6)} {_THING}")
 IT_IN_SPOT = re.compile(
-    rf" (?:it|they|one|that|them|which|both|all|each|some|the others?|the two|the ones?|{_WANTED})(?: \w+)? {_BE}"
+    rf" (?:it|they|one|that|them|which|both|all|each|some|the others?|the two|the ones?|{_MINE}|{_WANTED})(?: \w+)? {_BE}"
     rf"{_some(4)} {_IN}{_some(4)} {_SPOT}"
 )
 HOLDS = tuple(
@@ -73,6 +69,7 @@ HOLDS = tuple(
         rf" {_IN}(?: the| my)? {_SPOT}(?: there)? (?:is|are|will be|must be|lies?|sits?|stands?){_some(5)} {_THING}",
         rf"{_THING}{_some(3)} {words('shares?, occupies, occupy, fills?, lives? in, lives? on')}(?: the)? {_SPOT}",
         rf"^ (?:both|one|two|all|each|the other)(?: of them| one)? {_IN}(?: the)? {_SPOT}",
+        rf"^ (?:{_BE}|hides?){_some(4)} {_IN}{_some(5)} {_SPOT}",
     )
 )
 """Ways to say that a spot holds a thing, beside the first three."""
@@ -81,6 +78,7 @@ HELD_BY_IT = tuple(
     for pattern in (
         rf"^ {_THIS}{_some(4)} {_HAVE}{_some(5)} {_THING}",
         rf"^ {_THIS}{_some(3)} {_HOLD} (?:\w+ )?{_WANTED} ",
+        rf"^ (?:none|neither|both|all|each|one) of (?:them|these|those|which) {_HAVE}{_some(4)} {_THING}",
         rf"^ (?:behind|in|inside|on) (?:this|that|the|its|it|here|there)(?: door| one| place)?(?: there)? (?:is|are)"
         rf"{_some(4)} {_THING}",
     )
@@ -89,7 +87,9 @@ HELD_BY_IT = tuple(
 THING_THERE = re.compile(rf"{_THING}{_some(5)} {_INSIDE} ")
 WHERE_THING = re.compile(rf"{_THING}{_some(4)} {_BE} |^ (?:it|they|one) {_BE} ")
 WHERE_FETCHED = re.compile(rf" (?:find|{_FETCH}){_some(3)} {_THING}")
-NOWHERE_ELSE = re.compile(rf"{_THING}{_some(4)} (?:nowhere|not(?: \w+)? anywhere) else ")
+NOWHERE_ELSE = re.compile(
+    rf"{_THING}{_some(4)} (?:nowhere|not(?: \w+)? anywhere) else | no (?:other|more|further) #(?P<other>\d+) "
+)
 RIGHT = tuple(
     re.compile(pattern)
     for pattern in (
@@ -182,12 +182,12 @@ SAYS_OF = word(
     """is, are, was, were, has, have, had, lacks?, sells?, sold, comes?, offers?, offered, contains?,
     holds?, lists?, covers?, includes?, supports?, made, available, in stock, out of stock, lets, does,
     do, carries, features?, keeps?, meets?, begins?, starts?, ends?, uses?, separated, goes?, go, past,
-    appears?, shows? up, occurs?, mentions?, can be"""
+    appears?, shows? up, occurs?, mentions?, exists?, allows?, fits, can(?: not)? be"""
 )
 HAS_THAT = re.compile(r" (?:has|have|offers?|supports?|lacks?|meets?|is|are) (?:one|it|that|this|them|both|all three) ")
 WILL_SAY = re.compile(
     r" (?:will|going to|shall)(?: \w+)? "
-    + words("say, list, show, mention, talk, tell, state, have, return, give, confirm, print, be")
+    + words("say, find, see, list, show, mention, talk, tell, state, have, return, give, confirm, print, be")
     + r"(?= )"
 )
 NEW_START = re.compile(r" (?:is|are|i|so|has|have) ")
@@ -207,7 +207,7 @@ _PROGRAMS = "grep, awk, sed, find, sort(?! of), uniq, wc, cut, tail, head, cat, 
 OF_THE_GOAL = word(
     rf"""tasks?, instruction, asks?, asked, wanted, want, wants, need, needs, needed, requests?, requested,
     requirements?, required, looking for, user, goal, must, {_PROGRAMS}, glob, pattern, command, pipe, pipeline,
-    option, flag, regex,
+    flag, regex,
     (?:i|we|let me|let us|to|and) (?:\w+ )?{_DO}"""
 )
 """A clause with one of these speaks of what is wanted or done, not of how things are."""
@@ -216,10 +216,10 @@ _ITEM_SHOWN = word(
     """titles?, says?, said, mentions?, mentioned, listed, listing, listings, showed, shown, shows, read,
     told me, gave, in the name"""
 )
-_FILE_SHOWN = word("listings?, listed, output, printed, showed, shown, shows, saw, seen, names, name")
+_FILE_SHOWN = word("listings?, output, printed, showed, shown, shows, saw, seen")
 SHOWN = {SpotKind.ITEM: _ITEM_SHOWN, SpotKind.FILE: _FILE_SHOWN}
 """Words by which a clause speaks of what is in view: titles in a list, the output of a command."""
-SHOWN_BY = re.compile(r" (?:titles?|name|names|listings?|output) ")
+SHOWN_BY = re.compile(r" (?:titles?|in the names?|listings?|output) ")
 NOT_SHOWN = re.compile(
     r" (?:even if|even though|although|though) .*(?:title|name) |"
     r" (?:title|name|listing)s?(?: \w+)? (?:not|leaves?|omits?|hides?|cut|stops) "

@@ -18,7 +18,7 @@ _SHORT_FORMS = tuple(
     (re.compile(pattern), full)
     for pattern, full in (
         (r"[’`]", "'"),
-        (r"\bcan't\b", "can not"),
+        (r"\bcan(?:'t|not)\b", "can not"),
         (r"\bwon't\b", "will not"),
         (r"n't\b", " not"),
         (r"'re\b", " are"),
@@ -54,6 +54,7 @@ NUMBERS = {word: number for number, word in enumerate(_COUNTING.split())} | {
     "couple": 2,
     "both": 2,
     "single": 1,
+    "dozen": 12,
 }
 ORDINALS = {word: number for number, word in enumerate(_RANKS.split(), start=1)}
 _PATH_LIKE = re.compile(r"/\S+|[\w+-]+\.[a-z]{2,5}")
@@ -159,11 +160,12 @@ class Reader:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
-        self._last_group = ""
+        self.forget()
 
     def forget(self) -> None:
-        """Begin anew: no group was spoken of."""
-        self._last_group = ""
+        """Begin anew: no group was spoken of, and "the first one" is of the only group that there is, if it is one."""
+        groups = [group for group in self._lexicon.by_group if group]
+        self._last_group = groups[0] if len(groups) == 1 else ""
 
     def read(self, tokens: Sequence[str], is_question: bool) -> Sentence:
         """One sentence with references in place of what it speaks of."""

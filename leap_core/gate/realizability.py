@@ -44,7 +44,9 @@ class Gate:
         self._free = facts.free_commands
         self._unsayable = [normalise(word) for word in self._free.unsayable] if self._free else []
         asked = frozenset(normalise(trajectory.spec.instruction).split())
-        texts = (text for text in self._giveaways.texts if text.count(" ") + 1 < _ASKED_WORDS or not asked >= {*text.split()})
+        texts = (
+            text for text in self._giveaways.texts if text.count(" ") + 1 < _ASKED_WORDS or not asked >= {*text.split()}
+        )
         self._secrets, self._task = (*texts, *self._unsayable), trajectory.spec.instruction.strip().rstrip(".")
         self._seen = _what_was_seen(trajectory)
         self._amounts_seen = _amounts_seen(trajectory) if self._giveaways.amounts else []

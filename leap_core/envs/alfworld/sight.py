@@ -139,9 +139,10 @@ class _Hidden:
         )
 
 
-def _receptacles(value: object) -> list[tuple[str, bool]]:
+def _receptacles(value: object) -> list[tuple[str, bool | None]]:
+    """Each receptacle and whether it is closed at the start; None where it cannot be."""
     rows: Sequence[object] = value if isinstance(value, list) else []
-    return [(str(row["name"]), bool(row["openable"]) and not row["open"]) for row in rows if isinstance(row, dict)]
+    return [(str(row["name"]), not row["open"] if row["openable"] else None) for row in rows if isinstance(row, dict)]
 
 
 def _spellings(kinds: set[str], synonyms: Mapping[str, str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ _QUALITIES = [
     "mode",
     "permission",
     "executable",
+    "executed",
     "separator",
     "separated",
     "tab",

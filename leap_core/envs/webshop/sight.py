@@ -83,6 +83,7 @@ class _Hidden:
                 Spot(names=(f"result {number}",), kind=SpotKind.RESULT, group="result", number=number)
                 for number in range(1, _MOST_RESULTS + 1)
             ]
+        items.append(Spot(names=("page 1", "page one", "first page"), kind=SpotKind.RESULT, opened=bool(listed)))
         items.append(Spot(names=tuple(f"{which} page{s}" for which in _LATER for s in ("", "s")), kind=SpotKind.RESULT))
         text = " ".join((*pages.values(), *(one.title for one in listed.values()))).lower()
         shown = frozenset(thing for thing in self.things.values() if thing in text) if listed else frozenset()
