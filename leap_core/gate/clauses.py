@@ -23,16 +23,17 @@ _NEGATION = word(
 )
 _AND_NOT = re.compile(r" (?:(?:and|but) not|rather than|instead of) (?:the |on |in |at |with )*@\d+(?= )")
 _CAN = (
-    "can(?! (?:be (?:had|chosen|selected|picked|ordered|bought|set|skipped|dropped|left|ignored|ruled|executed)|only|choose|"
-    "select|pick|get|skip|leave|not ))"
+    "can(?! (?:be (?:had|chosen|selected|picked|ordered|bought|set|skipped|dropped|left|ignored|ruled|executed)|only|"
+    "choose|select|pick|get|skip|leave|not ))"
 )
 _SUPPOSES = word(
     rf"""{_CAN}, may, might, could, should, would, often, usually, typically, normally, commonly, generally, mostly,
     likely, unlikely, probably, perhaps, possibly, maybe, sometimes, rarely, seldom, hardly, tends?,
     seems?, hop(?:e|es|ing), expect(?:ing)?, guess, assum\w+, suppos\w+, suspect, think, believe, imagine, wonder,
-    bet, plausible, possible, chances?, candidates?, sensible, reasonable, natural, promising, common, worth, presumably,
-    apparently, in general, good (?:place|spot|start|candidate|bet|idea|guess|choice), kind of place, belongs?, such as, like to be,
-    potentially, either way, (?:do|did|does) not know, not (?:sure|certain|clear|known), unknown, unsure, no idea,
+    bet, plausible, possible, chances?, candidates?, sensible, reasonable, natural, promising, common, worth,
+    presumably, apparently, in general, good (?:place|spot|start|candidate|bet|idea|guess|choice), kind of place,
+    belongs?, such as, like to be, potentially, either way, (?:do|did|does) not know,
+    not (?:sure|certain|clear|known), unknown, unsure, no idea,
     can not (?:tell|say|know), (?<!going )to see, see (?:if|whether), check (?:if|whether|for), as good as any"""
 )
 _CONDITION = word("(?<!even )if, whether, unless, in case, until, provided, suppose, assuming, otherwise, should i")

@@ -39,15 +39,16 @@ _WANTED = words(
 _MINE = r"the ones? (?:that )?i (?:want|need|seek|am after|am looking for|have to \w+)"
 _THIS = words(r"it, that, this, this one, that one, which, the \w+ one, they, these, those")
 _FETCH = words("grab, get, fetch, take, pick up, pick, collect, retrieve")
+_JUST = r"(?! (?:next|beside|there|here|in|by|at|on|behind|now|after|where)\b)"
+"""What may not follow "right" where it means more than "just"."""
 _RIGHT = words(
-    r"the (?:right |correct |only |actual |very )?(?:one|answer|target|winner)(?! (?:i|to|we|that i|which i)\b), "
-    r"what (?:the )?(?:user|task|they|shopper|customer) (?:really |actually )?(?:wants?|needs?|means?|asks?(?: for)?), "
-    r"(?:the )?(?:\w+ )?(?:\w+s?) that (?:fits?|matches|match|qualif\w+|is right|is correct|is meant), "
-    r"(?:the )?(?:target|gold|reference) (?:item|product|place|object|file), "
-    r"(?:the )?(?:\w+ )?\w+ (?:that )?i am after, "
-    r"(?:the )?(?:right|correct|actual|true|intended|exact|real|proper|wanted|desired|required) \w+(?: \w+)?, "
-    r"(?:the )?(?:product|item|object) (?:behind|of|for) (?:this|the) task, "
-    "correct, right, where i need, where i have, where i must, where i should"
+    rf"""the (?:right |correct |only |actual |very )?(?:one|answer|target|winner)(?! (?:i|to|we|that i|which i)\b),
+    what (?:the )?(?:user|task|they|shopper|customer) (?:really |actually )?(?:wants?|needs?|means?|asks?(?: for)?),
+    (?:the )?(?:\w+ )?(?:\w+s?) that (?:fits?|matches|match|qualif\w+|is right|is correct|is meant),
+    (?:the )?(?:target|gold|reference) (?:item|product|place|object|file), (?:the )?(?:\w+ )?\w+ (?:that )?i am after,
+    (?:the )?(?:right{_JUST}|correct|actual|true|intended|exact|real|proper|wanted|desired|required) \w+(?: \w+)?,
+    (?:the )?(?:product|item|object) (?:behind|of|for) (?:this|the) task, correct, right{_JUST},
+    where i (?:need|have|must|should)"""
 )
 _INSIDE = words(
     """there, inside, in it, in there, on it, on top, in that one, in this one, inside it, in here,
@@ -57,7 +58,8 @@ _INSIDE = words(
 THING_IN_SPOT = re.compile(rf"{_THING}{_some(9)} {_IN}{_some(4)} {_SPOT}")
 SPOT_HAS_THING = re.compile(rf"{_SPOT}(?P<between>{_some(7)}) {_HAVE}{_some(6)} {_THING}")
 IT_IN_SPOT = re.compile(
-    rf" (?:it|they|one|that|them|which|both|all|each|some|the others?|the two|the ones?|{_MINE}|{_WANTED})(?: \w+)? {_BE}"
+    rf" (?:it|they|one|that|them|which|both|all|each|some|the others?|the two|the ones?|{_MINE}|{_WANTED})(?: \w+)?"
+    rf" {_BE}"
     rf"{_some(4)} {_IN}{_some(4)} {_SPOT}"
 )
 HOLDS = tuple(
@@ -119,7 +121,7 @@ IT_IS_EMPTY = re.compile(
 NOT_IN_THOSE = re.compile(
     rf" (?:no|not|none|nothing) .*#.* {_IN} (?:(?:any|all|one) of )?(?:those|these|them|it|there) "
 )
-_SHUT = r"(?P<state>closed|shut|locked|open|opened|unlocked) "
+_SHUT = r"(?P<state>closed|shut|locked|open|opened|unlocked)(?! away) "
 SHUT = re.compile(rf"{_SPOT}{_some(4)} (?:is|are|was|were|being|stays?|stands?|remains?){_some(4)} {_SHUT}")
 DOOR_IS_SHUT = re.compile(rf" (?:its door|the door|it|which) (?:is|stands|was|stays)(?: \w+){{0,2}}? {_SHUT}")
 IN_STATE = re.compile(

@@ -15,8 +15,10 @@ LAYERS = [
     {"types", "registry"},
     {"settings"},
     {"config", "disk", "parts", "prompts"},
-    {"gate", "store"},
-    {"envs", "students", "teachers", "trainers", "chat"},
+    {"store"},
+    {"envs"},
+    {"gate"},
+    {"students", "teachers", "trainers", "chat"},
     {"method", "report"},
     {"loading"},
 ]

@@ -12,7 +12,6 @@ from leap_core.config import CorrectionConfig
 from leap_core.envs import ENVIRONMENTS as KINDS
 from leap_core.envs.base import find_suite
 from leap_core.errors import ConfigError, LeapError, StageFailedError, UnknownNameError, WrongSpecError
-from leap_core.gate.realizability import LEAK
 from leap_core.teachers.openai import OpenAITeacher
 from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import load_teacher_prompts
@@ -142,7 +141,7 @@ def test_a_reply_that_does_not_fit_is_asked_again_with_the_reason(tmp_path, name
 WHY = {
     "too short": "missing",
     "inadmissible": "inadmissible",
-    "a leak": LEAK,
+    "a leak": "leak",
     "no reason": "no reason",
     "no JSON": "unreadable",
     "truncated JSON": "unreadable",
