@@ -64,7 +64,7 @@ class PromptSet:
         return Message(role="user", content=text.strip())
 
 
-def prompts_folder(environment: str, role: Literal["student", "teacher"]) -> Path:
+def prompts_folder(environment: str, role: Literal["student", "teacher", "judge"]) -> Path:
     """Where an environment keeps the prompt sets of a role."""
     return _ENVIRONMENTS / environment / "prompts" / role
 
