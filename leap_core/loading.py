@@ -18,8 +18,10 @@ from leap_core.students.tiny import TinyParams
 from leap_core.students.weights import TINY, find_model
 from leap_core.teachers import TEACHERS
 from leap_core.teachers.base import Teacher, TeacherSetup
+from leap_core.teachers.judge import JudgeSetup
 from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
+from leap_core.teachers.windows import ModelLimits
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
 
@@ -47,6 +49,8 @@ def check_names(config: LeapConfig) -> None:
     load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
     load_kind("trainer", config.training.trainer, TRAINERS).check(config.training)
     load_prompts(config.environment.name, config.student.prompt)
+    if config.gate.judge is not None:
+        set_up_judge(config, config.gate.judge).check()
     if config.student.model == TINY:
         TinyParams.read(config.student.params)
     else:
@@ -145,6 +149,27 @@ def foresee_replies(
     """What the configured student, which is paid for, would ask its endpoint; see `OpenAIStudent.foresee`."""
     student: type[OpenAIStudent] = load_kind("student", config.student.kind, STUDENTS)
     return student.foresee(model, config.student, turns, reply_tokens)
+
+
+def set_up_judge(config: LeapConfig, model: str, log: Callable[[str], None] = lambda line: None) -> JudgeSetup:
+    """What the configured judge is made from; `model` is `gate.judge`."""
+    gate = config.gate
+    return JudgeSetup(
+        environment=config.environment.name,
+        model=ModelLimits(
+            model=model,
+            temperature=gate.judge_temperature,
+            max_tokens=gate.judge_max_tokens,
+            context_tokens=gate.judge_context_tokens,
+            max_attempts=gate.judge_max_attempts,
+            setting="gate.judge_context_tokens",
+        ),
+        prompt=gate.judge_prompt,
+        execution=config.execution,
+        experiment=config.experiment,
+        is_needed=gate.max_unjudged_share < 1,
+        log=log,
+    )
 
 
 def load_trainer(name: str) -> Trainer:

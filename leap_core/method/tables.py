@@ -4,7 +4,7 @@
     privileged.parquet   one row a hidden state     steps.parquet               one row a step of an episode
     rows.parquet         one row a taught step      corrected_episodes.parquet  one row a corrected episode
     train.parquet, validation.parquet               corrections.parquet         one row a corrected step
-                         one row to train on
+                         one row to train on    judgements.parquet          one row a judged correction
 
 Each `read_` returns what its `write_` was given: equal records, in the same order.
 """
@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from leap_core.disk.parquet import read_records, write_records
 from leap_core.errors import ArtifactError
 from leap_core.method.dataset import TrainingRow, TurnRow
+from leap_core.method.judgement import JudgementRow
 from leap_core.types import (
     Action,
     Correction,
@@ -146,6 +147,7 @@ def _table(
 write_specs, read_specs = _table("specs.parquet", Spec)
 write_privileged, read_privileged = _table("privileged.parquet", PrivilegedState)
 write_turn_rows, read_turn_rows = _table("rows.parquet", TurnRow)
+write_judgements, read_judgements = _table("judgements.parquet", JudgementRow)
 
 
 def write_training_rows(directory: Path, rows: Iterable[TrainingRow]) -> None:
