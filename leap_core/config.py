@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from leap_core.errors import ConfigError
 from leap_core.settings.addresses import what_is_wrong_with
@@ -35,15 +35,11 @@ from leap_core.settings.bounds import (
     Within,
 )
 from leap_core.settings.files import add_defaults, check_values, read_json, read_toml
+from leap_core.settings.gate import GateConfig
+from leap_core.settings.section import Section as Section
 from leap_core.settings.validation import check_keys, shorten, validate
 from leap_core.settings.validation import read_params as read_params
-from leap_core.types import Record, Split
-
-
-class Section(Record):
-    """A part of the configuration. Unknown keys are an error, and so are texts and booleans in place of numbers."""
-
-    model_config = ConfigDict(strict=True)
+from leap_core.types import Split
 
 
 class EnvironmentConfig(Section):
@@ -337,6 +333,7 @@ class LeapConfig(Section):
     demonstrations: DemonstrationConfig = DemonstrationConfig()
     rollout: RolloutConfig = RolloutConfig()
     correction: CorrectionConfig = CorrectionConfig()
+    gate: GateConfig = GateConfig()
     dataset: DatasetConfig = DatasetConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

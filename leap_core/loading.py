@@ -12,8 +12,10 @@ from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
 from leap_core.prompts import load_prompts
 from leap_core.registry import check_kind, load_kind
+from leap_core.settings.gate import BASE, STUDENT
 from leap_core.students import STUDENTS
-from leap_core.students.base import ActRequest, Student
+from leap_core.students.base import ActRequest, Student, uses_weights
+from leap_core.students.smollm2 import SMOLLM2
 from leap_core.students.tiny import TinyParams
 from leap_core.students.weights import TINY, find_model
 from leap_core.teachers import TEACHERS
@@ -25,6 +27,7 @@ from leap_core.trainers.base import Trainer
 
 if TYPE_CHECKING:
     from leap_core.students.openai import OpenAIStudent
+    from leap_core.students.scoring import Scorer
 
 
 def check_names(config: LeapConfig) -> None:
@@ -47,10 +50,36 @@ def check_names(config: LeapConfig) -> None:
     load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
     load_kind("trainer", config.training.trainer, TRAINERS).check(config.training)
     load_prompts(config.environment.name, config.student.prompt)
+    _check_measuring(config)
     if config.student.model == TINY:
         TinyParams.read(config.student.params)
     else:
         find_model(config.student.model)
+
+
+def _check_measuring(config: LeapConfig) -> None:
+    """Raise LeapError where corrections are to be measured by weights that are not here, or judged unmeasured."""
+    measure = config.gate.measure
+    if measure is None and config.gate.max_bits is not None:
+        raise ConfigError(
+            "gate.max_bits is set, but nothing measures bits: --set gate.measure=student, or leave gate.max_bits out.",
+            item="gate.measure",
+        )
+    if measure in (STUDENT, BASE) and not uses_weights(config.student):
+        raise ConfigError(
+            f"gate.measure is {measure!r}, but the student's weights are behind an endpoint: name a model that can be "
+            "loaded here, a directory or a hub id: --set gate.measure=DIRECTORY.",
+            item="gate.measure",
+        )
+    if measure not in (None, STUDENT, BASE, SMOLLM2):
+        find_model(measure)
+
+
+def load_scorer(model: Path | str, config: LeapConfig) -> "Scorer":
+    """Load the weights at `model` that say how likely replies are."""
+    from leap_core.students.scoring import Scorer
+
+    return Scorer(model, config.student, config.execution)
 
 
 def _check_levels(config: LeapConfig, oracle: Oracle) -> None:

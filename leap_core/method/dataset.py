@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue
 from leap_core.config import Aggregate
 from leap_core.disk.canonical import sha256_text
 from leap_core.gate.realizability import is_leak
+from leap_core.method.leakage import LeakageRow
 from leap_core.prompts import PromptSet, format_reply
 from leap_core.types import (
     Action,
@@ -66,7 +67,10 @@ class TurnRow(Record):
 
 
 class TrainingRow(Record):
-    """One row of a dataset, in TRL's terms. `rejected` is the student's own reply where the teacher changed it."""
+    """One row of a dataset, in TRL's terms. `rejected` is the student's own reply where the teacher changed it.
+
+    `bits` and `student_logprob` are what was measured of a correction (`LeakageRow`); None where nothing was.
+    """
 
     iteration: int
     episode: str
@@ -75,6 +79,8 @@ class TrainingRow(Record):
     prompt: tuple[Message, ...]
     completion: tuple[Message, ...]
     rejected: tuple[Message, ...] | None
+    bits: float | None = None
+    student_logprob: float | None = None
 
 
 def demonstration_rows(trajectories: Iterable[Trajectory], prompts: PromptSet, level: int) -> list[TurnRow]:
@@ -152,6 +158,7 @@ def assemble(
     seed: int,
     *,
     kept_steps: bool = True,
+    leakage: Mapping[tuple[str, int], LeakageRow] | None = None,
 ) -> list[TrainingRow]:
     """Aggregate the rows of iterations 0..i into one dataset (paper, section 3.3 and appendix).
 
@@ -163,6 +170,7 @@ def assemble(
             iteration or in none, so that no model is validated on what an earlier one was trained on.
         seed: decides which, through hashes of ids, so that the choice does not depend on order.
         kept_steps: whether steps that the teacher left as the student made them are trained on.
+        leakage: what was measured of corrections, by episode and step.
 
     Returns:
         Rows by iteration, episode and step. An episode of which no row is left is absent.
@@ -178,7 +186,8 @@ def assemble(
         for group in groups
     ]
     held_out = _held_out({rows[0].spec for group in chosen for rows in group.values()}, validation_fraction, seed + 1)
-    made = [[_training_row(row, held_out) for rows in group.values() for row in rows] for group in chosen]
+    measured = leakage or {}
+    made = [[_training_row(row, held_out, measured) for rows in group.values() for row in rows] for group in chosen]
     return list(chain.from_iterable(_equal_rows(made, seed) if aggregate == "equal-rows" else made))
 
 
@@ -226,7 +235,10 @@ def _rank(seed: int, name: str) -> str:
     return sha256_text(f"{seed}:{name}")
 
 
-def _training_row(row: TurnRow, held_out: Collection[str]) -> TrainingRow:
+def _training_row(
+    row: TurnRow, held_out: Collection[str], leakage: Mapping[tuple[str, int], LeakageRow]
+) -> TrainingRow:
+    measured = leakage.get((row.episode, row.step))
     rejected = row.student_completion if row.status == CorrectionStatus.CHANGED else None
     return TrainingRow(
         iteration=row.iteration,
@@ -236,4 +248,6 @@ def _training_row(row: TurnRow, held_out: Collection[str]) -> TrainingRow:
         prompt=row.prompt,
         completion=(Message(role="assistant", content=row.completion),),
         rejected=None if rejected is None else (Message(role="assistant", content=rejected),),
+        bits=None if measured is None else measured.bits,
+        student_logprob=None if measured is None else measured.student_logprob,
     )

@@ -16,39 +16,18 @@ from transformers import DynamicCache
 from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.errors import StudentError
 from leap_core.students.architecture import check_ids, num_ids, one_regime_length, takes_own_mask, valid_padding
+from leap_core.students.base import GivenReply, ReplyScore
 from leap_core.students.encoding import encode_completion, encode_prompt, load_tokenizer
 from leap_core.students.hf import DTYPES, load_for_playing
 from leap_core.students.loading import expand_home, resolve_device, tokenizer_source
 from leap_core.students.memory import give_back_memory
 from leap_core.students.precision import resolve_precision
 from leap_core.students.slot_passes import takes_keep
-from leap_core.types import Message
 
 _MOST_TOKENS = 2**14
 """In one pass, over all rows, with what is known of them already: bounds keys, values and activations."""
 _MOST_LOGITS = 2**26
 """In one pass: 256 MiB in fp32."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GivenReply:
-    """A reply that stands after a prompt."""
-
-    messages: tuple[Message, ...]
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplyScore:
-    """The natural log-probability of each token of a reply, the one that ends the turn among them."""
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-
-    @property
-    def total(self) -> float:
-        """That of the whole reply, in nats."""
-        return sum(self.logprobs)
 
 
 @dataclass(kw_only=True)

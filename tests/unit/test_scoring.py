@@ -7,9 +7,10 @@ from student_models import answer, conversation, make_small_tiny
 
 from leap_core.config import ExecutionConfig, StudentConfig
 from leap_core.errors import StudentError
+from leap_core.students.base import GivenReply
 from leap_core.students.encoding import encode_completion, encode_prompt, load_tokenizer
 from leap_core.students.loading import base_of_adapter, load_adapter, load_model
-from leap_core.students.scoring import GivenReply, Scorer, common_length
+from leap_core.students.scoring import Scorer, common_length
 from leap_core.students.weights import BUNDLED_DIRECTORY, is_adapter
 from leap_core.types import Message
 
