@@ -32,6 +32,7 @@ class DatasetIdentity(Section):
     aggregate: Aggregate = Field(title="dataset.aggregate")
     validation_fraction: float = Field(title="dataset.validation_fraction")
     kept_steps: bool = Field(title="dataset.kept_steps")
+    repeated_steps: bool = Field(True, title="dataset.repeated_steps")
     seed: int
 
 
@@ -42,6 +43,7 @@ def assemble_dataset(run: Run, iteration: int, sources: Sequence[ArtifactRef]) -
         aggregate=config.aggregate,
         validation_fraction=config.validation_fraction,
         kept_steps=trains_on_kept_steps(run.config),
+        repeated_steps=config.repeated_steps,
         seed=run.config.seed,
     )
     return DATASET(run, identity, {f"source_{n}": source for n, source in enumerate(sources)}, iteration)
@@ -62,6 +64,7 @@ def _assemble(work: StageWork[DatasetIdentity]) -> StageReport:
         identity.validation_fraction,
         identity.seed,
         kept_steps=identity.kept_steps,
+        repeated_steps=identity.repeated_steps,
     )
     if not any(row.part == "train" for row in rows):
         raise NothingToCorrectError(
@@ -83,4 +86,4 @@ def count_rows(rows: Sequence[TrainingRow], num_left_alone: int) -> DatasetCount
     )
 
 
-DATASET = Stage(name="dataset", version=2, work=_assemble, counts=DatasetCounts)
+DATASET = Stage(name="dataset", version=3, work=_assemble, counts=DatasetCounts)
