@@ -153,6 +153,9 @@ class DatasetConfig(Section):
         description="Train on steps that the teacher left as the student made them; none: unless the teacher is asked "
         "to leave alone all that is good enough (`Suite.sparing`), as in the reference code.",
     )
+    repeated_steps: bool = Field(
+        True, description="Train on steps that teach the same answer to the same observation again in an episode."
+    )
     corrections: Annotated[tuple[Text, ...], Field(strict=False, max_length=1000)] = Field(
         (), description="Correction artifacts to use for iterations 1, 2, ... in place of rolling out and correcting."
     )

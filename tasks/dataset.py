@@ -11,7 +11,7 @@ from leap_core.config import Aggregate, LeapConfig, Section
 from leap_core.errors import NothingToCorrectError
 from leap_core.loading import asks_a_sparing_teacher
 from leap_core.method.dataset import TrainingRow, TurnRow, assemble, count_left_alone
-from leap_core.method.second_gates import StepName, by_step, objections
+from leap_core.method.second_gates import StepName, objections, with_measures
 from leap_core.method.tables import read_leakage, read_turn_rows, write_training_rows
 from leap_core.types import ArtifactRef
 from tasks.counts import ByKind, Count, Counts, Each
@@ -38,6 +38,7 @@ class DatasetIdentity(Section):
     aggregate: Aggregate = Field(title="dataset.aggregate")
     validation_fraction: float = Field(title="dataset.validation_fraction")
     kept_steps: bool = Field(title="dataset.kept_steps")
+    repeated_steps: bool = Field(True, title="dataset.repeated_steps")
     max_bits: float | None = Field(None, title="gate.max_bits")
     seed: int
 
@@ -58,6 +59,7 @@ def assemble_dataset(run: Run, iteration: int, sources: Sequence[Source]) -> Art
         aggregate=config.aggregate,
         validation_fraction=config.validation_fraction,
         kept_steps=trains_on_kept_steps(run.config),
+        repeated_steps=config.repeated_steps,
         max_bits=run.config.gate.max_bits if leakage else None,
         seed=run.config.seed,
     )
@@ -73,35 +75,36 @@ def trains_on_kept_steps(config: LeapConfig) -> bool:
 def _assemble(work: StageWork[DatasetIdentity]) -> StageReport:
     identity = work.identity
     leakage = [row for role, path in work.inputs.items() if role.startswith("leakage_") for row in read_leakage(path)]
-    stopped = objections(leakage, identity.max_bits)
-    sources = _sources(work, stopped)
+    sources, objected = _sources(work, objections(leakage, identity.max_bits))
     rows = assemble(
         sources,
         identity.aggregate,
         identity.validation_fraction,
         identity.seed,
         kept_steps=identity.kept_steps,
-        leakage=by_step(leakage),
+        repeated_steps=identity.repeated_steps,
     )
     if not any(row.part == "train" for row in rows):
         raise NothingToCorrectError(
             "The dataset would have no training rows: every source is empty or wholly rejected. "
             "Collect more episodes (rollout.num_episodes), or raise correction.threshold or gate.max_bits."
         )
-    write_training_rows(work.output, rows)
-    return StageReport(counts=count_rows(rows, count_left_alone(sources), stopped))
+    write_training_rows(work.output, with_measures(rows, leakage))
+    return StageReport(counts=count_rows(rows, count_left_alone(sources), objected))
 
 
-def _sources(work: StageWork[DatasetIdentity], stopped: Mapping[StepName, str]) -> list[list[TurnRow]]:
-    """The rows of each iteration, without those that a second gate objects to."""
+def _sources(
+    work: StageWork[DatasetIdentity], stopped: Mapping[StepName, str]
+) -> tuple[list[list[TurnRow]], Counter[str]]:
+    """The rows of each iteration without those that a second gate objects to, and how many these are, by gate."""
     roles = [f"source_{n}" for n in range(sum(role.startswith("source_") for role in work.inputs))]
-    return [
-        [row for row in read_turn_rows(work.inputs[role]) if (row.episode, row.step) not in stopped] for role in roles
-    ]
+    given = [[row for row in read_turn_rows(work.inputs[role]) if row.accepted] for role in roles]
+    objected = Counter(gate for rows in given for row in rows if (gate := stopped.get((row.episode, row.step))))
+    return [[row for row in rows if (row.episode, row.step) not in stopped] for rows in given], objected
 
 
 def count_rows(
-    rows: Sequence[TrainingRow], num_left_alone: int, stopped: Mapping[StepName, str] | None = None
+    rows: Sequence[TrainingRow], num_left_alone: int, objected: Mapping[str, int] | None = None
 ) -> DatasetCounts:
     """Count the rows of each part and of each iteration."""
     parts, iterations = Counter(row.part for row in rows), Counter(str(row.iteration) for row in rows)
@@ -110,8 +113,8 @@ def count_rows(
         validation_rows=parts["validation"],
         iteration_rows=dict(sorted(iterations.items())),
         left_alone_steps=num_left_alone,
-        objected=dict(Counter((stopped or {}).values())),
+        objected=dict(objected or {}),
     )
 
 
-DATASET = Stage(name="dataset", version=2, work=_assemble, counts=DatasetCounts)
+DATASET = Stage(name="dataset", version=3, work=_assemble, counts=DatasetCounts)

@@ -15,7 +15,6 @@ from pydantic import Field, JsonValue
 from leap_core.config import Aggregate
 from leap_core.disk.canonical import sha256_text
 from leap_core.gate.realizability import is_leak
-from leap_core.method.leakage import LeakageRow
 from leap_core.prompts import PromptSet, format_reply
 from leap_core.types import (
     Action,
@@ -158,7 +157,7 @@ def assemble(
     seed: int,
     *,
     kept_steps: bool = True,
-    leakage: Mapping[tuple[str, int], LeakageRow] | None = None,
+    repeated_steps: bool = True,
 ) -> list[TrainingRow]:
     """Aggregate the rows of iterations 0..i into one dataset (paper, section 3.3 and appendix).
 
@@ -170,14 +169,17 @@ def assemble(
             iteration or in none, so that no model is validated on what an earlier one was trained on.
         seed: decides which, through hashes of ids, so that the choice does not depend on order.
         kept_steps: whether steps that the teacher left as the student made them are trained on.
-        leakage: what was measured of corrections, by episode and step.
+        repeated_steps: whether steps are trained on that teach an episode's earlier answer once more (`first_times`).
 
     Returns:
-        Rows by iteration, episode and step. An episode of which no row is left is absent.
+        Rows by episode and step. Episodes of all iterations stand between each other evenly, so that each batch that is
+        cut from the rows has its share of each iteration. An episode of which no row is left is absent.
     """
     groups = [
         _by_episode(row for row in rows if row.accepted and (kept_steps or not is_left_alone(row))) for rows in sources
     ]
+    if not repeated_steps:
+        groups = [{episode: first_times(rows) for episode, rows in group.items()} for group in groups]
     if aggregate == "latest":
         groups = groups[-1:]
     quota = min((len(group) for group in groups), default=0) if aggregate == "equal" else None
@@ -186,9 +188,28 @@ def assemble(
         for group in groups
     ]
     held_out = _held_out({rows[0].spec for group in chosen for rows in group.values()}, validation_fraction, seed + 1)
-    measured = leakage or {}
-    made = [[_training_row(row, held_out, measured) for rows in group.values() for row in rows] for group in chosen]
-    return list(chain.from_iterable(_equal_rows(made, seed) if aggregate == "equal-rows" else made))
+    made = [[_training_row(row, held_out) for rows in group.values() for row in rows] for group in chosen]
+    return _interleaved(_equal_rows(made, seed) if aggregate == "equal-rows" else made)
+
+
+def _interleaved(sources: Sequence[Sequence[TrainingRow]]) -> list[TrainingRow]:
+    """The rows of all sources, episode by episode, those of each source spread evenly over the whole."""
+    placed = list[tuple[float, int, list[TrainingRow]]]()
+    for number, rows in enumerate(sources):
+        episodes = [list(group) for _, group in groupby(rows, key=lambda row: row.episode)]
+        placed += [((place + 0.5) / len(episodes), number, episode) for place, episode in enumerate(episodes)]
+    return list(chain.from_iterable(episode for *_, episode in sorted(placed, key=lambda one: one[:2])))
+
+
+def first_times(rows: Iterable[TurnRow]) -> list[TurnRow]:
+    """The rows of an episode without those that teach the same answer to the same observation once more.
+
+    A student that walks in circles would be taught each of its rounds again, and little else.
+    """
+    first = dict[tuple[str, str], TurnRow]()
+    for row in rows:
+        first.setdefault((row.prompt[-1].content, row.completion), row)
+    return list(first.values())
 
 
 def is_left_alone(row: TurnRow) -> bool:
@@ -235,10 +256,7 @@ def _rank(seed: int, name: str) -> str:
     return sha256_text(f"{seed}:{name}")
 
 
-def _training_row(
-    row: TurnRow, held_out: Collection[str], leakage: Mapping[tuple[str, int], LeakageRow]
-) -> TrainingRow:
-    measured = leakage.get((row.episode, row.step))
+def _training_row(row: TurnRow, held_out: Collection[str]) -> TrainingRow:
     rejected = row.student_completion if row.status == CorrectionStatus.CHANGED else None
     return TrainingRow(
         iteration=row.iteration,
@@ -248,6 +266,4 @@ def _training_row(
         prompt=row.prompt,
         completion=(Message(role="assistant", content=row.completion),),
         rejected=None if rejected is None else (Message(role="assistant", content=rejected),),
-        bits=None if measured is None else measured.bits,
-        student_logprob=None if measured is None else measured.student_logprob,
     )

@@ -1,7 +1,8 @@
 """What looks at corrections after the rules, and which of them it keeps from training anyone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from leap_core.method.dataset import TrainingRow
 from leap_core.method.leakage import LeakageRow
 
 StepName = tuple[str, int]
@@ -15,6 +16,11 @@ def objections(leakage: Sequence[LeakageRow], max_bits: float | None) -> dict[St
     return {(row.episode, row.step): "bits" for row in leakage if row.bits is not None and row.bits > max_bits}
 
 
-def by_step(leakage: Sequence[LeakageRow]) -> Mapping[StepName, LeakageRow]:
-    """What was measured of each correction."""
-    return {(row.episode, row.step): row for row in leakage}
+def with_measures(rows: Sequence[TrainingRow], leakage: Sequence[LeakageRow]) -> list[TrainingRow]:
+    """The rows to train on, with what was measured of those that are corrections."""
+    known = {(row.episode, row.step): row for row in leakage}
+    return [
+        row if found is None else row.with_(bits=found.bits, student_logprob=found.student_logprob)
+        for row in rows
+        for found in [known.get((row.episode, row.step))]
+    ]
