@@ -10,6 +10,7 @@ from tasks.correction import correct, given_corrections, has_nothing_to_teach
 from tasks.dataset import Source, assemble_dataset
 from tasks.demonstrations import collect_demonstrations
 from tasks.evaluation import evaluate
+from tasks.judgement import judge
 from tasks.leakage import measure_leakage
 from tasks.privileged import reveal_privileged_states
 from tasks.rollout import roll_out
@@ -23,7 +24,8 @@ class Iteration:
     """What one iteration made. `sources` holds what it and all iterations before it learned from, in order.
 
     `correction` is None in iteration 0, and `rollout` also where corrections of another experiment were used.
-    `leakage` is there where corrections are measured (`gate.measure`).
+    `leakage` is there where corrections are measured (`gate.measure`), `judgement` where they are judged
+    (`gate.judge`).
     """
 
     number: int
@@ -34,6 +36,7 @@ class Iteration:
     rollout: ArtifactRef | None = None
     correction: ArtifactRef | None = None
     leakage: ArtifactRef | None = None
+    judgement: ArtifactRef | None = None
 
 
 def iterate(run: Run) -> Iterator[Iteration]:
@@ -68,9 +71,10 @@ def improve(run: Run, previous: Iteration) -> Iteration | None:
         run.log(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
         return None
     leakage = measure_leakage(run, number, rollout, correction, previous.model)
-    source = Source(rows=correction, leakage=leakage)
+    judgement = judge(run, number, rollout, correction)
+    source = Source(rows=correction, leakage=leakage, judgement=judgement)
     iteration = learn(run, number, (*previous.sources, source), previous.model)
-    return replace(iteration, rollout=rollout, correction=correction, leakage=leakage)
+    return replace(iteration, rollout=rollout, correction=correction, leakage=leakage, judgement=judgement)
 
 
 def learn(run: Run, number: int, sources: tuple[Source, ...], start: ArtifactRef) -> Iteration:

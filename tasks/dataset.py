@@ -1,9 +1,10 @@
 """Stage `dataset`: demonstrations and corrections of iterations 0..i become rows to train on."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
@@ -12,11 +13,13 @@ from leap_core.errors import NothingToCorrectError
 from leap_core.loading import asks_a_sparing_teacher
 from leap_core.method.dataset import TrainingRow, TurnRow, assemble, count_left_alone
 from leap_core.method.second_gates import StepName, objections, with_measures
-from leap_core.method.tables import read_leakage, read_turn_rows, write_training_rows
-from leap_core.types import ArtifactRef
+from leap_core.method.tables import read_judgements, read_leakage, read_turn_rows, write_training_rows
+from leap_core.types import ArtifactRef, Record
 from tasks.counts import ByKind, Count, Counts, Each
 from tasks.run import Run
 from tasks.stage import Stage, StageReport, StageWork
+
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 class DatasetCounts(Counts):
@@ -49,12 +52,15 @@ class Source:
 
     rows: ArtifactRef
     leakage: ArtifactRef | None = None
+    judgement: ArtifactRef | None = None
 
 
 def assemble_dataset(run: Run, iteration: int, sources: Sequence[Source]) -> ArtifactRef:
     """Return the training rows from what iterations 0, 1, ..., `iteration` bring, in this order."""
     config = run.config.dataset
+    rows = {f"source_{n}": source.rows for n, source in enumerate(sources)}
     leakage = {f"leakage_{n}": source.leakage for n, source in enumerate(sources) if source.leakage is not None}
+    judged = {f"judgement_{n}": source.judgement for n, source in enumerate(sources) if source.judgement is not None}
     identity = DatasetIdentity(
         aggregate=config.aggregate,
         validation_fraction=config.validation_fraction,
@@ -63,7 +69,7 @@ def assemble_dataset(run: Run, iteration: int, sources: Sequence[Source]) -> Art
         max_bits=run.config.gate.max_bits if leakage else None,
         seed=run.config.seed,
     )
-    return DATASET(run, identity, {f"source_{n}": source.rows for n, source in enumerate(sources)} | leakage, iteration)
+    return DATASET(run, identity, rows | leakage | judged, iteration)
 
 
 def trains_on_kept_steps(config: LeapConfig) -> bool:
@@ -74,8 +80,8 @@ def trains_on_kept_steps(config: LeapConfig) -> bool:
 
 def _assemble(work: StageWork[DatasetIdentity]) -> StageReport:
     identity = work.identity
-    leakage = [row for role, path in work.inputs.items() if role.startswith("leakage_") for row in read_leakage(path)]
-    sources, objected = _sources(work, objections(leakage, identity.max_bits))
+    leakage, judgements = _all_of(work, "leakage", read_leakage), _all_of(work, "judgement", read_judgements)
+    sources, objected = _sources(work, objections(leakage, identity.max_bits, judgements))
     rows = assemble(
         sources,
         identity.aggregate,
@@ -87,10 +93,16 @@ def _assemble(work: StageWork[DatasetIdentity]) -> StageReport:
     if not any(row.part == "train" for row in rows):
         raise NothingToCorrectError(
             "The dataset would have no training rows: every source is empty or wholly rejected. "
-            "Collect more episodes (rollout.num_episodes), or raise correction.threshold or gate.max_bits."
+            "Collect more episodes (rollout.num_episodes), or raise correction.threshold or gate.max_bits, or judge "
+            "without gate.judge."
         )
     write_training_rows(work.output, with_measures(rows, leakage))
     return StageReport(counts=count_rows(rows, count_left_alone(sources), objected))
+
+
+def _all_of(work: StageWork[DatasetIdentity], role: str, read: Callable[[Path], list[RecordT]]) -> list[RecordT]:
+    """The rows of one second gate, of all iterations that have any."""
+    return [row for name, path in work.inputs.items() if name.startswith(f"{role}_") for row in read(path)]
 
 
 def _sources(

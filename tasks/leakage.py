@@ -28,15 +28,13 @@ from leap_core.students.precision import Precision, resolve_precision
 from leap_core.students.weights import locate_model
 from leap_core.types import ArtifactRef, Trajectory
 from tasks.base_student import provide_base_student, provide_measuring_model
-from tasks.correction import CORRECTION
+from tasks.correction import CORRECTION, what_was_corrected
 from tasks.counts import Count, Counts
 from tasks.efforts import steps_an_episode
 from tasks.identity import PlayedEnvironment
 from tasks.planned import Effort, Needs, PlannedCall
-from tasks.privileged import reveal_privileged_states
 from tasks.run import Run
 from tasks.shards import Shards
-from tasks.specs import prepare_specs
 from tasks.stage import Stage, StageReport, StageWork
 
 if TYPE_CHECKING:
@@ -95,22 +93,9 @@ def measure_leakage(
         precision=resolve_precision(config.student.precision, config.execution.device),
         seed=config.seed,
     )
-    made_from = _made_from(run, correction) if rollout is None else _made_here(run, rollout)
-    return LEAKAGE(
-        run, identity, {**made_from, "correction": correction, "model": _measuring(run, measure, model)}, iteration
-    )
-
-
-def _made_here(run: Run, rollout: ArtifactRef) -> dict[str, ArtifactRef]:
-    specs = prepare_specs(run, "train")
-    return {"episodes": rollout, "specs": specs, "privileged": reveal_privileged_states(run, specs)}
-
-
-def _made_from(run: Run, correction: ArtifactRef) -> dict[str, ArtifactRef]:
-    """What corrections of another experiment were made from, which must be in the store."""
-    made_from = run.store.record(correction).inputs
-    specs = run.store.record(made_from["episodes"]).inputs["specs"]
-    return {"episodes": made_from["episodes"], "specs": specs, "privileged": made_from["privileged"]}
+    corrected = what_was_corrected(run, rollout, correction)
+    inputs = {**dict(corrected), "correction": correction, "model": _measuring(run, measure, model)}
+    return LEAKAGE(run, identity, inputs, iteration)
 
 
 def _measuring(run: Run, measure: str, student: ArtifactRef) -> ArtifactRef:

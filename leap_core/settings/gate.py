@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from leap_core.settings.bounds import Text, Within
+from leap_core.settings.bounds import Share, Temperature, Text, Within
 from leap_core.settings.section import Section
 
 STUDENT, BASE = "student", "base"
@@ -27,3 +27,20 @@ class GateConfig(Section):
         None,
         description="Leave corrections out of the dataset that measure more bits a token; none: measured and shown.",
     )
+    judge: Text | None = Field(
+        None,
+        description="Model at the teacher's endpoint that judges corrections; what it calls a leak is left out of the "
+        "dataset; none: nobody judges.",
+    )
+    judge_prompt: Text = Field("default", description="Prompt set below leap_core/envs/<environment>/prompts/judge/.")
+    judge_temperature: Temperature | None = Field(0.0, description="Sampling temperature; null: the endpoint's own.")
+    judge_max_tokens: Annotated[int, Within(16, 2**20, "no model writes more at once")] = Field(
+        4096, description="Limit on tokens of one of its replies, hidden reasoning included."
+    )
+    judge_context_tokens: Annotated[int, Within(512, 10**8, "no model reads more at once")] = Field(
+        128_000, description="What it can read; longer episodes are split."
+    )
+    judge_max_attempts: Annotated[int, Within(1, 100, "each reply is paid for")] = Field(
+        3, description="Replies requested before a step counts as not judged."
+    )
+    max_unjudged_share: Share = Field(0.1, description="Fail the stage above this share of steps without a verdict.")

@@ -31,6 +31,7 @@ from leap_core.chat.messages import ChatReply, ChatRequest, ForeseenRequest, Rep
 from leap_core.config import ExecutionConfig
 from leap_core.errors import ChatError, UnknownNameError
 from leap_core.prompts import prompts_folder
+from leap_core.teachers.annotator import without_reasons
 from leap_core.teachers.base import check_same_spec
 from leap_core.teachers.openai import Patience, account_of, open_session, without_words_of_defects
 from leap_core.teachers.privilege import PrivilegedEpisode
@@ -46,6 +47,7 @@ DEFAULT = "default"
 _WORD = re.compile(r"\w+")
 _FEWEST_EPISODES = 8
 """Without a verdict that can be read in any of these, no more are paid for."""
+_TYPICAL_REASON = "I have not found what I need yet, and such things are often kept here. So I look into it next."
 _TOKENS_AROUND_A_REPLY, _TOKENS_A_STEP = 15, 65
 """Of a reply: the brackets, and the verdict on one step with its sentence."""
 
@@ -198,10 +200,14 @@ class Hearing(Conversation[CorrectedEpisode]):
         self.asked = self.episode.in_question
 
     def verdicts(self, error: str | None) -> tuple[Verdict, ...]:
-        """One for each step that could train somebody; `error` is why there is none on steps that nothing came for."""
+        """One for each step that could train somebody; `error` is what ended the requests before their time."""
         found = {index: Verdict(step=index, leaks=False, why=OWN) for index in self.episode.taught}
-        found |= {index: Verdict(step=index, leaks=None, error=error) for index in self.asked}
-        found |= self.missing | self.reached
+        found |= (
+            self.missing
+            if error is None
+            else {index: Verdict(step=index, leaks=None, error=error) for index in self.asked}
+        )
+        found |= self.reached
         return tuple(found[index] for index in sorted(found))
 
     def wanted(self, window: range) -> list[int]:
@@ -364,3 +370,24 @@ def foresee_judgements(setup: JudgeSetup, episodes: Sequence[CorrectedEpisode]) 
         for one in episodes
         for request, window in requests.for_episode(one)
     ]
+
+
+def as_if_corrected(episode: PrivilegedEpisode) -> CorrectedEpisode:
+    """An episode as if a teacher had written all that is in it, so that each step would be in question."""
+    trajectory = episode.trajectory
+    taught = [
+        StepCorrection(
+            step=step.index,
+            reason=step.action.reason.strip() or _TYPICAL_REASON,
+            command=step.action.command,
+            status=CorrectionStatus.KEPT,
+        )
+        for step in trajectory.steps
+    ]
+    correction = Correction(
+        trajectory_id=trajectory.id, spec_id=trajectory.spec.id, teacher="nobody", level=100, steps=tuple(taught)
+    )
+    return CorrectedEpisode(
+        episode=PrivilegedEpisode(trajectory=without_reasons(trajectory), privileged=episode.privileged),
+        correction=correction,
+    )
