@@ -149,7 +149,7 @@ def leakage_lines(summary: Summary) -> list[str]:
     """What was measured of corrections, for people: a line for each iteration."""
     return [
         f"iteration {number}: corrections measure {formats.number(one.mean_bits, 4)} bits a token that only the hidden "
-        f"state explains (n = {one.num_measured:,})"
+        f"state explains, their reasons {formats.number(one.reason_bits, 4)} (n = {one.num_measured:,})"
         + (f", {formats.percent(one.above)} above gate.max_bits" if one.above is not None else "")
         for number, one in summary.leakage.items()
     ]

@@ -19,7 +19,7 @@ class Telling(Record):
 
     episode: str
     step: int
-    bits: float
+    reason_bits: float
     telling: str
     telling_bits: float
 
@@ -37,7 +37,7 @@ class LeakageSummary(Record):
     """What the measured corrections of one iteration amount to. Means are over those that the rules let pass.
 
     `num_open` are those of them for which what was seen leaves other hidden states. `mean_bits` is what the true one
-    adds, a token, and `surprise_bits` how unlikely they are to the student without it, a token: how far the dataset is
+    adds, a token, `reason_bits` and `command_bits` the same of the two parts, and `surprise_bits` how unlikely they are to the student without it, a token: how far the dataset is
     from what it would say. `above` is the share over `gate.max_bits`, None without one. `command_fits_true` and
     `command_fits_other` say how often the expert that knows everything gives the command in the true state and in
     others, of those that are open, and `num_command_leaks` are right in the true one alone (`LeakageRow`).
@@ -46,6 +46,8 @@ class LeakageSummary(Record):
     num_measured: int
     num_open: int
     mean_bits: float | None
+    reason_bits: float | None
+    command_bits: float | None
     surprise_bits: float | None
     above: float | None
     command_fits_true: float | None
@@ -57,17 +59,24 @@ class LeakageSummary(Record):
 
 
 def objections(leakage: Sequence[LeakageRow], max_bits: float | None) -> dict[StepName, str]:
-    """The corrections that a second gate objects to, each with the name of the gate."""
-    if max_bits is None:
-        return {}
-    return {(row.episode, row.step): "bits" for row in leakage if row.bits is not None and row.bits > max_bits}
+    """The corrections that a second gate objects to, each with the name of the gate.
+
+    It is the reason whose bits count: how far the hidden state may guide the command is `correction.level`'s to say.
+    """
+    return {
+        (row.episode, row.step): "bits"
+        for row in leakage
+        if max_bits is not None and row.reason_bits is not None and row.reason_bits > max_bits
+    }
 
 
 def with_measures(rows: Sequence[TrainingRow], leakage: Sequence[LeakageRow]) -> list[TrainingRow]:
     """The rows to train on, with what was measured of those that are corrections."""
     known = {(row.episode, row.step): row for row in leakage}
     return [
-        row if found is None else row.with_(bits=found.bits, student_logprob=found.student_logprob)
+        row
+        if found is None
+        else row.with_(bits=found.bits, reason_bits=found.reason_bits, student_logprob=found.student_logprob)
         for row in rows
         for found in [known.get((row.episode, row.step))]
     ]
@@ -85,6 +94,8 @@ def summarise_leakage(
         num_measured=len(measured),
         num_open=len(still_open),
         mean_bits=_mean(row.bits for row in passed),
+        reason_bits=_mean(row.reason_bits for row in passed),
+        command_bits=_mean(row.command_bits for row in passed),
         surprise_bits=_mean(_surprise(row) for row in passed),
         above=None if max_bits is None else _mean((row.episode, row.step) in stopped for row in passed),
         command_fits_true=_mean(row.command_fits_true for row in still_open),
@@ -121,9 +132,13 @@ def _agreement(rows: Sequence[LeakageRow], leaks: Collection[StepName], stopped:
 def _most_telling(rows: Sequence[LeakageRow]) -> tuple[Telling, ...]:
     found = [
         Telling(
-            episode=row.episode, step=row.step, bits=row.bits, telling=row.telling, telling_bits=row.telling_bits or 0.0
+            episode=row.episode,
+            step=row.step,
+            reason_bits=row.reason_bits,
+            telling=row.telling,
+            telling_bits=row.telling_bits,
         )
         for row in rows
-        if row.bits is not None and row.telling
+        if row.reason_bits is not None and row.telling_bits and row.telling
     ]
     return tuple(sorted(found, key=lambda one: (-one.telling_bits, one.episode, one.step))[:MOST_TELLING])

@@ -9,6 +9,7 @@ command and whether the reason leaks. For each measure it prints how often a lea
 
 import argparse
 import json
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,9 +50,7 @@ def load(name, settings, root, data, num_others):
     known = {one["id"]: trajectory_of(one, specs[states[one["id"]].spec_id]) for one in values
              if states[one["id"]].spec_id in specs}  # fmt: skip
     hidden = {states[id].spec_id: states[id] for id in known}
-    others = Counterfactuals(
-        suite=suite, root=root, specs=list(specs.values()), states=hidden, num=num_others, seed=0
-    )
+    others = Counterfactuals(suite=suite, root=root, specs=list(specs.values()), states=hidden, num=num_others, seed=0)
     return others, known
 
 
@@ -105,8 +104,9 @@ def main():
     parser.add_argument("--others", type=int, default=3)
     parser.add_argument("--prompt", default="default")
     parser.add_argument("--every", type=int, default=1, help="every n-th label")
+    parser.add_argument("--first", type=int, default=0, help="from this one")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--output", type=Path, help="JSON lines of labels with what they measure")
+    parser.add_argument("--output", type=Path, help="JSON lines of labels with what they measure, appended")
     chosen = parser.parse_args()
     scorer = Scorer(chosen.model, StudentConfig(), ExecutionConfig(num_threads=chosen.threads))
     for name in chosen.environments:
@@ -114,13 +114,22 @@ def main():
             others, episodes = load(name, chosen.settings, Path(root), chosen.data, chosen.others)
             lines = [line for file in sorted((chosen.data / "labels").glob(f"{name}-*.jsonl"))
                      for line in file.read_text(encoding="utf-8").splitlines()]  # fmt: skip
-            labels = [label for label in map(json.loads, lines) if label["episode"] in episodes][:: chosen.every]
-            labels.sort(key=lambda label: (label["episode"], label["step"]))  # neighbours share what is computed
-            found = measure(scorer, list(replies(labels, others, episodes, chosen.prompt)))
+            known = [label for label in map(json.loads, lines) if label["episode"] in episodes]
+            labels = sorted(known[chosen.first :: chosen.every], key=lambda label: (label["episode"], label["step"]))
+            found = []
+            for _, group in groupby(labels, key=lambda label: label["episode"]):  # whose prompts begin alike
+                group = list(group)
+                measured = measure(scorer, list(replies(group, others, episodes, chosen.prompt)))
+                found += measured
+                note(chosen.output, group, measured)
         show(name, labels, found)
-        if chosen.output is not None:
-            rows = [label | (one.model_dump() if one else {}) for label, one in zip(labels, found, strict=True)]
-            chosen.output.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def note(output, labels, found):
+    if output is not None:
+        with output.open("a", encoding="utf-8") as file:
+            for label, one in zip(labels, found, strict=True):
+                file.write(f"{json.dumps(label | (one.model_dump() if one else {}))}\n")
 
 
 if __name__ == "__main__":
