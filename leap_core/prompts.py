@@ -83,6 +83,12 @@ def format_reply(action: Action) -> str:
     return f"REASON: {action.reason}\nACTION: {action.command}"
 
 
+def command_place(reply: str) -> int:
+    """Where in a reply of that form the line with the command begins; its length where there is none."""
+    place = reply.rfind("\nACTION:")
+    return len(reply) if place < 0 else place
+
+
 def read_reply(text: str, admissible: Sequence[str] | None) -> Action | None:
     """Read a student's reply leniently; None where it names no command, or ends inside a thought.
 

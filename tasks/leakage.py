@@ -13,6 +13,7 @@ from leap_core.loading import load_scorer, load_suite
 from leap_core.method.counterfactuals import Counterfactuals
 from leap_core.method.dataset import TurnRow
 from leap_core.method.leakage import LeakageRow, MeasuredReply, judge_command, leakage_row, measure
+from leap_core.method.second_gates import LeakageSummary, summarise_leakage
 from leap_core.method.tables import (
     read_corrections,
     read_leakage,
@@ -23,6 +24,7 @@ from leap_core.method.tables import (
     write_leakage,
 )
 from leap_core.settings.gate import BASE, STUDENT
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.store.records import ArtifactRecord
 from leap_core.students.precision import Precision, resolve_precision
 from leap_core.students.weights import locate_model
@@ -247,3 +249,12 @@ LEAKAGE = Stage(
     effort=_effort,
     effort_of=_effort_of,
 )
+
+
+def summary_of(
+    store: ArtifactStore, ref: ArtifactRef, correction: ArtifactRef, max_bits: float | None
+) -> LeakageSummary:
+    """What the measured corrections of one iteration amount to."""
+    rows = read_turn_rows(store.path(correction))
+    leaks = {(row.episode, row.step) for row in rows if row.leaked}
+    return summarise_leakage(read_leakage(store.path(ref)), leaks, max_bits, store.record(ref).seconds)

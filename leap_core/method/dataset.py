@@ -68,7 +68,7 @@ class TurnRow(Record):
 class TrainingRow(Record):
     """One row of a dataset, in TRL's terms. `rejected` is the student's own reply where the teacher changed it.
 
-    `bits` and `student_logprob` are what was measured of a correction (`LeakageRow`); None where nothing was.
+    `bits`, `reason_bits` and `student_logprob` are what was measured of a correction (`LeakageRow`); None where nothing was.
     """
 
     iteration: int
@@ -79,6 +79,7 @@ class TrainingRow(Record):
     completion: tuple[Message, ...]
     rejected: tuple[Message, ...] | None
     bits: float | None = None
+    reason_bits: float | None = None
     student_logprob: float | None = None
 
 

@@ -6,12 +6,15 @@ whether the expert that knows everything would give it in the true state, and in
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from leap_core.envs.base import Oracle
 from leap_core.errors import LeapError
 from leap_core.method.counterfactuals import Others
+from leap_core.prompts import command_place
 from leap_core.students.base import GivenReply, ReplyScore, ReplyScorer
 from leap_core.types import Level, Message, PrivilegedState, Record, Trajectory
 
@@ -33,8 +36,10 @@ class Leakage(Record):
     """What was measured of one reply. Log-probabilities are sums over its tokens, in nats.
 
     `logprob_other` is the mean over other hidden states, and `bits` what the true one adds, a token: 0 where there are
-    no others. `student_logprob` is that of the reply under the student's prompt alone, by the weights that measured.
-    `telling` are the words in a row for which the true state makes most of a difference, `telling_bits` in all.
+    no others. `reason_bits` and `command_bits` are the same of the two parts: a command may well follow the hidden
+    state, the reason for it may not. `student_logprob` is that of the reply under the student's prompt alone, by the
+    weights that measured. `telling` are the words of the reason, in a row, for which the true state makes most of a
+    difference, `telling_bits` in all.
     """
 
     num_tokens: int
@@ -42,6 +47,8 @@ class Leakage(Record):
     logprob_true: float
     logprob_other: float
     bits: float
+    reason_bits: float
+    command_bits: float
     student_logprob: float
     telling: str
     telling_bits: float
@@ -63,6 +70,8 @@ class LeakageRow(Record):
     logprob_true: float | None
     logprob_other: float | None
     bits: float | None
+    reason_bits: float | None
+    command_bits: float | None
     student_logprob: float | None
     telling: str
     telling_bits: float | None
@@ -114,17 +123,26 @@ def _leakage(
     if known:
         by_token = zip(*(other.logprobs for other in known), strict=True)
         gains = [(own - sum(rest) / len(rest)) / math.log(2) for own, rest in zip(true.logprobs, by_token, strict=True)]
-    start, stop = _largest_run(gains)
+    num_reason = _num_reason(scorer, true.ids)
+    start, stop = _largest_run(gains[:num_reason])
     return Leakage(
         num_tokens=len(true.ids),
         num_others=len(known),
         logprob_true=true.total,
         logprob_other=sum(other.total for other in known) / len(known) if known else true.total,
-        bits=sum(gains) / len(gains),
+        bits=fmean(gains),
+        reason_bits=fmean(gains[:num_reason] or [0.0]),
+        command_bits=fmean(gains[num_reason:] or [0.0]),
         student_logprob=plain.total,
         telling=scorer.text_of(true.ids[start:stop]).strip(),
         telling_bits=sum(gains[start:stop]),
     )
+
+
+def _num_reason(scorer: ReplyScorer, ids: Sequence[int]) -> int:
+    """How many tokens of a reply come before its command, the one that holds the line's beginning among these."""
+    place = command_place(scorer.text_of(ids))
+    return bisect_right(range(len(ids)), place, key=lambda num: len(scorer.text_of(ids[:num]))) - 1
 
 
 def _largest_run(values: Sequence[float]) -> tuple[int, int]:

@@ -125,7 +125,7 @@ class CorrectionRow(Record):
     why: str
 
 
-_ONLY_WHERE_MEASURED = ("bits", "student_logprob")
+_ONLY_WHERE_MEASURED = ("bits", "reason_bits", "student_logprob")
 """Columns of rows to train on that are there only where `gate.measure` is on, for the same reason as the next ones."""
 _ONLY_WHERE_KNOWN = ("score_parts", "suspicion")
 """Columns of episodes.parquet that are there only where some episode has such a thing: a score without parts, that
