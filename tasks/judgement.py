@@ -12,8 +12,24 @@ from pydantic import Field
 from leap_core.config import LeapConfig, Section
 from leap_core.loading import set_up_judge
 from leap_core.method.correction import needs_correction
-from leap_core.method.judgement import JudgementRow, check_judgements, judgement_rows
-from leap_core.method.tables import read_corrections, read_privileged, read_trajectories, write_judgements
+from leap_core.method.judgement import (
+    JudgementRow,
+    JudgementSummary,
+    check_judgements,
+    judgement_rows,
+    summarise_judgements,
+)
+from leap_core.method.second_gates import objections
+from leap_core.method.tables import (
+    read_corrections,
+    read_judgements,
+    read_leakage,
+    read_privileged,
+    read_trajectories,
+    read_turn_rows,
+    write_judgements,
+)
+from leap_core.store.artifacts import ArtifactStore
 from leap_core.teachers.judge import (
     OWN,
     CorrectedEpisode,
@@ -217,3 +233,15 @@ JUDGEMENT = Stage(
     needs=_needs,
     estimate=_estimate,
 )
+
+
+def judgement_summary(
+    store: ArtifactStore, ref: ArtifactRef, correction: ArtifactRef, leakage: ArtifactRef | None, max_bits: float | None
+) -> JudgementSummary:
+    """What the verdicts on one iteration's corrections amount to; `leakage` is what was measured of them, if it was."""
+    rows = read_turn_rows(store.path(correction))
+    by_rules = {(row.episode, row.step) for row in rows if row.leaked}
+    by_bits = None
+    if leakage is not None and max_bits is not None:
+        by_bits = objections(read_leakage(store.path(leakage)), max_bits)
+    return summarise_judgements(read_judgements(store.path(ref)), store.record(ref).usage, by_rules, by_bits)

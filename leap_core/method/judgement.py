@@ -1,10 +1,14 @@
 """What a judge says of corrections, as rows: one for each corrected step that was not rejected."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from leap_core.errors import StageFailedError
-from leap_core.teachers.judge import Judgement
+from leap_core.teachers.judge import OWN, Judgement
 from leap_core.types import Record, Usage
+
+MOST_CLAIMS = 8
+"""So many leaks are shown as examples."""
 
 
 class JudgementRow(Record):
@@ -20,6 +24,50 @@ class JudgementRow(Record):
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None
+
+
+class Claim(Record):
+    """Words of a correction that the judge takes for a leak."""
+
+    episode: str
+    step: int
+    claim: str
+
+
+class Overlap(Record):
+    """How many of the corrections with a verdict are leaks to the judge, to another gate, or to both."""
+
+    both: int
+    other_alone: int
+    judge_alone: int
+    neither: int
+
+
+class JudgementSummary(Record):
+    """What the verdicts on one iteration's corrections amount to.
+
+    `num_asked` are the corrections that the student had not written itself, `leak_share` that of leaks among all with a
+    verdict. `with_rules` is there where leaks by the rules were let through, as the others are not judged; `with_bits`
+    where corrections are measured against `gate.max_bits`. `usage` is what all of it took; its cost is None where a
+    price is not known.
+    """
+
+    num_corrections: int
+    num_asked: int
+    num_leaks: int
+    num_unjudged: int
+    leak_share: float | None
+    rests_on: dict[str, int]
+    with_rules: Overlap | None
+    with_bits: Overlap | None
+    claims: tuple[Claim, ...]
+    usage: Usage
+
+    @property
+    def cost_each_usd(self) -> float | None:
+        """Dollars for each correction that was asked about; None where that is not known, or none was."""
+        cost = self.usage.cost_usd
+        return None if cost is None or not self.num_asked else cost / self.num_asked
 
 
 def judgement_rows(judgements: Sequence[Judgement]) -> list[JudgementRow]:
@@ -54,3 +102,44 @@ def _shared_out(usage: Usage, num_parts: int) -> list[Usage]:
         )
         for part in range(num_parts)
     ]
+
+
+def summarise_judgements(
+    rows: Sequence[JudgementRow],
+    usage: Usage,
+    by_rules: Collection[tuple[str, int]],
+    by_bits: Collection[tuple[str, int]] | None,
+) -> JudgementSummary:
+    """Say what rows amount to.
+
+    Args:
+        rows: the verdicts on the corrections of one iteration.
+        usage: what they took.
+        by_rules: the (episode, step) of what the rules take for leaks.
+        by_bits: the same of what measures too many bits; None where nothing is held against a limit.
+    """
+    judged = [row for row in rows if row.leaks is not None]
+    leaks = [row for row in judged if row.leaks]
+    let_through = {(row.episode, row.step) for row in judged} & set(by_rules)
+    return JudgementSummary(
+        num_corrections=len(rows),
+        num_asked=sum(row.why != OWN for row in rows),
+        num_leaks=len(leaks),
+        num_unjudged=len(rows) - len(judged),
+        leak_share=len(leaks) / len(judged) if judged else None,
+        rests_on=dict(sorted(Counter(row.why for row in judged).items())),
+        with_rules=_overlap(judged, let_through) if let_through else None,
+        with_bits=None if by_bits is None else _overlap(judged, by_bits),
+        claims=tuple(Claim(episode=row.episode, step=row.step, claim=row.claim) for row in leaks[:MOST_CLAIMS]),
+        usage=usage,
+    )
+
+
+def _overlap(judged: Sequence[JudgementRow], others: Collection[tuple[str, int]]) -> Overlap:
+    counts = Counter((bool(row.leaks), (row.episode, row.step) in others) for row in judged)
+    return Overlap(
+        both=counts[True, True],
+        other_alone=counts[False, True],
+        judge_alone=counts[True, False],
+        neither=counts[False, False],
+    )

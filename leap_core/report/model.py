@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from leap_core.method.judgement import JudgementSummary
 from leap_core.method.second_gates import LeakageSummary
 from leap_core.types import Correction, EvaluationResult, Figure, Level, Record, Trajectory, Usage
 
@@ -29,7 +30,7 @@ class IterationReport(Record):
     Rollouts and corrections are those made *for* this iteration, by the previous model; iteration 0 has none.
     `rollout_success` and `leak_rate` (share of corrected steps whose reason drew on hidden state) are in [0, 1].
     `num_updates` are those of the weights, the first `num_warmup` at rising rates.
-    `leakage` is there where corrections were measured.
+    `leakage` is there where corrections were measured, `judgement` where they were judged.
     `usage` and `cost_usd` are the teacher's; a cost of None is unknown, and is shown as that.
     """
 
@@ -42,6 +43,7 @@ class IterationReport(Record):
     rejected_by_reason: dict[str, int] = Field(default_factory=dict)
     leak_rate: float | None = None
     leakage: LeakageSummary | None = None
+    judgement: JudgementSummary | None = None
     teacher: str = ""
     level: Level = 0
     num_train_rows: int = 0
