@@ -68,7 +68,8 @@ class TurnRow(Record):
 class TrainingRow(Record):
     """One row of a dataset, in TRL's terms. `rejected` is the student's own reply where the teacher changed it.
 
-    `bits`, `reason_bits` and `student_logprob` are what was measured of a correction (`LeakageRow`); None where nothing was.
+    `bits`, `reason_bits` and `student_logprob` are what was measured of a correction (`LeakageRow`); None where nothing
+    was.
     """
 
     iteration: int

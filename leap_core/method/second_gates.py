@@ -40,10 +40,11 @@ class LeakageSummary(Record):
     """What the measured corrections of one iteration amount to. Means are over those that the rules let pass.
 
     `num_open` are those of them for which what was seen leaves other hidden states. `mean_bits` is what the true one
-    adds, a token, `reason_bits` and `command_bits` the same of the two parts, and `surprise_bits` how unlikely they are to the student without it, a token: how far the dataset is
-    from what it would say. `above` is the share over `gate.max_bits`, None without one. `command_fits_true` and
-    `command_fits_other` say how often the expert that knows everything gives the command in the true state and in
-    others, of those that are open, and `num_command_leaks` are right in the true one alone (`LeakageRow`).
+    adds, a token, `reason_bits` and `command_bits` the same of the two parts, and `surprise_bits` how unlikely they are
+    to the student without it, a token: how far the dataset is from what it would say. `above` is the share over
+    `gate.max_bits`, None without one. `command_fits_true` and `command_fits_other` say how often the expert that knows
+    everything gives the command in the true state and in others, of those that are open, and `num_command_leaks` are
+    right in the true one alone (`LeakageRow`).
     """
 
     num_measured: int

@@ -25,8 +25,8 @@ class GateConfig(Section):
     )
     max_bits: Annotated[float, Within(1e-6, 100, "bits a token", or_zero=True)] | None = Field(
         None,
-        description="Leave corrections out of the dataset whose reason measures more bits a token; none: it is measured "
-        "and shown alone.",
+        description="Leave corrections out of the dataset whose reason measures more bits a token; none: that is shown "
+        "and decides nothing.",
     )
     judge: Text | None = Field(
         None,

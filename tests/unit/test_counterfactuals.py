@@ -16,6 +16,9 @@ from leap_core.envs.alfworld.privileged import AlfworldFacts
 from leap_core.envs.alfworld.suite import AlfworldSuite
 from leap_core.envs.toy.privileged import HiddenThings
 from leap_core.envs.toy.suite import ToySuite
+from leap_core.envs.webshop.privileged import HiddenGoal
+from leap_core.envs.webshop.site.wording import queries
+from leap_core.envs.webshop.suite import WebshopSuite
 from leap_core.types import Action, Step
 
 NUM_STEPS = 8
@@ -137,3 +140,30 @@ def test_the_toy_changes_what_is_behind_closed_doors(tmp_path):
         thing for thing, door in before.items() if door == "door 1"
     }
     assert sorted(after.values()) == sorted(before.values())
+
+
+def test_a_shop_names_another_product_that_no_page_has_shown(tmp_path):
+    suite = WebshopSuite(EnvironmentConfig(name="webshop", num_train=6, params={"nouns": "rules"}))
+    num_made = 0
+    for spec in suite.prepare(tmp_path, "train", 5):
+        environment, true = suite.make(tmp_path), suite.privileged_state(tmp_path, spec)
+        facts = HiddenGoal.of(true)
+        query = Action(reason="", command=f"search[{queries(spec.instruction)[0]}]")
+        steps = [Step(index=0, observation=environment.reset(spec), action=query)]
+        steps.append(Step(index=1, observation=environment.step(query.command).observation, action=query))
+        made = [suite.counterfactual(tmp_path, spec, true, steps, Random(seed)) for seed in (0, 0, 1, 2)]
+        assert made[0] == made[1]
+        for other in made:
+            if other is true:
+                continue
+            num_made += 1
+            hidden = HiddenGoal.of(other)
+            assert hidden.name != facts.name
+            assert all(word not in steps[1].observation.text for word in (hidden.asin, hidden.name))
+            assert (hidden.attributes, hidden.options) == (facts.attributes, facts.options)
+            assert other.text.splitlines()[:-1] == true.text.splitlines()[:-1]
+            assert other.text.endswith(hidden.name)
+            advice = suite.oracle().advise(spec, steps[:1], steps[1].observation, other, 100)
+            assert advice.command
+        environment.close()
+    assert num_made > 6
