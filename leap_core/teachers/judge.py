@@ -42,8 +42,6 @@ from leap_core.teachers.windows import Conversation, ModelLimits, WindowRequests
 from leap_core.types import Action, Correction, CorrectionStatus, Message, Record, StepCorrection, Usage
 
 SHARED = Path(__file__).parent / "judge_prompts"
-DEFAULT = "default"
-"""The prompt set that every environment has."""
 _WORD = re.compile(r"\w+")
 _FEWEST_EPISODES = 8
 """Without a verdict that can be read in any of these, no more are paid for."""
@@ -113,16 +111,16 @@ class CorrectedEpisode:
 
 
 class JudgePrompts:
-    """What a judge is asked: the shared templates, or an environment's own in their place.
+    """What a judge is asked: shared templates, and an environment's in `envs/<environment>/prompts/judge/<set>/`.
 
-    Those are in `envs/<environment>/prompts/judge/<set>/`; `about.jinja` there says what can be known when.
+    `about.jinja` there says what can be known when; a set may have its own of the shared ones.
     """
 
     def __init__(self, environment: str, name: str) -> None:
         folder = prompts_folder(environment, "judge") / name
-        if name != DEFAULT and not folder.is_dir():
-            known = {DEFAULT, *(path.name for path in folder.parent.glob("*") if path.is_dir())}
-            advice = f"Add {folder / 'system.jinja'}."
+        if not (folder / "about.jinja").is_file():
+            known = [path.parent.name for path in folder.parent.glob("*/about.jinja")]
+            advice = f"Add {folder / 'about.jinja'}."
             raise UnknownNameError(f"prompt set of judges for {environment}", name, known, advice)
         self._templates = Templates([folder, SHARED])
         self._system = Message(role="system", content=self._templates.render("system.jinja"))

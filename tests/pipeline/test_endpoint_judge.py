@@ -96,6 +96,11 @@ def test_what_is_judged_a_leak_trains_nobody_and_is_counted(whole):
     }
     assert taught
     assert not taught & leaks
+    said = summary["judgements"]["1"]
+    assert (said["num_leaks"], said["num_corrections"]) == (len(leaks), len(rows))
+    report = (home / "experiments" / "smoke" / "report.html").read_text(encoding="utf-8")
+    assert "nobody could have written without the hidden state" in report
+    assert all(claim["claim"] in report for claim in said["claims"])
 
 
 def test_the_plan_foresees_it(whole):

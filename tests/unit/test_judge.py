@@ -11,7 +11,8 @@ from taught_episode import HIDDEN, episode
 from leap_core.config import EndpointConfig, ExecutionConfig
 from leap_core.envs import ENVIRONMENTS
 from leap_core.errors import BudgetError, LeapError, StageFailedError, UnknownNameError, WrongSpecError
-from leap_core.method.judgement import check_judgements, judgement_rows
+from leap_core.method.judgement import Overlap, check_judgements, judgement_rows, summarise_judgements
+from leap_core.method.second_gates import objections
 from leap_core.method.tables import read_judgements, write_judgements
 from leap_core.teachers.judge import (
     CorrectedEpisode,
@@ -348,3 +349,30 @@ def test_it_foresees_the_requests_that_it_sends(tmp_path):
     assert foreseen[0].completion_tokens > foreseen[1].completion_tokens > 0
     (rough,) = foresee_judgements(setup_of(server, tmp_path), [as_if_corrected(episode(num_steps=3))])
     assert rough.completion_tokens > foreseen[0].completion_tokens
+
+
+def test_a_summary_says_how_often_it_agrees_with_the_others(tmp_path):
+    with ChatServer(well_behaved) as server:
+        judged = judge(server, tmp_path, corrected(CLEAN, LEAK, "own", None, LEAK, CLEAN))
+    rows, (one,) = judgement_rows(judged), judged
+    bits = {("i1/spec-0", 1), ("i1/spec-0", 5), ("i1/another", 1)}
+    found = summarise_judgements(rows, one.usage, set(), bits)
+    assert (found.num_corrections, found.num_asked, found.num_leaks, found.num_unjudged) == (5, 4, 2, 0)
+    assert found.leak_share == 2 / 5
+    assert found.rests_on == {"common sense": 2, "hidden": 2, "own": 1}
+    assert found.with_bits == Overlap(both=1, other_alone=1, judge_alone=1, neither=2)
+    assert found.with_rules is None
+    assert [(claim.step, claim.claim) for claim in found.claims] == [(1, LEAKING), (4, LEAKING)]
+    assert found.cost_each_usd == pytest.approx(one.usage.cost_usd / 4)
+    let_through = summarise_judgements(rows, one.usage, {("i1/spec-0", 4)}, None)
+    assert let_through.with_rules == Overlap(both=1, other_alone=0, judge_alone=1, neither=3)
+    assert let_through.with_bits is None
+    none = summarise_judgements([], Usage(cost_usd=None), set(), None)
+    assert (none.leak_share, none.cost_each_usd) == (None, None)
+
+
+def test_a_judge_objects_to_leaks_alone_and_beside_the_bits(tmp_path):
+    with ChatServer(lambda body, n: judgement(verdicts(body)[:2])) as server:
+        rows = judgement_rows(judge(server, tmp_path, corrected(CLEAN, LEAK, LEAK)))
+    assert [row.leaks for row in rows] == [False, True, None]
+    assert objections([], None, rows) == {("i1/spec-0", 1): "judge"}
