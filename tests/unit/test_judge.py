@@ -8,9 +8,10 @@ from chat_server import MODEL, ChatServer, error, reply
 from scripted_judge import LEAKING, judged_steps, judgement, reasons, verdicts, well_behaved
 from taught_episode import HIDDEN, episode
 
-from leap_core.config import EndpointConfig, ExecutionConfig
+from leap_core.config import EndpointConfig, ExecutionConfig, parse_config
 from leap_core.envs import ENVIRONMENTS
 from leap_core.errors import BudgetError, LeapError, StageFailedError, UnknownNameError, WrongSpecError
+from leap_core.loading import check_names
 from leap_core.method.judgement import Overlap, check_judgements, judgement_rows, summarise_judgements
 from leap_core.method.second_gates import objections
 from leap_core.method.tables import read_judgements, write_judgements
@@ -373,6 +374,13 @@ def test_a_summary_says_how_often_it_agrees_with_the_others(tmp_path):
 
 def test_a_judge_objects_to_leaks_alone_and_beside_the_bits(tmp_path):
     with ChatServer(lambda body, n: judgement(verdicts(body)[:2])) as server:
-        rows = judgement_rows(judge(server, tmp_path, corrected(CLEAN, LEAK, LEAK)))
+        rows = judgement_rows(judge(server, tmp_path, corrected(CLEAN, LEAK, LEAK), max_attempts=1))
     assert [row.leaks for row in rows] == [False, True, None]
     assert objections([], None, rows) == {("i1/spec-0", 1): "judge"}
+
+
+def test_a_prompt_set_that_nobody_has_is_found_before_hours_of_work():
+    wrong = {"gate": {"judge": MODEL, "judge_prompt": "defualt"}}
+    with pytest.raises(UnknownNameError, match="Did you mean 'default'"):
+        check_names(parse_config(wrong))
+    check_names(parse_config({"gate": {**wrong["gate"], "judge": None}}))
