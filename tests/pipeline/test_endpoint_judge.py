@@ -4,12 +4,14 @@ The corrections are the rule-based expert's; the server is the tests' own, and c
 """
 
 import json
+from pathlib import Path
 
 import pytest
 from chat_server import MODEL, ChatServer, error, reply
 from leap_command import HERE, copy_home, digests, last_json, leap_here, text_in_prefect, text_of
 from scripted_judge import judged_steps, judgement, reasons, verdicts
 
+from leap_core.chat.journal import JOURNAL
 from leap_core.errors import ArtifactError
 from leap_core.method.tables import TRAIN_ROWS, VALIDATION_ROWS, read_corrections, read_judgements, read_training_rows
 from leap_core.store.artifacts import ArtifactStore
@@ -172,9 +174,11 @@ def test_what_goes_wrong_fails_the_stage_and_tells_neither_key_nor_hidden_state(
         assert server.num_requests > 0
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    told = done.stdout + done.stderr + text_in_prefect() + "".join(map(text_of, before.rglob("*")))
+    told = done.stdout + done.stderr + text_in_prefect()
+    kept = {path: text_of(path) for path in before.rglob("*")}
+    told += "".join(text for path, text in kept.items() if not path.name.startswith(Path(JOURNAL).name))
     assert "judgement-i1" in told
-    assert KEY not in told
+    assert KEY not in told + "".join(kept.values())
     assert "What is hidden from the agent" not in told
     with pytest.raises(ArtifactError):
         ArtifactStore(before / "artifacts").resolve("judgement/smoke-i1")
