@@ -9,10 +9,10 @@ from random import Random
 from pydantic import JsonValue
 
 from leap_core.config import EnvironmentConfig
-from leap_core.envs.alfworld.counterfactual import imagine
 from leap_core.envs.alfworld.engine.engines import make_engine
 from leap_core.envs.alfworld.engine.game_file import load_game_file, read_goal, read_raw_game, task_of
 from leap_core.envs.alfworld.environment import AlfworldEnvironment, game_of
+from leap_core.envs.alfworld.games.counterfactual import imagine
 from leap_core.envs.alfworld.games.data_index import (
     CHOSEN,
     DAMAGED,

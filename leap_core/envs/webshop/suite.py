@@ -9,7 +9,6 @@ from leap_core.config import EnvironmentConfig
 from leap_core.envs.base import Environment, Oracle, Suite
 from leap_core.envs.folders import find_folder
 from leap_core.envs.skipped import Skipped, write_skipped
-from leap_core.envs.webshop.counterfactual import imagine
 from leap_core.envs.webshop.environment import GOAL, NOUNS, WebshopEnvironment, goal_and_nouns
 from leap_core.envs.webshop.expert.human import HumanExpert, key_of, read_trajectories
 from leap_core.envs.webshop.oracle import WebshopOracle
@@ -18,6 +17,7 @@ from leap_core.envs.webshop.privileged import reveal
 from leap_core.envs.webshop.shop.data_files import HOW_TO_GET, find_files
 from leap_core.envs.webshop.shop.goals import Goal
 from leap_core.envs.webshop.shop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
+from leap_core.envs.webshop.site.counterfactual import imagine
 from leap_core.envs.webshop.site.nouns import load_nouns, resolve_noun_step
 from leap_core.errors import LeapError
 from leap_core.types import Figure, PrivilegedState, Spec, Split, Step
