@@ -7,9 +7,11 @@ from leap_core.types import ArtifactRef
 from tasks.annotation import annotate
 from tasks.base_student import provide_base_student
 from tasks.correction import correct, given_corrections, has_nothing_to_teach
-from tasks.dataset import assemble_dataset
+from tasks.dataset import Source, assemble_dataset
 from tasks.demonstrations import collect_demonstrations
 from tasks.evaluation import evaluate
+from tasks.judgement import judge
+from tasks.leakage import measure_leakage
 from tasks.privileged import reveal_privileged_states
 from tasks.rollout import roll_out
 from tasks.run import Run
@@ -22,15 +24,19 @@ class Iteration:
     """What one iteration made. `sources` holds what it and all iterations before it learned from, in order.
 
     `correction` is None in iteration 0, and `rollout` also where corrections of another experiment were used.
+    `leakage` is there where corrections are measured (`gate.measure`), `judgement` where they are judged
+    (`gate.judge`).
     """
 
     number: int
-    sources: tuple[ArtifactRef, ...]
+    sources: tuple[Source, ...]
     dataset: ArtifactRef
     model: ArtifactRef
     dev: ArtifactRef
     rollout: ArtifactRef | None = None
     correction: ArtifactRef | None = None
+    leakage: ArtifactRef | None = None
+    judgement: ArtifactRef | None = None
 
 
 def iterate(run: Run) -> Iterator[Iteration]:
@@ -49,7 +55,7 @@ def bootstrap(run: Run) -> Iteration:
     demonstrations = collect_demonstrations(run, specs, privileged)
     if run.config.demonstrations.annotate_with is not None:
         demonstrations = annotate(run, demonstrations, privileged, run.config.demonstrations.annotate_with)
-    return learn(run, 0, (demonstrations,), base)
+    return learn(run, 0, (Source(rows=demonstrations),), base)
 
 
 def improve(run: Run, previous: Iteration) -> Iteration | None:
@@ -64,11 +70,14 @@ def improve(run: Run, previous: Iteration) -> Iteration | None:
     if has_nothing_to_teach(run, correction):
         run.log(f"Iteration {number}: no episode was left to correct; iteration {previous.number} is the last.")
         return None
-    iteration = learn(run, number, (*previous.sources, correction), previous.model)
-    return replace(iteration, rollout=rollout, correction=correction)
+    leakage = measure_leakage(run, number, rollout, correction, previous.model)
+    judgement = judge(run, number, rollout, correction)
+    source = Source(rows=correction, leakage=leakage, judgement=judgement)
+    iteration = learn(run, number, (*previous.sources, source), previous.model)
+    return replace(iteration, rollout=rollout, correction=correction, leakage=leakage, judgement=judgement)
 
 
-def learn(run: Run, number: int, sources: tuple[ArtifactRef, ...], start: ArtifactRef) -> Iteration:
+def learn(run: Run, number: int, sources: tuple[Source, ...], start: ArtifactRef) -> Iteration:
     """Assemble the dataset, fine-tune on it, and see on dev how the model does."""
     dataset = assemble_dataset(run, number, sources)
     previous = start if run.config.training.warm_start else provide_base_student(run)

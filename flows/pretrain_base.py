@@ -22,7 +22,7 @@ def main(home: str | None = None) -> None:
 
     from flows.run import open_run
     from tasks.base_student import provide_base_student
-    from tasks.dataset import assemble_dataset
+    from tasks.dataset import Source, assemble_dataset
     from tasks.random_play import play_at_random
     from tasks.specs import prepare_specs
     from tasks.training import LOG, train
@@ -33,7 +33,7 @@ def main(home: str | None = None) -> None:
         specs = prepare_specs(run, "train")
         student = provide_base_student(run)
         played = play_at_random(run, specs, EPISODES_PER_SPEC, run.config.seed)
-        return run.store.path(train(run, 0, assemble_dataset(run, 0, [played]), student))
+        return run.store.path(train(run, 0, assemble_dataset(run, 0, [Source(rows=played)]), student))
 
     made = pretrain_base()
     shutil.rmtree(BUNDLED_DIRECTORY, ignore_errors=True)

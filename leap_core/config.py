@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from leap_core.errors import ConfigError
 from leap_core.settings.addresses import what_is_wrong_with
@@ -35,15 +35,11 @@ from leap_core.settings.bounds import (
     Within,
 )
 from leap_core.settings.files import add_defaults, check_values, read_json, read_toml
+from leap_core.settings.gate import GateConfig
+from leap_core.settings.section import Section as Section
 from leap_core.settings.validation import check_keys, shorten, validate
 from leap_core.settings.validation import read_params as read_params
-from leap_core.types import Record, Split
-
-
-class Section(Record):
-    """A part of the configuration. Unknown keys are an error, and so are texts and booleans in place of numbers."""
-
-    model_config = ConfigDict(strict=True)
+from leap_core.types import Split
 
 
 class EnvironmentConfig(Section):
@@ -156,6 +152,9 @@ class DatasetConfig(Section):
         None,
         description="Train on steps that the teacher left as the student made them; none: unless the teacher is asked "
         "to leave alone all that is good enough (`Suite.sparing`), as in the reference code.",
+    )
+    repeated_steps: bool = Field(
+        True, description="Train on steps that teach the same answer to the same observation again in an episode."
     )
     corrections: Annotated[tuple[Text, ...], Field(strict=False, max_length=1000)] = Field(
         (), description="Correction artifacts to use for iterations 1, 2, ... in place of rolling out and correcting."
@@ -337,6 +336,7 @@ class LeapConfig(Section):
     demonstrations: DemonstrationConfig = DemonstrationConfig()
     rollout: RolloutConfig = RolloutConfig()
     correction: CorrectionConfig = CorrectionConfig()
+    gate: GateConfig = GateConfig()
     dataset: DatasetConfig = DatasetConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -12,19 +12,24 @@ from leap_core.envs.workers import EnvironmentPool
 from leap_core.errors import ConfigError
 from leap_core.prompts import load_prompts
 from leap_core.registry import check_kind, load_kind
+from leap_core.settings.gate import BASE, STUDENT
 from leap_core.students import STUDENTS
-from leap_core.students.base import ActRequest, Student
+from leap_core.students.base import ActRequest, Student, uses_weights
+from leap_core.students.smollm2 import SMOLLM2
 from leap_core.students.tiny import TinyParams
 from leap_core.students.weights import TINY, find_model
 from leap_core.teachers import TEACHERS
 from leap_core.teachers.base import Teacher, TeacherSetup
+from leap_core.teachers.judge import JudgeSetup, load_judge_prompts
 from leap_core.teachers.oracle import OracleTeacher
 from leap_core.teachers.privilege import PrivilegedEpisode
+from leap_core.teachers.windows import ModelLimits
 from leap_core.trainers import TRAINERS
 from leap_core.trainers.base import Trainer
 
 if TYPE_CHECKING:
     from leap_core.students.openai import OpenAIStudent
+    from leap_core.students.scoring import Scorer
 
 
 def check_names(config: LeapConfig) -> None:
@@ -47,10 +52,38 @@ def check_names(config: LeapConfig) -> None:
     load_kind("teacher", config.correction.teacher, TEACHERS).check(config.correction, config.environment.name)
     load_kind("trainer", config.training.trainer, TRAINERS).check(config.training)
     load_prompts(config.environment.name, config.student.prompt)
+    _check_measuring(config)
+    if config.gate.judge is not None:
+        load_judge_prompts(config.environment.name, config.gate.judge_prompt)
     if config.student.model == TINY:
         TinyParams.read(config.student.params)
     else:
         find_model(config.student.model)
+
+
+def _check_measuring(config: LeapConfig) -> None:
+    """Raise LeapError where corrections are to be measured by weights that are not here, or judged unmeasured."""
+    measure = config.gate.measure
+    if measure is None and config.gate.max_bits is not None:
+        raise ConfigError(
+            "gate.max_bits is set, but nothing measures bits: --set gate.measure=student, or leave gate.max_bits out.",
+            item="gate.measure",
+        )
+    if measure in (STUDENT, BASE) and not uses_weights(config.student):
+        raise ConfigError(
+            f"gate.measure is {measure!r}, but the student's weights are behind an endpoint: name a model that can be "
+            "loaded here, a directory or a hub id: --set gate.measure=DIRECTORY.",
+            item="gate.measure",
+        )
+    if measure not in (None, STUDENT, BASE, SMOLLM2):
+        find_model(measure)
+
+
+def load_scorer(model: Path | str, config: LeapConfig) -> "Scorer":
+    """Load the weights at `model` that say how likely replies are."""
+    from leap_core.students.scoring import Scorer
+
+    return Scorer(model, config.student, config.execution)
 
 
 def _check_levels(config: LeapConfig, oracle: Oracle) -> None:
@@ -145,6 +178,27 @@ def foresee_replies(
     """What the configured student, which is paid for, would ask its endpoint; see `OpenAIStudent.foresee`."""
     student: type[OpenAIStudent] = load_kind("student", config.student.kind, STUDENTS)
     return student.foresee(model, config.student, turns, reply_tokens)
+
+
+def set_up_judge(config: LeapConfig, model: str, log: Callable[[str], None] = lambda line: None) -> JudgeSetup:
+    """What the configured judge is made from; `model` is `gate.judge`."""
+    gate = config.gate
+    return JudgeSetup(
+        environment=config.environment.name,
+        model=ModelLimits(
+            model=model,
+            temperature=gate.judge_temperature,
+            max_tokens=gate.judge_max_tokens,
+            context_tokens=gate.judge_context_tokens,
+            max_attempts=gate.judge_max_attempts,
+            setting="gate.judge_context_tokens",
+        ),
+        prompt=gate.judge_prompt,
+        execution=config.execution,
+        experiment=config.experiment,
+        is_needed=gate.max_unjudged_share < 1,
+        log=log,
+    )
 
 
 def load_trainer(name: str) -> Trainer:

@@ -64,7 +64,7 @@ class PromptSet:
         return Message(role="user", content=text.strip())
 
 
-def prompts_folder(environment: str, role: Literal["student", "teacher"]) -> Path:
+def prompts_folder(environment: str, role: Literal["student", "teacher", "judge"]) -> Path:
     """Where an environment keeps the prompt sets of a role."""
     return _ENVIRONMENTS / environment / "prompts" / role
 
@@ -81,6 +81,12 @@ load_prompts = lru_cache(maxsize=32)(PromptSet)
 def format_reply(action: Action) -> str:
     """The reply that a student is taught to give for `action`."""
     return f"REASON: {action.reason}\nACTION: {action.command}"
+
+
+def command_place(reply: str) -> int:
+    """Where in a reply of that form the line with the command begins; its length where there is none."""
+    place = reply.rfind("\nACTION:")
+    return len(reply) if place < 0 else place
 
 
 def read_reply(text: str, admissible: Sequence[str] | None) -> Action | None:

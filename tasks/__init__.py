@@ -2,6 +2,6 @@
 
 STAGES = (
     *("specs", "privileged", "base", "demonstrations", "annotation", "dataset", "training"),
-    *("rollout", "correction", "evaluation", "random-play"),
+    *("rollout", "correction", "leakage", "judgement", "evaluation", "random-play"),
 )
 """The names of all stages. Importing the modules would import Prefect, which is slow."""

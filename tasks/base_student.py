@@ -12,6 +12,7 @@ from leap_core.loading import load_suite
 from leap_core.method.demonstrations import demonstrate
 from leap_core.method.tables import read_privileged, read_specs
 from leap_core.prompts import load_prompts
+from leap_core.students.smollm2 import place_model
 from leap_core.students.weights import TINY, fingerprint_model, write_source
 from leap_core.types import ArtifactRef, Level
 from tasks.counts import Counts
@@ -51,6 +52,21 @@ def provide_base_student(run: Run) -> ArtifactRef:
         seed=config.seed if tiny else 0,
     )
     return BASE(run, identity, _what_it_reads(run) if tiny else {})
+
+
+def provide_measuring_model(run: Run, model: str) -> ArtifactRef:
+    """Return a model that is no student here: a directory or a hub id, known by what its files are."""
+    placed = place_model(model, run.store.home.parent, run.tell)
+    identity = BaseIdentity(
+        kind="hf",
+        source=fingerprint_model(placed, run.store.home),
+        params={},
+        prompt="",
+        max_steps=0,
+        num_vocabulary_specs=0,
+        seed=0,
+    )
+    return BASE(run, identity, {}, part="measuring")
 
 
 def _what_it_reads(run: Run) -> dict[str, ArtifactRef]:

@@ -33,7 +33,7 @@ from leap_core.store.records import ArtifactRecord
 from leap_core.students.weights import locate_model
 from leap_core.teachers.base import Teacher
 from leap_core.teachers.privilege import PrivilegedEpisode
-from leap_core.types import ArtifactRef, Correction, CorrectionStatus, Level, Trajectory, Usage
+from leap_core.types import ArtifactRef, Correction, CorrectionStatus, Level, Record, Trajectory, Usage
 from tasks.counts import ByKind, Count, Counts, Each
 from tasks.dataset import trains_on_kept_steps
 from tasks.demonstrations import DEMONSTRATIONS
@@ -42,9 +42,11 @@ from tasks.estimates import estimate_requests, no_estimate
 from tasks.identity import PlayedStudent
 from tasks.planned import Effort, EndpointEstimate, Foresight, Needs, PlannedCall, Request, is_pending
 from tasks.playing import model_of, needs_of_player
+from tasks.privileged import reveal_privileged_states
 from tasks.run import Run
 from tasks.samples import own_or_newest, spread, with_hidden_state
 from tasks.shards import Shards
+from tasks.specs import prepare_specs
 from tasks.stage import Stage, StageReport, StageWork
 
 SELF = "self"
@@ -328,6 +330,28 @@ def given_corrections(config: LeapConfig, store: ArtifactStore, iteration: int) 
     """
     names = config.dataset.corrections
     return store.find(CORRECTION.name, names[iteration - 1]) if iteration <= len(names) else None
+
+
+class Corrected(Record):
+    """The artifacts that corrections were made from; `specs` are those of the episodes."""
+
+    episodes: ArtifactRef
+    specs: ArtifactRef
+    privileged: ArtifactRef
+
+
+def what_was_corrected(run: Run, rollout: ArtifactRef | None, correction: ArtifactRef) -> Corrected:
+    """What a correction artifact was made from: `rollout`, or where that is None what its record names.
+
+    Raises:
+        ArtifactError: corrections of another experiment were made from what is not in the store.
+    """
+    if rollout is None:
+        made_from = run.store.record(correction).inputs
+        specs = run.store.record(made_from["episodes"]).inputs["specs"]
+        return Corrected(episodes=made_from["episodes"], specs=specs, privileged=made_from["privileged"])
+    specs = prepare_specs(run, "train")
+    return Corrected(episodes=rollout, specs=specs, privileged=reveal_privileged_states(run, specs))
 
 
 def has_nothing_to_teach(run: Run, correction: ArtifactRef) -> bool:

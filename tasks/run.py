@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from leap_core.chat.journal import JOURNAL
 from leap_core.config import LeapConfig, Section
+from leap_core.settings.gate import BASE, STUDENT
 from leap_core.store.artifacts import ArtifactStore
 from leap_core.students.base import uses_weights
 from leap_core.students.smollm2 import place_model
@@ -60,15 +61,18 @@ class Run:
         return [outcome for outcome in self.outcomes if outcome.state == "run"]
 
     def placed_config(self) -> LeapConfig:
-        """The configuration with what has a place in the home: the replies of endpoints, and a model that is made here.
+        """The configuration with what has a place in the home: the replies of endpoints, and models that are made here.
 
         Raises:
             LeapError: the model cannot be made or had.
         """
-        config = with_journal(self.config, self.store.home)
+        config, home = with_journal(self.config, self.store.home), self.store.home.parent
+        measure = config.gate.measure
+        if measure not in (None, STUDENT, BASE):
+            config = config.with_(gate=config.gate.with_(measure=place_model(measure, home, self.tell)))
         if not uses_weights(config.student):
             return config
-        model = place_model(config.student.model, self.store.home.parent, self.tell)
+        model = place_model(config.student.model, home, self.tell)
         return config.with_(student=config.student.with_(model=model))
 
     def planned_call(self, outcome: StageOutcome) -> PlannedCall[Section]:

@@ -94,4 +94,4 @@ def with_hidden_state(call: PlannedCall[Any], ref: ArtifactRef) -> list[Privileg
 
 def _environment_of(record: ArtifactRecord) -> object:
     environment = record.config.get("environment")
-    return environment.get("name") if isinstance(environment, dict) else None
+    return environment.get("name") if isinstance(environment, dict) else environment

@@ -135,7 +135,8 @@ def _may_ask(config: LeapConfig, endpoint: EndpointName) -> bool:
     """Whether some stage would pay at an endpoint."""
     if endpoint == "student":
         return replies_are_paid(config.student)
-    return config.demonstrations.annotate_with is not None or pays_for_corrections_at(config) == endpoint
+    asks = (config.demonstrations.annotate_with, config.gate.judge)
+    return asks != (None, None) or pays_for_corrections_at(config) == endpoint
 
 
 def _spent(config: LeapConfig, home: Path, endpoint: EndpointName, after: int = 0) -> Account:

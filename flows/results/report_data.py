@@ -30,7 +30,10 @@ def write_experiment_report(store: ArtifactStore, summary: Summary) -> Path:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         config=summary.config,
         iterations=[
-            _iteration_report(store, one, dev) for one, dev in zip(summary.artifacts, summary.iterations, strict=True)
+            _iteration_report(store, one, dev).with_(
+                leakage=summary.leakage.get(str(one.iteration)), judgement=summary.judgements.get(str(one.iteration))
+            )
+            for one, dev in zip(summary.artifacts, summary.iterations, strict=True)
         ],
         best_iteration=summary.best_iteration,
         test=_tests(summary),

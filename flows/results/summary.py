@@ -10,10 +10,14 @@ from leap_core.disk.files import read_small, write_json
 from leap_core.envs.skipped import describe_counts
 from leap_core.errors import ArtifactError
 from leap_core.method.evaluation import best_of
+from leap_core.method.judgement import JudgementSummary
+from leap_core.method.second_gates import LeakageSummary
 from leap_core.report import formats
 from leap_core.types import ArtifactRef, EvaluationResult, Figure, Record
 from tasks.correction import CORRECTION
 from tasks.evaluation import read_result
+from tasks.judgement import judgement_summary
+from tasks.leakage import summary_of
 from tasks.planned import is_pending
 from tasks.run import Run, StageOutcome
 from tasks.specs import SPECS
@@ -33,20 +37,26 @@ class StageSummary(Record):
 
 
 class IterationSummary(Record):
-    """The artifacts of one iteration; `correction` and `rollout` are None in iteration 0."""
+    """The artifacts of one iteration; `correction` and `rollout` are None in iteration 0.
+
+    `leakage` is there where corrections were measured, `judgement` where they were judged.
+    """
 
     iteration: int
     dataset: ArtifactRef
     model: ArtifactRef
     correction: ArtifactRef | None
     rollout: ArtifactRef | None
+    leakage: ArtifactRef | None = None
+    judgement: ArtifactRef | None = None
 
 
 class Summary(Record):
     """One experiment after a run. `iterations` are results on dev; `test` is the best one's; `report` a path.
 
     `skipped` says how much of the data was passed over, by split and by what is the matter with it. `leaks` counts, by
-    iteration, the corrected steps that give hidden state away and are trained on.
+    iteration, the corrected steps that give hidden state away and are trained on. `leakage` says, by iteration, what
+    was measured of its corrections (`gate.measure`), `judgements` what a judge says of them (`gate.judge`).
     """
 
     experiment: str
@@ -58,6 +68,8 @@ class Summary(Record):
     stages: list[StageSummary]
     skipped: dict[str, dict[str, int]]
     leaks: dict[str, int] = Field(default_factory=dict)
+    leakage: dict[str, LeakageSummary] = Field(default_factory=dict)
+    judgements: dict[str, JudgementSummary] = Field(default_factory=dict)
     report: str
     artifacts: list[IterationSummary]
     evaluations: list[ArtifactRef]
@@ -95,6 +107,8 @@ def summarise_run(run: Run, iterations: list[Iteration], tests: list[ArtifactRef
         stages=[_stage_summary(outcome) for outcome in run.outcomes],
         skipped=skipped_by_split(run),
         leaks=leaks_by_iteration(run, iterations),
+        leakage=leakage_by_iteration(run, iterations),
+        judgements=judgements_by_iteration(run, iterations),
         report=str(experiment_directory(home, run.config.experiment) / REPORT),
         artifacts=[_iteration_summary(iteration) for iteration in iterations],
         evaluations=[*(iteration.dev for iteration in iterations), *tests],
@@ -112,6 +126,8 @@ def lines_of(summary: Summary) -> list[str]:
         *results,
         f"{best}, by its mean score" if by_score else best,
         *skipped_lines(summary),
+        *leakage_lines(summary),
+        *judgement_lines(summary),
         *warnings,
         f"report: {summary.report}",
     ]
@@ -132,6 +148,25 @@ def leak_lines(summary: Summary) -> list[str]:
     return [
         f"leaks are trained on: {sum(summary.leaks.values()):,} corrected steps{where} give hidden state away and were "
         "let through, as correction.check_leaks was off"
+    ]
+
+
+def leakage_lines(summary: Summary) -> list[str]:
+    """What was measured of corrections, for people: a line for each iteration."""
+    return [
+        f"iteration {number}: corrections measure {formats.number(one.mean_bits, 4)} bits a token that only the hidden "
+        f"state explains, their reasons {formats.number(one.reason_bits, 4)} (n = {one.num_measured:,})"
+        + (f", {formats.percent(one.above)} above gate.max_bits" if one.above is not None else "")
+        for number, one in summary.leakage.items()
+    ]
+
+
+def judgement_lines(summary: Summary) -> list[str]:
+    """What a judge says of corrections, for people: a line for each iteration."""
+    return [
+        f"iteration {number}: the judge takes {one.num_leaks:,} of {one.num_corrections:,} corrections for leaks"
+        + (f", and gave no verdict on {one.num_unjudged:,}" if one.num_unjudged else "")
+        for number, one in summary.judgements.items()
     ]
 
 
@@ -210,6 +245,26 @@ def leaks_by_iteration(run: Run, iterations: list[Iteration]) -> dict[str, int]:
     return {number: count for number, count in found.items() if count}
 
 
+def leakage_by_iteration(run: Run, iterations: list[Iteration]) -> dict[str, LeakageSummary]:
+    """What was measured of the corrections of each iteration; without the iterations of which nothing was."""
+    return {
+        str(one.number): summary_of(run.store, one.leakage, one.correction, run.config.gate.max_bits)
+        for one in iterations
+        if one.leakage is not None and one.correction is not None
+    }
+
+
+def judgements_by_iteration(run: Run, iterations: list[Iteration]) -> dict[str, JudgementSummary]:
+    """What a judge says of the corrections of each iteration; without the iterations that nobody judged."""
+    return {
+        str(one.number): judgement_summary(
+            run.store, one.judgement, one.correction, one.leakage, run.config.gate.max_bits
+        )
+        for one in iterations
+        if one.judgement is not None and one.correction is not None
+    }
+
+
 def _stage_summary(outcome: StageOutcome) -> StageSummary:
     return StageSummary(
         stage=outcome.stage.name,
@@ -228,4 +283,6 @@ def _iteration_summary(iteration: Iteration) -> IterationSummary:
         model=iteration.model,
         correction=iteration.correction,
         rollout=iteration.rollout,
+        leakage=iteration.leakage,
+        judgement=iteration.judgement,
     )

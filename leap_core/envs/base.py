@@ -130,6 +130,16 @@ class Suite(Protocol):
     def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
         """The hidden state at the start of `spec`."""
 
+    def counterfactual(
+        self, root: Path, spec: Spec, privileged: PrivilegedState, steps: Sequence[Step], rng: Random
+    ) -> PrivilegedState | None:
+        """Another hidden state of `spec` that agrees with all that was seen in `steps`; None: none can be made.
+
+        `privileged` is the true one, which is given back where what was seen leaves nothing else. The last of `steps`
+        is the one that is thought about: its observation was seen, its action is not looked at.
+        """
+        return None
+
     def oracle(self) -> Oracle:
         """The rule-based expert of this environment."""
 

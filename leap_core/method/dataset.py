@@ -66,7 +66,11 @@ class TurnRow(Record):
 
 
 class TrainingRow(Record):
-    """One row of a dataset, in TRL's terms. `rejected` is the student's own reply where the teacher changed it."""
+    """One row of a dataset, in TRL's terms. `rejected` is the student's own reply where the teacher changed it.
+
+    `bits`, `reason_bits` and `student_logprob` are what was measured of a correction (`LeakageRow`); None where nothing
+    was.
+    """
 
     iteration: int
     episode: str
@@ -75,6 +79,9 @@ class TrainingRow(Record):
     prompt: tuple[Message, ...]
     completion: tuple[Message, ...]
     rejected: tuple[Message, ...] | None
+    bits: float | None = None
+    reason_bits: float | None = None
+    student_logprob: float | None = None
 
 
 def demonstration_rows(trajectories: Iterable[Trajectory], prompts: PromptSet, level: int) -> list[TurnRow]:
@@ -152,6 +159,7 @@ def assemble(
     seed: int,
     *,
     kept_steps: bool = True,
+    repeated_steps: bool = True,
 ) -> list[TrainingRow]:
     """Aggregate the rows of iterations 0..i into one dataset (paper, section 3.3 and appendix).
 
@@ -163,13 +171,17 @@ def assemble(
             iteration or in none, so that no model is validated on what an earlier one was trained on.
         seed: decides which, through hashes of ids, so that the choice does not depend on order.
         kept_steps: whether steps that the teacher left as the student made them are trained on.
+        repeated_steps: whether steps are trained on that teach an episode's earlier answer once more (`first_times`).
 
     Returns:
-        Rows by iteration, episode and step. An episode of which no row is left is absent.
+        Rows by episode and step. Episodes of all iterations stand between each other evenly, so that each batch that is
+        cut from the rows has its share of each iteration. An episode of which no row is left is absent.
     """
     groups = [
         _by_episode(row for row in rows if row.accepted and (kept_steps or not is_left_alone(row))) for rows in sources
     ]
+    if not repeated_steps:
+        groups = [{episode: first_times(rows) for episode, rows in group.items()} for group in groups]
     if aggregate == "latest":
         groups = groups[-1:]
     quota = min((len(group) for group in groups), default=0) if aggregate == "equal" else None
@@ -179,7 +191,27 @@ def assemble(
     ]
     held_out = _held_out({rows[0].spec for group in chosen for rows in group.values()}, validation_fraction, seed + 1)
     made = [[_training_row(row, held_out) for rows in group.values() for row in rows] for group in chosen]
-    return list(chain.from_iterable(_equal_rows(made, seed) if aggregate == "equal-rows" else made))
+    return _interleaved(_equal_rows(made, seed) if aggregate == "equal-rows" else made)
+
+
+def _interleaved(sources: Sequence[Sequence[TrainingRow]]) -> list[TrainingRow]:
+    """The rows of all sources, episode by episode, those of each source spread evenly over the whole."""
+    placed = list[tuple[float, int, list[TrainingRow]]]()
+    for number, rows in enumerate(sources):
+        episodes = [list(group) for _, group in groupby(rows, key=lambda row: row.episode)]
+        placed += [((place + 0.5) / len(episodes), number, episode) for place, episode in enumerate(episodes)]
+    return list(chain.from_iterable(episode for *_, episode in sorted(placed, key=lambda one: one[:2])))
+
+
+def first_times(rows: Iterable[TurnRow]) -> list[TurnRow]:
+    """The rows of an episode without those that teach the same answer to the same observation once more.
+
+    A student that walks in circles would be taught each of its rounds again, and little else.
+    """
+    first = dict[tuple[str, str], TurnRow]()
+    for row in rows:
+        first.setdefault((row.prompt[-1].content, row.completion), row)
+    return list(first.values())
 
 
 def is_left_alone(row: TurnRow) -> bool:

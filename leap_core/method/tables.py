@@ -4,7 +4,8 @@
     privileged.parquet   one row a hidden state     steps.parquet               one row a step of an episode
     rows.parquet         one row a taught step      corrected_episodes.parquet  one row a corrected episode
     train.parquet, validation.parquet               corrections.parquet         one row a corrected step
-                         one row to train on
+                         one row to train on    leakage.parquet             one row a measured correction
+                                                judgements.parquet          one row a judged correction
 
 Each `read_` returns what its `write_` was given: equal records, in the same order.
 """
@@ -19,6 +20,8 @@ from pydantic import JsonValue
 from leap_core.disk.parquet import read_records, write_records
 from leap_core.errors import ArtifactError
 from leap_core.method.dataset import TrainingRow, TurnRow
+from leap_core.method.judgement import JudgementRow
+from leap_core.method.leakage import LeakageRow
 from leap_core.types import (
     Action,
     Correction,
@@ -122,6 +125,8 @@ class CorrectionRow(Record):
     why: str
 
 
+_ONLY_WHERE_MEASURED = ("bits", "reason_bits", "student_logprob")
+"""Columns of rows to train on that are there only where `gate.measure` is on, for the same reason as the next ones."""
 _ONLY_WHERE_KNOWN = ("score_parts", "suspicion")
 """Columns of episodes.parquet that are there only where some episode has such a thing: a score without parts, that
 nobody can steer, has no use for them, and its tables keep the bytes, and so the digests, that they always had."""
@@ -146,18 +151,21 @@ def _table(
 write_specs, read_specs = _table("specs.parquet", Spec)
 write_privileged, read_privileged = _table("privileged.parquet", PrivilegedState)
 write_turn_rows, read_turn_rows = _table("rows.parquet", TurnRow)
+write_judgements, read_judgements = _table("judgements.parquet", JudgementRow)
+write_leakage, read_leakage = _table("leakage.parquet", LeakageRow)
 
 
 def write_training_rows(directory: Path, rows: Iterable[TrainingRow]) -> None:
     """Write the two parts of a dataset to a file each."""
     rows = list(rows)
+    unknown = [name for name in _ONLY_WHERE_MEASURED if all(getattr(row, name) is None for row in rows)]
     for part, file in (("train", TRAIN_ROWS), ("validation", VALIDATION_ROWS)):
-        write_records(directory / file, TrainingRow, [row for row in rows if row.part == part])
+        write_records(directory / file, TrainingRow, [row for row in rows if row.part == part], leave_out=unknown)
 
 
 def read_training_rows(path: Path) -> list[TrainingRow]:
     """Read one part of a dataset."""
-    return read_records(path, TrainingRow)
+    return read_records(path, TrainingRow, optional=_ONLY_WHERE_MEASURED)
 
 
 def write_trajectories(directory: Path, trajectories: Sequence[Trajectory]) -> None:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from leap_core.method.judgement import JudgementSummary
+from leap_core.method.second_gates import LeakageSummary
 from leap_core.types import Correction, EvaluationResult, Figure, Level, Record, Trajectory, Usage
 
 StageState = Literal["computed", "cached", "resumed"]
@@ -28,6 +30,7 @@ class IterationReport(Record):
     Rollouts and corrections are those made *for* this iteration, by the previous model; iteration 0 has none.
     `rollout_success` and `leak_rate` (share of corrected steps whose reason drew on hidden state) are in [0, 1].
     `num_updates` are those of the weights, the first `num_warmup` at rising rates.
+    `leakage` is there where corrections were measured, `judgement` where they were judged.
     `usage` and `cost_usd` are the teacher's; a cost of None is unknown, and is shown as that.
     """
 
@@ -39,6 +42,8 @@ class IterationReport(Record):
     corrections: CorrectionCounts = CorrectionCounts()
     rejected_by_reason: dict[str, int] = Field(default_factory=dict)
     leak_rate: float | None = None
+    leakage: LeakageSummary | None = None
+    judgement: JudgementSummary | None = None
     teacher: str = ""
     level: Level = 0
     num_train_rows: int = 0

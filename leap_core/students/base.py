@@ -39,6 +39,27 @@ class ActReply:
     out_of_context: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenReply:
+    """A reply that stands after a prompt."""
+
+    messages: tuple[Message, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyScore:
+    """The natural log-probability of each token of a reply, the one that ends the turn among them."""
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """That of the whole reply, in nats."""
+        return sum(self.logprobs)
+
+
 def replies_are_paid(student: StudentConfig) -> bool:
     """Whether the student is behind an endpoint that is not ours: what it says costs, and is in the journal next time.
 
@@ -102,4 +123,19 @@ class IndependentStudent(Student, Protocol):
 
     def collect(self) -> dict[str, ActReply]:
         """Return the replies that are there, by slot; wait until there is one."""
+        ...
+
+
+class ReplyScorer(Protocol):
+    """What says how likely given replies are after given prompts."""
+
+    def score(self, groups: Sequence[Sequence[GivenReply]]) -> list[list[ReplyScore | None]]:
+        """Score each reply of each group; None where it is longer with its prompt than the model reads.
+
+        Prompts of a group begin alike, and mostly as those of the group before: what they share may be computed once.
+        """
+        ...
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of some tokens of a reply."""
         ...

@@ -38,7 +38,8 @@ from leap_core.students.tiny import TinyParams
 from leap_core.students.weights import TINY, base_of_adapter, is_adapter
 from leap_core.types import Usage
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""What the values of `student.precision` are to torch."""
 
 
 class _Row(NamedTuple):
@@ -85,7 +86,7 @@ class HfStudent:
         self._batch_size = execution.batch_size
         self._device = resolve_device(execution.device)
         precision = resolve_precision(config.precision, execution.device)
-        self._model = _load_for_playing(path, self._device, _DTYPES[precision])
+        self._model = load_for_playing(path, self._device, DTYPES[precision])
         self._tokenizer = load_tokenizer(tokenizer_source(path))
         self._vocabulary = Vocabulary(self._tokenizer)
         self._context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
@@ -227,7 +228,12 @@ def _to_act_reply(prompt: list[int], reply: Reply) -> ActReply:
     return ActReply(text="" if reply.error else reply.text, usage=usage, error=reply.error)
 
 
-def _load_for_playing(path: Path | str, device: str, dtype: torch.dtype) -> Any:
+def load_for_playing(path: Path | str, device: str, dtype: torch.dtype) -> Any:
+    """A model, or an adapter on its base, that is only read; it plays by our settings alone.
+
+    Raises:
+        StudentError: nothing usable is there.
+    """
     model = _load_adapted(path, dtype) if is_adapter(path) else load_model(path, dtype)
     model.generation_config = GenerationConfig()  # only our settings decide how it is sampled
     if hasattr(model.config, "output_router_logits"):  # what a loss is made of; nothing here reads it

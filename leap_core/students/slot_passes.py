@@ -58,7 +58,7 @@ class FlatPasses:
 
     def __init__(self, model: Any, table: SlotTable) -> None:
         self._model, self._table = model, table
-        self._takes_keep = _takes_keep(model)
+        self._takes_keep = takes_keep(model)
         config = model.config.get_text_config()
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         self._size = heads * (getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
@@ -126,7 +126,7 @@ class PaddedPasses:
 
     def __init__(self, model: Any, device: str, table: SlotTable) -> None:
         self._model, self._device, self._table = model, device, table
-        self._keep_last = {"logits_to_keep": 1} if _takes_keep(model) else {}
+        self._keep_last = {"logits_to_keep": 1} if takes_keep(model) else {}
 
     def logits(self, feeds: Mapping[str, list[int]]) -> tuple[list[str], torch.Tensor]:
         """Compute the next tokens of these episodes; see `Passes`.
@@ -192,5 +192,6 @@ class PaddedPasses:
         return mask.masked_fill_(hidden, torch.finfo(mask.dtype).min).unsqueeze(1)
 
 
-def _takes_keep(model: Any) -> bool:
+def takes_keep(model: Any) -> bool:
+    """Whether a model makes logits of chosen positions alone."""
     return "logits_to_keep" in inspect.signature(type(model).forward).parameters

@@ -1,15 +1,14 @@
-"""The requests to a teacher about an episode, and what becomes of its replies. Nothing is sent from here."""
+"""The requests to a teacher about an episode, and what becomes of its advice. Nothing is sent from here."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from leap_core.chat.messages import ChatReply, ChatRequest
-from leap_core.chat.reading import estimate_tokens
+from leap_core.chat.messages import ChatReply, ReplySchema
 from leap_core.config import Section, read_params
-from leap_core.errors import ConfigError, ContextLengthError, TooMuchError
+from leap_core.errors import ConfigError
 from leap_core.gate.kinds import is_leak
 from leap_core.gate.realizability import Gate
 from leap_core.prompts import match_command
@@ -18,7 +17,8 @@ from leap_core.teachers.base import taught
 from leap_core.teachers.privilege import PrivilegedEpisode
 from leap_core.teachers.prompts import TeacherPrompts
 from leap_core.teachers.replies import correction_schema, read_advice
-from leap_core.types import Action, Level, StepCorrection, Trajectory
+from leap_core.teachers.windows import Conversation, ModelLimits, WindowRequests, unreadable
+from leap_core.types import Action, Level, Message, StepCorrection, Trajectory
 
 
 class OpenAITeacherParams(Section):
@@ -52,61 +52,49 @@ class OpenAITeacherParams(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherRequests:
+class TeacherRequests(WindowRequests[PrivilegedEpisode]):
     """Makes the requests of this teacher."""
 
     params: OpenAITeacherParams
     prompts: TeacherPrompts
     level: Level
 
-    def windows(self, num_steps: int) -> list[range]:
-        """The steps that are corrected together, before anything turns out too long."""
+    @property
+    def limits(self) -> ModelLimits:
+        """Who is asked."""
+        return ModelLimits(
+            model=self.params.model,
+            temperature=self.params.temperature,
+            max_tokens=self.params.max_tokens,
+            context_tokens=self.params.context_tokens,
+            max_attempts=self.params.max_attempts,
+            setting="correction.params.context_tokens",
+        )
+
+    @property
+    def reply_schema(self) -> ReplySchema | None:
+        """The form of a reply, unless `structured` is off."""
+        return correction_schema() if self.params.structured else None
+
+    def messages(self, episode: PrivilegedEpisode, window: range, num_left_out: int) -> tuple[Message, ...]:
+        """Ask for corrections of a window."""
+        return self.prompts.correct(episode, self.level, window, num_left_out)
+
+    def windows(self, episode: PrivilegedEpisode) -> list[range]:
+        """All steps, or each by itself."""
+        num_steps = len(episode.trajectory.steps)
         size = num_steps if self.params.mode == "trajectory" else 1
         return [range(start, min(start + size, num_steps)) for start in range(0, num_steps, size)]
 
-    def for_window(self, episode: PrivilegedEpisode, window: range) -> ChatRequest:
-        """The prompt for a window, with as many of the steps before it as there is room for.
-
-        Raises:
-            ContextLengthError: there is no room even without them.
-        """
-        room = self.params.context_tokens - self.params.max_tokens
-        for num_left_out in _fewer_and_fewer(window.start):
-            request = ChatRequest(
-                model=self.params.model,
-                messages=self.prompts.correct(episode, self.level, window, num_left_out),
-                max_tokens=self.params.max_tokens,
-                temperature=self.params.temperature,
-                reply_schema=correction_schema() if self.params.structured else None,
-            )
-            num_tokens = estimate_tokens(request.num_characters)
-            if num_tokens <= room:
-                return request
-        raise ContextLengthError(
-            f"about {num_tokens} tokens, and correction.params.context_tokens leaves room for {room}"
-        )
-
-    def for_episode(self, episode: PrivilegedEpisode) -> Iterator[tuple[ChatRequest, range]]:
-        """The requests for an episode, with their steps: too long windows in halves, without steps that never fit."""
-        waiting = self.windows(len(episode.trajectory.steps))
-        while waiting:
-            window = waiting.pop(0)
-            try:
-                yield self.for_window(episode, window), window
-            except ContextLengthError:
-                waiting[:0] = halves(window) if len(window) > 1 else []
-
 
 @dataclass(kw_only=True)
-class Corrector:
+class Corrector(Conversation[PrivilegedEpisode]):
     """One episode while it is corrected: what is accepted so far, and what is rejected and why.
 
-    `complete` sends a request and returns its reply. Without `check_leaks`, a leak is accepted.
+    Without `check_leaks`, a leak is accepted.
     """
 
     requests: TeacherRequests
-    episode: PrivilegedEpisode
-    complete: Callable[[ChatRequest], Awaitable[ChatReply]]
     check_leaks: bool = True
     gate: Gate = field(init=False)
     accepted: dict[int, StepCorrection] = field(default_factory=dict)
@@ -126,54 +114,25 @@ class Corrector:
         Raises:
             LeapError: whatever `complete` raised, but for a request that is too long.
         """
-        num_steps = len(self.trajectory.steps)
-        for window in self.requests.windows(num_steps):
-            await self._correct_window(window)
+        await self.ask()
         steps = {**self.rejected, **self.accepted}
-        return tuple(steps[index] for index in range(num_steps))
+        return tuple(steps[index] for index in range(len(self.trajectory.steps)))
 
-    async def _correct_window(self, window: range) -> None:
-        """Correct some steps together; halve them where prompt or reply are too long."""
-        try:
-            reply_was_too_long = await self._correct_together(window)
-        except TooMuchError as error:
-            if len(window) == 1:
-                self._reject(window.start, f"too long: {error}")
-                return
-            reply_was_too_long = True
-        if reply_was_too_long:
-            for half in halves(window):
-                await self._correct_window(half)
+    def wanted(self, window: range) -> list[int]:
+        """All of them."""
+        return list(window)
 
-    async def _correct_together(self, window: range) -> bool:
-        """Request corrections until every step of the window is accepted, or the attempts are used up.
+    def is_settled(self, index: int) -> bool:
+        """Whether a correction of this step is accepted."""
+        return index in self.accepted
 
-        Returns:
-            Whether the reply was cut off, so that fewer steps at a time are to be corrected.
-
-        Raises:
-            TooMuchError: the prompt is too long for the model.
-        """
-        request, wanted = self.requests.for_window(self.episode, window), list(window)
-        for attempt in range(self.requests.params.max_attempts):
-            reply = await self.complete(request)
-            complaints = self._judge(reply, wanted)
-            if not complaints:
-                return False
-            if reply.was_cut_off and len(window) > 1:
-                return True
-            wanted = [index for index in wanted if index not in self.accepted]
-            if attempt + 1 < self.requests.params.max_attempts:
-                request = request.again(reply.text, self.requests.prompts.again(complaints, wanted))
-        return False
-
-    def _judge(self, reply: ChatReply, wanted: Sequence[int]) -> list[str]:
+    def take(self, reply: ChatReply, wanted: Sequence[int]) -> list[str]:
         """Accept what can be used; return a complaint for everything else, which is recorded as rejected for now."""
         advice = read_advice(reply.text, wanted)
         if advice is None:
-            complaint, why = _unreadable(reply)
+            complaint, why = unreadable(reply, "teacher")
             for index in wanted:
-                self._reject(index, why)
+                self.give_up(index, why)
             return [complaint]
         complaints = []
         for index in wanted:
@@ -181,6 +140,14 @@ class Corrector:
             if why:
                 complaints.append(f"Step {index + 1}: {why}")
         return complaints
+
+    def give_up(self, index: int, why: str) -> None:
+        """Record that nothing usable came on a step."""
+        self._reject(index, why)
+
+    def again(self, complaints: Sequence[str], wanted: Sequence[int]) -> str:
+        """Say what is wrong, and which steps are still wanted."""
+        return self.requests.prompts.again(complaints, wanted)
 
     def _take(self, index: int, advice: Action | None) -> str:
         """Accept the advice on one step and return "", or reject it and return why."""
@@ -213,29 +180,3 @@ class Corrector:
     def _reject(self, index: int, why: str, advice: Action | None = None) -> None:
         """Record that nothing usable came on a step."""
         self.rejected[index] = taught(self.trajectory.steps[index], advice, why)
-
-
-def halves(window: range) -> list[range]:
-    """Two windows in place of one that is too long."""
-    middle = (window.start + window.stop) // 2
-    return [range(window.start, middle), range(middle, window.stop)]
-
-
-def _unreadable(reply: ChatReply) -> tuple[str, str]:
-    """The complaint to the teacher about a reply without advice, and what to record."""
-    if reply.refusal:
-        return "You declined. This is a game for training software; nobody comes to harm.", "refused by the teacher"
-    if reply.was_cut_off:
-        return "Your answer was cut off. Be much shorter.", "cut off: the reply was too long"
-    if not reply.text.strip():
-        return "Your answer was empty.", "unreadable: the reply was empty"
-    return "There was no JSON object of the given form in your answer.", "unreadable: no JSON of the given form"
-
-
-def _fewer_and_fewer(num_before: int) -> Sequence[int]:
-    """How many of the steps before a window to leave out: none, then ever more of the oldest, at last all."""
-    counts, shown = [0], num_before
-    while shown:
-        shown //= 2
-        counts.append(num_before - shown)
-    return counts

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import JsonValue
 
@@ -22,6 +23,7 @@ from leap_core.teachers.privilege import PrivilegedEpisode, shuffle_privilege
 from leap_core.teachers.prompts import load_teacher_prompts
 from leap_core.types import Correction, CorrectionStatus, StepCorrection, Usage
 
+T = TypeVar("T")
 _FEWEST_EPISODES = 8
 """Without a usable step in any of these, no more are paid for."""
 _TOKENS_AROUND_A_REPLY, _TOKENS_A_STEP = 60, 80
@@ -136,7 +138,7 @@ class OpenAITeacher(Teacher):
             return reply
 
         try:
-            steps = await self._steps(episode, complete)
+            steps = await without_words_of_defects(self._steps(episode, complete), "correction")
         except ChatError as failure:
             error = str(failure)
         if is_early:
@@ -154,21 +156,11 @@ class OpenAITeacher(Teacher):
     async def _steps(
         self, episode: PrivilegedEpisode, complete: Callable[[ChatRequest], Awaitable[ChatReply]]
     ) -> tuple[StepCorrection, ...]:
-        """Correct the steps. The words of an error that is a defect may quote what is privileged: they go no further.
-
-        Raises:
-            LeapError: as `complete` raised it, or where a defect is in the code.
-        """
-        try:
-            corrector = Corrector(
-                requests=self._requests, episode=episode, complete=complete, check_leaks=self._config.check_leaks
-            )
-            return await corrector.correct()
-        except LeapError:
-            raise
-        except Exception as error:  # whatever a template, a parser or a record raises may quote the hidden state
-            defect = _place_of(error)
-        raise LeapError(defect)  # not above, where it would take the error along as its context
+        """Correct the steps; raise LeapErrors as `complete` raised them."""
+        corrector = Corrector(
+            requests=self._requests, episode=episode, complete=complete, check_leaks=self._config.check_leaks
+        )
+        return await corrector.correct()
 
     def _note(self, steps: Sequence[StepCorrection], error: str | None) -> None:
         """Raise StageFailedError where the first episodes were all paid for in vain, unless that is allowed."""
@@ -184,11 +176,26 @@ def _requests(setup: TeacherSetup, params: OpenAITeacherParams) -> TeacherReques
     return TeacherRequests(params=params, prompts=prompts, level=setup.config.level)
 
 
-def _place_of(error: Exception) -> str:
+async def without_words_of_defects(work: Awaitable[T], noun: str) -> T:
+    """Do `work`, which is a `noun`. The words of an error that is a defect may quote what is privileged: they end here.
+
+    Raises:
+        LeapError: as `work` raised it, or where a defect is in the code.
+    """
+    try:
+        return await work
+    except LeapError:
+        raise
+    except Exception as error:  # whatever a template, a parser or a record raises may quote the hidden state
+        defect = _place_of(error, noun)
+    raise LeapError(defect)  # not above, where it would take the error along as its context
+
+
+def _place_of(error: Exception, noun: str) -> str:
     """What happened and where, without any words of the error's."""
     frames = traceback.extract_tb(error.__traceback__)[-_NUM_FRAMES:]
     places = ", called from ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
-    return f"A correction failed with {type(error).__name__} at {places}. This is a bug in the program."
+    return f"A {noun} failed with {type(error).__name__} at {places}. This is a bug in the program."
 
 
 def teacher_scope(experiment: str) -> str:

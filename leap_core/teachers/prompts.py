@@ -1,21 +1,19 @@
 """What teachers are asked: Jinja templates for each environment, in `envs/<environment>/prompts/teacher/<set>/`.
 
 A set has `system.jinja`; the record of an episode, the form of the reply and the rest are in `shared_prompts/`, and a
-set may have its own in their place. A name that a template uses and nobody gives is an error, never an empty text.
+set may have its own in their place.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from leap_core.disk.canonical import canonical_json, sha256_text
 from leap_core.envs.base import find_suite
 from leap_core.errors import UnknownNameError
 from leap_core.prompts import prompts_folder
 from leap_core.teachers.privilege import PrivilegedEpisode
+from leap_core.teachers.templates import Templates
 from leap_core.types import Level, Message, PrivilegedState, Step, Trajectory
 
 SHARED = Path(__file__).parent / "shared_prompts"
@@ -54,20 +52,12 @@ class TeacherPrompts:
             raise UnknownNameError(f"prompt set of teachers for {environment}", name, known, advice)
         self.is_sparing = find_suite(environment).sparing
         self._systems: dict[tuple[Level, bool], Message] = {}
-        self._loader = FileSystemLoader([folder, SHARED])
-        self._jinja = Environment(  # prompts are plain text for a model, not HTML
-            loader=self._loader,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,  # a run has one version of its templates, and need not look for another at each prompt
-        )
+        self._templates = Templates([folder, SHARED])
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The sha256 of all templates that this set can use, by name."""
-        texts = {name: self._loader.get_source(self._jinja, name)[0] for name in self._jinja.list_templates()}
-        return sha256_text(canonical_json(texts))
+        return self._templates.digest
 
     def correct(
         self, episode: PrivilegedEpisode, level: Level, window: range, num_left_out: int
@@ -79,7 +69,7 @@ class TeacherPrompts:
         """
         trajectory, steps = episode.trajectory, episode.trajectory.steps
         is_last = window.stop == len(steps)
-        user = self._render(
+        user = self._templates.render(
             "correct.jinja",
             goal=trajectory.spec.instruction,
             hidden=_shown(episode.privileged, level),
@@ -98,28 +88,27 @@ class TeacherPrompts:
         """Say why a reply cannot be used, and which steps (counted from 0) are still wanted."""
         numbers = ", ".join(str(index + 1) for index in steps)
         which = f"This time list only step{'s' if len(steps) > 1 else ''} {numbers}."
-        return self._render("again.jinja", complaints=list(complaints), which=which)
+        return self._templates.render("again.jinja", complaints=list(complaints), which=which)
 
     def annotate(self, trajectory: Trajectory, index: int) -> tuple[Message, ...]:
         """Ask for the reason behind the command of one step; nothing that came after it is shown."""
         shown = [ShownStep.of(step) for step in trajectory.steps[: index + 1]]
-        user = self._render("annotate.jinja", goal=trajectory.spec.instruction, before=shown[:-1], step=shown[-1])
-        system = self._render("annotate_system.jinja")
+        user = self._templates.render(
+            "annotate.jinja", goal=trajectory.spec.instruction, before=shown[:-1], step=shown[-1]
+        )
+        system = self._templates.render("annotate_system.jinja")
         return Message(role="system", content=system), Message(role="user", content=user)
 
     def beside(self, state: PrivilegedState, level: Level) -> str:
         """What the student's own prompt is preceded by where the student is its own teacher; empty at level 0."""
-        return self._render("self.jinja", level=level, hidden=_shown(state, level))
+        return self._templates.render("self.jinja", level=level, hidden=_shown(state, level))
 
     def _system(self, level: Level, free_actions: bool) -> Message:
         """What all calls of one level begin with; rendered once."""
         if (level, free_actions) not in self._systems:
-            text = self._render("system.jinja", level=level, free_actions=free_actions)
+            text = self._templates.render("system.jinja", level=level, free_actions=free_actions)
             self._systems[level, free_actions] = Message(role="system", content=text)
         return self._systems[level, free_actions]
-
-    def _render(self, template: str, **values: object) -> str:
-        return self._jinja.get_template(template).render(**values).strip()
 
 
 def _shown(state: PrivilegedState, level: Level) -> str:

@@ -1,4 +1,4 @@
-"""Reading what a teacher answers, however it is wrapped: JSON alone, in a fence, between sentences, nearly right."""
+"""Reading what a teacher or judge answers, however wrapped: JSON alone, in a fence, between sentences, nearly right."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -44,6 +44,35 @@ def read_advice(text: str, wanted: Sequence[int]) -> dict[int, Action] | None:
             steps = [{"step": key, **item} for key, item in steps.items() if isinstance(item, dict)]
         if isinstance(steps, list) and (advice := _advice(steps)) is not None:
             return advice
+    return None
+
+
+@cache
+def verdict_schema(grounds: tuple[str, ...]) -> ReplySchema:
+    """The form of a judge's reply: for each step a claim, why, and on which of `grounds` it rests."""
+    rests_on: dict[str, JsonValue] = {"type": "string", "enum": list(grounds)}
+    verdict = _object(
+        {"step": {"type": "integer"}, "claim": {"type": "string"}, "why": {"type": "string"}, "rests_on": rests_on}
+    )
+    definition = _object({"verdicts": {"type": "array", "items": verdict}})
+    return ReplySchema(name="verdicts", definition=definition)
+
+
+def read_verdicts(text: str) -> dict[int, tuple[str, str]] | None:
+    """The claim, and what it rests on, by step counted from 0; None where the text holds none that can be read.
+
+    Strictly: another form than the one asked for may mean another thing, and here nothing catches a misreading. A
+    verdict without its parts is left out; of two on one step the first counts.
+    """
+    for value in _json_values(text):
+        verdicts = value.get("verdicts") if isinstance(value, dict) else None
+        if isinstance(verdicts, list):
+            found: dict[int, tuple[str, str]] = {}
+            for item in verdicts:
+                match item:
+                    case {"step": int(step), "claim": str(claim), "rests_on": str(ground)}:
+                        found.setdefault(step - 1, (claim.strip(), ground.strip().lower()))
+            return found
     return None
 
 

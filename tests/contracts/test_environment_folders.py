@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ROOT / "leap_core" / "envs"
 MODULES = ("suite", "params", "environment", "privileged", "oracle", "doctor")
 FILES = {"__init__.py", "defaults.toml", *(f"{module}.py" for module in MODULES)}
-TEMPLATES = {"student": {"system.jinja", "first.jinja", "turn.jinja"}, "teacher": {"system.jinja"}}
+TEMPLATES = {
+    "student": {"system.jinja", "first.jinja", "turn.jinja"},
+    "teacher": {"system.jinja"},
+    "judge": {"about.jinja"},
+}
 NAMED_ELSEWHERE = {
     ("leap_core/envs/__init__.py", None),  # the registry
     ("leap_core/config.py", "alfworld"),  # the default of environment.name
@@ -41,7 +45,7 @@ def test_a_folder_has_these_files_and_keeps_others_in_folders_of_their_own(name)
 
 @pytest.mark.parametrize("role", TEMPLATES)
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_a_folder_has_prompts_for_students_and_teachers(name, role):
+def test_a_folder_has_prompts_for_each_role(name, role):
     sets = {path.name: files_in(path) for path in prompts_folder(name, role).iterdir()}
     assert "default" in sets
     assert all(templates >= TEMPLATES[role] for templates in sets.values())

@@ -229,6 +229,22 @@ def test_there_is_one_sight_for_each_step_if_there_are_any(world):
         assert len(world.suite.sights(trajectory, world.hidden(spec))) in (0, len(trajectory.steps))
 
 
+def test_another_hidden_state_is_one_of_the_same_spec_and_the_same_again(world):
+    oracle = world.suite.oracle()
+    for spec in world.specs["train"][:4]:
+        true = world.hidden(spec)
+        first = Step(index=0, observation=world.player(spec).reset(spec), action=Action(reason="", command=""))
+        one, again = (
+            world.suite.counterfactual(world.roots["train"], spec, true, [first], Random(0)) for _ in range(2)
+        )
+        assert one == again
+        if one is None:  # the environment can make none
+            continue
+        assert one.spec_id == spec.id
+        assert type(HiddenFacts.of(one)) is type(HiddenFacts.of(true))
+        assert oracle.advise(spec, [], first.observation, one, oracle.levels[-1]).command
+
+
 def test_privileged_text_is_not_observed(world):
     for spec in world.specs["train"]:
         state = world.hidden(spec)

@@ -157,10 +157,33 @@ def test_equal_counts_an_episode_only_where_a_step_was_accepted():
     assert "i1/wrong" not in names(rows)
 
 
-def test_rows_are_by_iteration_and_within_an_episode_by_step():
+def test_rows_are_by_episode_and_step_and_each_part_of_the_file_has_its_share_of_each_iteration():
+    """A batch is cut from rows that stand together: with one iteration's alone, an update would forget the others."""
     rows = assemble(SOURCES, "all", 0.2, 0)
-    assert [row.iteration for row in rows] == sorted(row.iteration for row in rows)
     assert [row.step for row in rows] == [0, 1] * 19
+    first = Counter(row.iteration for row in rows[: len(rows) // 2] if row.step == 0)
+    assert all(abs(first[number] - size / 2) <= 1 for number, size in enumerate((9, 4, 6)))
+
+
+@pytest.mark.parametrize(("repeated", "steps"), [(True, [0, 1, 2, 3, 4]), (False, [0, 1, 4])])
+def test_the_rounds_of_a_student_that_walks_in_circles_are_taught_once_where_that_is_wanted(repeated, steps):
+    seen, taught = ("a", "b", "a", "b", "a"), ("go to b", "go to a", "go to b", "go to a", "go to c")
+    walked = episode("x", 1, num_steps=5)
+    circle = walked.with_(
+        steps=tuple(
+            step.with_(observation=Observation(text=f"You are at {place}.", admissible=None))
+            for step, place in zip(walked.steps, seen, strict=True)
+        )
+    )
+    given = correct(circle, *[CHANGED] * 5)
+    given = given.with_(
+        steps=tuple(
+            one.with_(reason="So I go on.", command=command) for one, command in zip(given.steps, taught, strict=True)
+        )
+    )
+    hidden = PrivilegedState(spec_id="x", text="", facts={}, source="test")
+    source_rows = correction_rows(circle, given, hidden, PROMPTS, {})
+    assert [row.step for row in assemble([source_rows], "all", 0.0, 0, repeated_steps=repeated)] == steps
 
 
 @pytest.mark.parametrize(
@@ -194,7 +217,7 @@ def test_equal_rows_takes_as_many_rows_of_each_iteration_in_each_part():
     in_all = Counter((row.part, row.iteration) for row in whole)
     for part in ("train", "validation"):
         assert {counts[part, number] for number in range(3)} == {in_all[part, 1]}
-    assert [row for row in whole if row in rows] == rows
+    assert all(row in whole for row in rows)
 
 
 def test_steps_that_the_teacher_left_alone_are_rows_only_where_that_is_wanted():

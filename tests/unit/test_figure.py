@@ -18,6 +18,7 @@ from leap_core.report.charts import deciding_chart
 from leap_core.report.page import render
 from leap_core.types import ArtifactRef, EvaluationResult, Interval, Spec, StopReason, Trajectory
 from tasks.correction import CorrectionCounts
+from tasks.dataset import Source
 from tasks.evaluation import RESULT
 
 
@@ -165,7 +166,9 @@ def test_the_flow_tests_the_iteration_that_the_summary_calls_best(tmp_path, figu
         ref = ArtifactRef(stage="evaluation", name=f"x-i{result.iteration}", key="a" * 64, digest="b" * 64)
         (tmp_path / ref.name).mkdir()
         write_json(tmp_path / ref.name / RESULT, result.model_dump(mode="json"))
-        iterations.append(Iteration(number=result.iteration, sources=(ref,), dataset=ref, model=ref, dev=ref))
+        iterations.append(
+            Iteration(number=result.iteration, sources=(Source(rows=ref),), dataset=ref, model=ref, dev=ref)
+        )
     store = SimpleNamespace(
         path=lambda ref: tmp_path / ref.name,
         home=tmp_path / "artifacts",

@@ -5,11 +5,12 @@ import shutil
 import pytest
 
 from leap_core.config import LeapConfig, StudentConfig
-from leap_core.teachers import prompts
+from leap_core.teachers import judge, prompts
 from tasks.annotation import AnnotationIdentity
 from tasks.correction import CorrectionIdentity
 from tasks.evaluation import EvaluationIdentity
 from tasks.identity import PlayedStudent
+from tasks.judgement import JudgementIdentity
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,28 @@ def test_how_the_student_replies_matters_where_it_is_the_teacher(change):
         correction = {"teacher": teacher, "params": params}
         one, other = (LeapConfig.model_validate({"correction": correction, "student": some}) for some in ({}, change))
         assert (CorrectionIdentity.of(one) != CorrectionIdentity.of(other)) == (teacher == "self")
+
+
+@pytest.mark.parametrize("changed", ["shared/system.jinja", "alfworld/default/about.jinja"])
+def test_another_wording_of_a_judges_prompt_is_told_apart_and_moves_no_teacher(tmp_path, monkeypatch, changed):
+    own = shutil.copytree(prompts.prompts_folder("alfworld", "judge"), tmp_path / "alfworld")
+    monkeypatch.setattr(judge, "SHARED", shutil.copytree(judge.SHARED, tmp_path / "shared"))
+    monkeypatch.setattr(judge, "prompts_folder", lambda environment, role: own)
+    judge.load_judge_prompts.cache_clear()
+    teachers, before = identities(), JudgementIdentity.of(LeapConfig(), "m")
+    (tmp_path / changed).write_text("Judge as you like.")
+    judge.load_judge_prompts.cache_clear()
+    after = JudgementIdentity.of(LeapConfig(), "m")
+    judge.load_judge_prompts.cache_clear()
+    assert before != after
+    assert identities() == teachers
+
+
+@pytest.mark.parametrize("gate", [{"judge_temperature": None}, {"judge_max_tokens": 77}, {"judge_max_attempts": 1}])
+def test_how_a_judge_is_asked_is_told_apart_and_what_it_may_fail_on_is_not(gate):
+    def identity(**gate):
+        return JudgementIdentity.of(LeapConfig.model_validate({"gate": gate}), "m")
+
+    assert identity(**gate) != identity()
+    assert identity(max_unjudged_share=0.7) == identity()
+    assert JudgementIdentity.of(LeapConfig(), "another") != identity()

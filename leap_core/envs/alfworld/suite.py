@@ -2,7 +2,9 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 from pydantic import JsonValue
 
@@ -10,6 +12,7 @@ from leap_core.config import EnvironmentConfig
 from leap_core.envs.alfworld.engine.engines import make_engine
 from leap_core.envs.alfworld.engine.game_file import load_game_file, read_goal, read_raw_game, task_of
 from leap_core.envs.alfworld.environment import AlfworldEnvironment, game_of
+from leap_core.envs.alfworld.games.counterfactual import imagine
 from leap_core.envs.alfworld.games.data_index import (
     CHOSEN,
     DAMAGED,
@@ -25,11 +28,12 @@ from leap_core.envs.alfworld.games.data_index import (
 from leap_core.envs.alfworld.params import AlfworldParams
 from leap_core.envs.alfworld.privileged import StartFacts, reveal, winning_plan
 from leap_core.envs.alfworld.sight import see
+from leap_core.envs.alfworld.world.goals import Goal
 from leap_core.envs.base import Environment, Narrator, Oracle, Suite
 from leap_core.envs.sight import Sight
 from leap_core.envs.skipped import Skipped, describe_counts, write_skipped
 from leap_core.errors import GameFileError, LeapError, MissingPackageError, UnplayableGameError
-from leap_core.types import Figure, PrivilegedState, Spec, Split, Trajectory
+from leap_core.types import Figure, PrivilegedState, Spec, Split, Step, Trajectory
 
 
 class AlfworldSuite(Suite):
@@ -48,6 +52,7 @@ class AlfworldSuite(Suite):
         self._config = config
         self._params = AlfworldParams.read(config)
         self._engine = make_engine(self._params.engine)  # for looking at games; each environment has its own
+        self._last: tuple[tuple[Path, str], StartFacts, Goal] | None = None
 
     def check_data(self) -> None:
         """Raise LeapError where `environment.data` leads nowhere."""
@@ -86,12 +91,22 @@ class AlfworldSuite(Suite):
             GameFileError: the game is missing, changed since the spec was made, or damaged.
         """
         path, sha256 = game_of(root, spec)
-        self._engine.start(path, sha256)
-        hidden, goal = StartFacts(self._engine.facts()), read_goal(path)
+        hidden, goal = self._start(path, sha256)
         walkthrough = read_raw_game(path).walkthrough
         plan = winning_plan(self._engine, path, sha256, goal, hidden, walkthrough)
         self._engine.close()
         return reveal(spec, goal, hidden, plan, walkthrough, source=f"{self._params.engine} engine")
+
+    def counterfactual(
+        self, root: Path, spec: Spec, privileged: PrivilegedState, steps: Sequence[Step], rng: Random
+    ) -> PrivilegedState:
+        """The same room, with what was not yet seen in other places that were not looked into.
+
+        Raises:
+            GameFileError: the game is missing, changed since the spec was made, or damaged.
+        """
+        hidden, goal = self._start(*game_of(root, spec))
+        return imagine(spec, goal, hidden, privileged, steps, rng)
 
     def oracle(self) -> Oracle:
         """The rule-based expert; with environment.params.expert = "walkthrough", one that follows the files' own."""
@@ -105,6 +120,13 @@ class AlfworldSuite(Suite):
         from leap_core.envs.alfworld.expert.random_play import play_randomly
 
         return play_randomly
+
+    def _start(self, path: Path, sha256: str) -> tuple[StartFacts, Goal]:
+        """How a game starts, and its goal; those of the last one asked for are at hand."""
+        if self._last is None or self._last[0] != (path, sha256):
+            self._engine.start(path, sha256)
+            self._last = (path, sha256), StartFacts(self._engine.facts()), read_goal(path)
+        return self._last[1:]
 
     def _generate(self, root: Path, split: Split, count: int, seed: int) -> list[Spec]:
         from leap_core.envs.alfworld.games.generator import generate_games

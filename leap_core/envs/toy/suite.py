@@ -1,5 +1,6 @@
 """Toy's specs: corridors drawn from a seed."""
 
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from random import Random
@@ -10,10 +11,10 @@ from leap_core.envs.sight import Sight
 from leap_core.envs.toy.environment import Corridor, ToyEnvironment
 from leap_core.envs.toy.oracle import ToyOracle
 from leap_core.envs.toy.params import ToyParams
-from leap_core.envs.toy.privileged import reveal
+from leap_core.envs.toy.privileged import imagine, reveal
 from leap_core.envs.toy.sight import see
 from leap_core.errors import ConfigError
-from leap_core.types import Figure, PrivilegedState, Spec, Split, Trajectory
+from leap_core.types import Figure, PrivilegedState, Spec, Split, Step, Trajectory
 
 _THINGS = ("bell", "coin", "cup", "key", "map", "pen", "ring")
 _SHARES = {"train": slice(0, None, 2), "dev": slice(1, None, 4), "test": slice(3, None, 4)}
@@ -49,6 +50,12 @@ class ToySuite(Suite):
     def privileged_state(self, root: Path, spec: Spec) -> PrivilegedState:
         """What is behind the doors of `spec`."""
         return reveal(spec)
+
+    def counterfactual(
+        self, root: Path, spec: Spec, privileged: PrivilegedState, steps: Sequence[Step], rng: Random
+    ) -> PrivilegedState:
+        """What is behind the doors that are still closed changes places."""
+        return imagine(spec, steps[-1].observation, rng)
 
     def oracle(self) -> Oracle:
         """The rule-based expert."""

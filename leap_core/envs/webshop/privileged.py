@@ -78,13 +78,13 @@ def reveal(spec: Spec, goal: Goal, shop: Shop, nouns: Nouns, demonstration: tupl
         search=plan.search,
         page=plan.page,
         right_items=plan.items,
-        free_commands=FreeCommands(form=_SEARCH_FORM, unsayable=tuple(_unsayable(goal))),
+        free_commands=FreeCommands(form=_SEARCH_FORM, unsayable=tuple(unsayable(goal))),
         demonstration=demonstration,
     )
-    return PrivilegedState(spec_id=spec.id, text=_describe(goal), facts=hidden.model_dump(mode="json"), source=SOURCE)
+    return PrivilegedState(spec_id=spec.id, text=describe(goal), facts=hidden.model_dump(mode="json"), source=SOURCE)
 
 
-def _unsayable(goal: Goal) -> Iterator[str]:
+def unsayable(goal: Goal) -> Iterator[str]:
     """What would give the example product away: its number, name, model, and brand, which as a rule is the first word.
 
     That is none where it is a word of the instruction or of the kind of product, such as "Women's".
@@ -97,7 +97,8 @@ def _unsayable(goal: Goal) -> Iterator[str]:
         yield first
 
 
-def _describe(goal: Goal) -> str:
+def describe(goal: Goal) -> str:
+    """A goal in words, for teachers."""
     options = [f"{option.name}: {option.value}" if option.name else option.value for option in goal.options]
     limit = f"The highest price allowed: ${goal.price_upper:.2f}."
     lines = [

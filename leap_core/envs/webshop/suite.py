@@ -1,7 +1,9 @@
 """WebShop's specs: goals in the original's shop, or in a generated one."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from random import Random
 
 from leap_core.config import EnvironmentConfig
 from leap_core.envs.base import Environment, Oracle, Suite
@@ -17,9 +19,10 @@ from leap_core.envs.webshop.shop.data_files import HOW_TO_GET, find_files
 from leap_core.envs.webshop.shop.goals import Goal
 from leap_core.envs.webshop.shop.shop import REPORT_FILE, SHOP_FOLDER, Shop, ShopSettings, provide_shop
 from leap_core.envs.webshop.sight import see
+from leap_core.envs.webshop.site.counterfactual import imagine
 from leap_core.envs.webshop.site.nouns import load_nouns, resolve_noun_step
 from leap_core.errors import LeapError
-from leap_core.types import Figure, PrivilegedState, Spec, Split, Trajectory
+from leap_core.types import Figure, PrivilegedState, Spec, Split, Step, Trajectory
 
 
 class WebshopSuite(Suite):
@@ -86,6 +89,17 @@ class WebshopSuite(Suite):
         goal, nouns = goal_and_nouns(spec)
         shown = self._trajectories().get(key_of(spec.instruction), ())
         return reveal(spec, shop.goal(goal), shop, load_nouns(nouns), shown)
+
+    def counterfactual(
+        self, root: Path, spec: Spec, privileged: PrivilegedState, steps: Sequence[Step], rng: Random
+    ) -> PrivilegedState:
+        """The same instruction, written about another product that no page has shown.
+
+        Raises:
+            WrongSpecError: the spec is not WebShop's.
+        """
+        shop = _open(root)
+        return imagine(spec, shop.goal(goal_and_nouns(spec)[0]), shop, privileged, steps, rng)
 
     def oracle(self) -> Oracle:
         """The rule-based expert; with environment.params.trajectories, one that does what people did while it can."""
