@@ -1,6 +1,6 @@
 """The gate against hand-written corrections, clean and leaking: precision and recall by environment, part and kind.
 
-    python -m tests.gate_labels                 the table of the development part, and the held-out part's totals
+    python -m tests.gate_labels                 the table of both parts
     python -m tests.gate_labels --wrong         and every correction of the development part that the gate misjudges
     python -m tests.gate_labels --wrong w3      those of the writers that are named, held out or not
 
@@ -184,8 +184,7 @@ def main():
             if not judged:
                 continue
             print(f"{env:<15} {part:<9} {Rates.of(judged)}")
-            if part == "develop" or set(shown) & set(PARTS[part]):
-                show_kinds(judged)
+            show_kinds(judged)
             show_wrong([one for one in judged if one.writer in shown])
 
 
