@@ -14,7 +14,7 @@ from leap_core.prompts import prompts_folder
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ROOT / "leap_core" / "envs"
-MODULES = ("suite", "params", "environment", "privileged", "oracle", "doctor")
+MODULES = ("suite", "params", "environment", "privileged", "sight", "oracle", "doctor")
 FILES = {"__init__.py", "defaults.toml", *(f"{module}.py" for module in MODULES)}
 TEMPLATES = {
     "student": {"system.jinja", "first.jinja", "turn.jinja"},
