@@ -31,7 +31,7 @@ from leap_core.types import (
 )
 
 DATA = Path(__file__).parent / "unit" / "data" / "gate"
-PARTS = {"develop": ("w0", "w1", "w2", "w5", "w6"), "held out": ("w3", "w4")}
+PARTS = {"develop": ("w0", "w1", "w2", "w5", "w6"), "held out": ("w3", "w4", "w7", "w8")}
 """Who wrote which part. `w0` is older than the others; `w5` and `w6` are by who wrote the rules. They say no kinds."""
 ENVIRONMENTS = ("alfworld", "intercode_bash", "webshop")
 
