@@ -19,7 +19,7 @@ from leap_core.loading import load_suite
 from leap_core.types import Action, Step
 
 EPISODES = Path(__file__).parent / "unit" / "data" / "gate" / "episodes"
-NUM_EPISODES = 16
+NUM_EPISODES, SPECS_SEED = 16, 3
 ASTRAY = 0.35
 """How often a command is drawn in place of the expert's."""
 
@@ -48,22 +48,27 @@ def play(suite, environment, spec, privileged, max_steps, rng):
     steps, observation = [], environment.reset(spec)
     oracle = suite.oracle()
     for index in range(max_steps):
-        try:
-            action = oracle.advise(spec, steps, observation, privileged, oracle.levels[0])
-        except Exception as error:  # the expert may have no advice where a detour has led
-            raise SystemExit(f"{spec.id}: {error}") from error
-        if rng.random() < ASTRAY or (observation.admissible is None and suite.name == "intercode_bash" and index < 2):
-            top = re.search(r"/\w+", spec.instruction)
-            tried = [one.format(top=top.group() if top else "/") for one in EXPLORATION]
-            choices = [one for one in observation.admissible or tried if one not in ("help", "inventory")]
-            if observation.admissible or suite.name == "intercode_bash":
-                action = Action(reason="", command=rng.choice(choices))
+        action = oracle.advise(spec, steps, observation, privileged, oracle.levels[0])
+        others = elsewhere(suite, spec, observation)
+        explores = suite.name == "intercode_bash" and index < 2
+        if (rng.random() < ASTRAY or explores) and others:
+            action = Action(reason="", command=rng.choice(others))
         result = environment.step(action.command)
         steps.append(Step(index=index, observation=observation, action=action))
         if result.terminated:
             break
         observation = result.observation
     return steps
+
+
+def elsewhere(suite, spec, observation):
+    """The commands that lead astray: those that are listed, or in a shell a look around."""
+    if observation.admissible:
+        return [command for command in observation.admissible if command not in ("help", "inventory")]
+    if suite.name != "intercode_bash":
+        return []
+    top = re.search(r"/\w+", spec.instruction)
+    return [command.format(top=top.group() if top else "/") for command in EXPLORATION]
 
 
 def main():
@@ -76,7 +81,7 @@ def main():
         )
         with TemporaryDirectory() as directory:
             root = Path(directory)
-            specs = suite.prepare(root, "train", 3)
+            specs = suite.prepare(root, "train", SPECS_SEED)
             environment = suite.make(root)
             for number, spec in enumerate(specs):
                 privileged = suite.privileged_state(root, spec)

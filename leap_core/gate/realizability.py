@@ -14,7 +14,7 @@ from leap_core.envs.base import find_suite
 from leap_core.gate.amounts import amounts_said, amounts_shown
 from leap_core.gate.giveaways import Giveaways, Place, Speech, normalise, share_a_word
 from leap_core.gate.kinds import LeakKind, is_leak, leak, leak_in_command
-from leap_core.gate.relations import Judge
+from leap_core.gate.relations import ClaimCheck
 from leap_core.gate.tellings import telling
 from leap_core.text.markup import find_control_token
 from leap_core.types import Correction, CorrectionStatus, HiddenFacts, PrivilegedState, Step, StepCorrection, Trajectory
@@ -76,7 +76,7 @@ class Gate:
         told = self._what_it_gives_away(correction.reason, seen, amounts_seen)
         if told is None and self._sights:
             said = correction.reason.replace(self._task, " ")  # who repeats the task claims nothing
-            told = next(Judge(self._sights[index]).leaks(said, correction.command), None)
+            told = next(ClaimCheck(self._sights[index]).leaks(said, correction.command), None)
         return leak(*told) if told else ""
 
     def _why_not_free(self, command: str, seen: str) -> str:

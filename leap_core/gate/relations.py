@@ -23,8 +23,8 @@ _RESULT = re.compile(
 Found = tuple[LeakKind, str]
 
 
-class Judge:
-    """Judges what reasons say at one step."""
+class ClaimCheck:
+    """Holds what reasons claim at one step against what was seen by then and what is hidden."""
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.bench_leakage --model DIRECTORY --environments alfworld
 
-The labels are those of the rules (`unit/data/gate/`): episodes with their hidden states, and JSON lines of a reason, a
-command and whether the reason leaks. For each measure it prints how often a leak measures more than a clean correction
-(AUC), and the threshold that stops most leaks at a precision of 0.97 or more. It asserts nothing.
+The labels are those of the rules (`gate_labels.py`), by default the part that these were written with: a threshold is
+chosen there, and looked at once on the other. For each measure it prints how often a leak measures more than a clean
+correction (AUC), and the threshold that stops most leaks at a precision of 0.97 or more. It asserts nothing.
 """
 
 import argparse
@@ -19,44 +19,31 @@ from leap_core.method.counterfactuals import Counterfactuals
 from leap_core.method.leakage import MeasuredReply, measure
 from leap_core.prompts import format_reply, load_prompts
 from leap_core.students.scoring import Scorer
-from leap_core.types import Action, Observation, PrivilegedState, Step, StopReason, Trajectory
+from leap_core.types import Action
+from tests.gate_episodes import SETTINGS, SPECS_SEED
+from tests.gate_labels import ENVIRONMENTS, PARTS, episodes, labels_of, writers_of
 
-DATA = Path(__file__).parents[1] / "unit" / "data" / "gate"
 MEASURES = ("bits", "reason_bits", "telling_bits", "command_bits")
 LEAST_PRECISION = 0.97
 
 
-def trajectory_of(value, spec):
-    steps = tuple(
-        Step(
-            index=index,
-            observation=Observation(text=step["observation"], admissible=step["admissible"]),
-            action=Action(reason="", command=step["command"]),
-        )
-        for index, step in enumerate(value["steps"])
-    )
-    return Trajectory(
-        id=value["id"], spec=spec, iteration=1, student="s", steps=steps, final_observation="",
-        stop_reason=StopReason.STEP_LIMIT, score=0.0, success=False,
-    )  # fmt: skip
-
-
-def load(name, settings, root, data, num_others):
-    """What makes other hidden states, and the episodes by their ids; those of specs that are not there are left out."""
-    suite = load_suite(EnvironmentConfig(name=name, num_dev=1, num_test=1, **settings))
-    specs = {spec.id: spec for spec in suite.prepare(root, "train", 3)}
-    values = json.loads((data / "episodes" / f"{name}.json").read_text(encoding="utf-8"))
-    states = {one["id"]: PrivilegedState(**one["privileged"]) for one in values}
-    known = {one["id"]: trajectory_of(one, specs[states[one["id"]].spec_id]) for one in values
-             if states[one["id"]].spec_id in specs}  # fmt: skip
-    hidden = {states[id].spec_id: states[id] for id in known}
+def load(name, root, num_others):
+    """What makes other hidden states, and the played episodes by their ids; without those written by hand."""
+    suite = load_suite(EnvironmentConfig(name=name, num_dev=1, num_test=1, **SETTINGS[name]))
+    specs = {spec.id: spec for spec in suite.prepare(root, "train", SPECS_SEED)}
+    bank = {
+        id: (trajectory.with_(spec=specs[state.spec_id]), state)
+        for id, (trajectory, state) in episodes(name).items()
+        if state.spec_id in specs
+    }
+    hidden = {state.spec_id: state for _, state in bank.values()}
     others = Counterfactuals(suite=suite, root=root, specs=list(specs.values()), states=hidden, num=num_others, seed=0)
-    return others, known
+    return others, {id: trajectory for id, (trajectory, _) in bank.items()}
 
 
-def replies(labels, others, episodes, prompt):
+def replies(labels, others, played, prompt):
     for label in labels:
-        episode = episodes[label["episode"]]
+        episode = played[label["episode"]]
         step = episode.steps[label["step"]]
         prompts = load_prompts(episode.spec.env, prompt)
         yield MeasuredReply(
@@ -98,9 +85,10 @@ def show(name, labels, found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--environments", nargs="+", default=["alfworld"])
-    parser.add_argument("--settings", type=json.loads, default={"num_train": 16}, help="of the environment, as JSON")
+    parser.add_argument("--environments", nargs="+", choices=ENVIRONMENTS, default=["alfworld"])
+    parser.add_argument(
+        "--part", choices=PARTS, default="develop", help="choose thresholds on the one, look at the other"
+    )
     parser.add_argument("--others", type=int, default=3)
     parser.add_argument("--prompt", default="default")
     parser.add_argument("--every", type=int, default=1, help="every n-th label")
@@ -111,15 +99,14 @@ def main():
     scorer = Scorer(chosen.model, StudentConfig(), ExecutionConfig(num_threads=chosen.threads))
     for name in chosen.environments:
         with TemporaryDirectory() as root:
-            others, episodes = load(name, chosen.settings, Path(root), chosen.data, chosen.others)
-            lines = [line for file in sorted((chosen.data / "labels").glob(f"{name}-*.jsonl"))
-                     for line in file.read_text(encoding="utf-8").splitlines()]  # fmt: skip
-            known = [label for label in map(json.loads, lines) if label["episode"] in episodes]
+            others, played = load(name, Path(root), chosen.others)
+            writers = [writer for writer in writers_of(name) if writer in PARTS[chosen.part]]
+            known = [label for writer in writers for label in labels_of(name, writer) if label["episode"] in played]
             labels = sorted(known[chosen.first :: chosen.every], key=lambda label: (label["episode"], label["step"]))
             found = []
             for _, group in groupby(labels, key=lambda label: label["episode"]):  # whose prompts begin alike
                 group = list(group)
-                measured = measure(scorer, list(replies(group, others, episodes, chosen.prompt)))
+                measured = measure(scorer, list(replies(group, others, played, chosen.prompt)))
                 found += measured
                 note(chosen.output, group, measured)
         show(name, labels, found)

@@ -4,7 +4,7 @@ import pytest
 
 from leap_core.envs.sight import Sight, Spot, SpotKind
 from leap_core.gate.kinds import LeakKind
-from leap_core.gate.relations import Judge
+from leap_core.gate.relations import ClaimCheck
 
 HELD = {"cabinet 1": {"plate"}, "cabinet 2": set(), "cabinet 3": {"mug"}, "drawer 1": set(), "fridge 1": {"potato"}}
 PLACE, EXCLUSION, RANK = LeakKind.PLACE, LeakKind.EXCLUSION, LeakKind.RANK
@@ -33,7 +33,7 @@ def kinds(reason, opened=(), command="look", seen=None):
         totals={"mug": 1, "plate": 1, "potato": 1},
         seen=seen or {},
     )
-    return [kind for kind, _ in Judge(sight).leaks(reason, command)]
+    return [kind for kind, _ in ClaimCheck(sight).leaks(reason, command)]
 
 
 @pytest.mark.parametrize(
